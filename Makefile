@@ -1,0 +1,65 @@
+# The project's commands. `make` alone lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+REPORT := lab3_circuit
+NOTEBOOKS := $(wildcard $(REPORT).ipynb notebooks/*.ipynb)
+# A cell may take this many seconds: the slowest need minutes on two cores.
+CELL_TIMEOUT := 1800
+
+# TensorFlow's start-up notices; the set-up cell says the same for other places.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.DEFAULT_GOAL := help
+.PHONY: help report test lint lab figures data execute clean distclean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+report: .venv/ready ## run the report from nothing and write build/lab3_circuit.html
+	$(BIN)/python tools/execute.py $(REPORT).ipynb build/$(REPORT).ipynb
+	$(BIN)/python tools/export_html.py build/$(REPORT).ipynb build/$(REPORT).html
+
+test: .venv/ready-dev ## run the tests and re-check every number the notebooks print
+	$(BIN)/python -m pytest -q tests $(NOTEBOOKS) --nbval --nbval-current-env \
+	    --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	    --nbval-cell-timeout $(CELL_TIMEOUT) --nbval-kernel-startup-timeout 180
+
+lint: .venv/ready-dev ## check the style of the code, the notebooks' too
+	$(BIN)/ruff check .
+
+lab: .venv/ready ## open the report in JupyterLab
+	$(BIN)/jupyter lab $(REPORT).ipynb
+
+figures: .venv/ready ## run the report and renew the committed pictures in figures/
+	VIZUTILS_FIGURES=figures $(BIN)/python tools/execute.py $(REPORT).ipynb build/$(REPORT).ipynb
+
+data: .venv/ready ## fetch weights and pictures now instead of at first use
+	$(BIN)/python -m data.fetch
+
+execute: .venv/ready ## (authors) restart, run all and save: the only way notebooks change
+	for notebook in $(NOTEBOOKS); do \
+	    $(BIN)/python tools/execute.py $$notebook $$notebook || exit 1; done
+
+clean: ## remove what was built, but keep .venv and the downloads
+	rm -rf build .pytest_cache .ruff_cache *.egg-info
+	find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d \
+	    -exec rm -rf {} +
+
+distclean: clean ## remove .venv and the downloads too
+	rm -rf .venv data/cache
+
+# The environment. Each stamp is newer than what it was installed from, so that
+# a second call installs nothing.
+.venv/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	    echo "This project needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is" \
+	         "$$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	touch $@

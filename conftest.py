@@ -1,0 +1,80 @@
+"""How nbval compares a notebook's outputs with a fresh run.
+
+This must be the root's conftest.py: one in tests/ is not heard for a notebook
+that lies here. Two rules are added to nbval's own:
+
+* What is printed to stderr (progress bars, warnings of libraries) is no result
+  and is not compared.
+* A number after the sign ≈ is compared with a tolerance, because an ascent's
+  result moves a little between processors and releases. Everything else,
+  the text around that number included, must be equal to the letter.
+"""
+
+import re
+from decimal import Decimal
+
+from nbval.plugin import IPyNbCell, IPyNbFile
+
+# How far a number after ≈ may be from the committed one: this share of it, and
+# one unit of its last printed digit (either number may be rounded by half).
+TOLERANCE = Decimal("0.05")
+
+APPROXIMATE = re.compile(r"≈\s*([-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?)")
+
+
+def is_near(number, reference):
+    """Whether two printed numbers agree within the tolerance."""
+    number, reference = (
+        Decimal(text.replace(",", "").replace("−", "-")) for text in (number, reference)
+    )
+    last_digit = Decimal(1).scaleb(reference.as_tuple().exponent)
+    largest = max(abs(number), abs(reference))
+    return abs(number - reference) <= TOLERANCE * largest + last_digit
+
+
+def settle(output, reference):
+    """Return `output` with the reference's number wherever its own is near."""
+    references = APPROXIMATE.finditer(reference)
+
+    def nearest(match):
+        expected = next(references, match)
+        return expected[0] if is_near(match[1], expected[1]) else match[0]
+
+    return APPROXIMATE.sub(nearest, output)
+
+
+class Printed(str):
+    """An output's text; equal to another if nothing but near numbers differ."""
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, reference):
+        return str(settle(self, reference)) == str(reference)
+
+    def __ne__(self, reference):
+        return not self == reference
+
+
+class TolerantCell(IPyNbCell):
+    """A notebook's cell under nbval whose texts are compared as `Printed`."""
+
+    def sanitize(self, output):
+        """Return the text to compare."""
+        text = super().sanitize(output)
+        return Printed(text) if isinstance(text, str) else text
+
+    def format_output_compare(self, key, left, right):
+        """Report a difference, leaving out numbers that are near enough."""
+        super().format_output_compare(key, str(left), settle(right, left))
+
+
+def pytest_collectstart(collector):
+    """Leave stderr out of the comparison."""
+    if isinstance(collector, IPyNbFile):
+        collector.skip_compare += ("stderr",)
+
+
+def pytest_itemcollected(item):
+    """Have every notebook cell compared with tolerance (nbval has no option for it)."""
+    if isinstance(item, IPyNbCell):
+        item.__class__ = TolerantCell

@@ -1,0 +1,49 @@
+"""Networks that the tests share: a tiny VGG for speed, the real one for truth."""
+
+import keras
+import numpy as np
+import pytest
+
+import vizutils as vz
+
+TINY_FILTERS = (4, 6, 8, 8, 8)  # filters a convolution of blocks 1-5
+
+
+def build_tiny_vgg(seed=0):
+    """A seeded VGG with VGG16's layer names and a handful of channels."""
+    rng = np.random.default_rng(seed)
+    x = inputs = keras.Input((None, None, 3))
+    for block, (filters, count) in enumerate(zip(TINY_FILTERS, (2, 2, 3, 3, 3), strict=True), 1):
+        for conv in range(1, count + 1):
+            layer = keras.layers.Conv2D(filters, 3, padding="same", activation="relu",
+                                        name=f"block{block}_conv{conv}")
+            x = layer(x)
+            kernel = rng.normal(0, (2 / np.prod(layer.kernel.shape[:3])) ** 0.5,
+                                layer.kernel.shape)
+            layer.set_weights([kernel, rng.normal(0, 0.1, filters)])
+        x = keras.layers.MaxPooling2D(name=f"block{block}_pool")(x)
+    return keras.Model(inputs, x, name="tiny_vgg")
+
+
+@pytest.fixture
+def tiny():
+    """The tiny VGG on pictures divided by 128, fresh for each test."""
+    return vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
+
+
+@pytest.fixture(scope="session")
+def vgg16():
+    """VGG16 with its real ImageNet trunk and the distilled read-out."""
+    return vz.load_network("vgg16", weights="packaged")
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """The packaged pictures, 224 px."""
+    return vz.load_images()
+
+
+@pytest.fixture(scope="session")
+def noise():
+    """Four seeded noise pictures, 64 px."""
+    return np.random.default_rng(0).uniform(0, 255, (4, 64, 64, 3)).astype("float32")

@@ -1,0 +1,213 @@
+"""Gradient ascent against its known answers (SCIENCE: objective, parameterisation, honesty)."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import vizutils as vz
+
+
+def toy(kernel, *, bias=None, activation="relu"):
+    """One convolution with the given kernel on pictures scaled to 0-1."""
+    kernel = np.asarray(kernel, "float32")
+    layer = keras.layers.Conv2D(kernel.shape[3], kernel.shape[0], padding="same",
+                                activation=activation, name="conv")
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, layer(inputs))
+    layer.set_weights([kernel, np.zeros(kernel.shape[3]) if bias is None else np.asarray(bias)])
+    return vz.as_network(model, preprocess=lambda images: images / 255)
+
+
+def test_the_objective_rises_and_the_picture_is_its_filters_own(vgg16):
+    filters = [3, 24, 28, 150]
+    ascent = vz.maximize(vgg16, "block3_conv1", filters, steps=24, size=48)
+    assert ascent.images.shape == (4, 48, 48, 3)
+    assert ascent.images.min() >= 0 and ascent.images.max() <= 255
+    assert (ascent.history[-1] > ascent.history[0] + 100).all()
+    maps = vz.activations(vgg16, "block3_conv1", ascent.images, pre_activation=True)
+    response = maps.mean((1, 2))[:, filters]  # (picture, filter)
+    assert (response.argmax(0) == np.arange(4)).all()  # each filter's own picture excites it most
+    assert not ascent.report["flat"].any()
+
+
+def test_report_is_measured_on_the_clean_picture_without_padding(vgg16):
+    ascent = vz.maximize(vgg16, "block2_conv2", [5], steps=8, seeds=2)
+    field = vz.receptive_field(vgg16, "block2_conv2", input_size=ascent.images.shape[1])
+    maps = vz.activations(vgg16, "block2_conv2", ascent.images, pre_activation=True)
+    own = maps[:, field.unpadded, field.unpadded, 5]
+    np.testing.assert_allclose(ascent.history[-1], own.mean((1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(ascent.report["end_max"], own.max((1, 2)), rtol=1e-3)
+    assert ascent.history.shape == (9, 2)
+    real = vz.class_responses(vgg16, "block2_conv2")[0][:, 5]
+    expected = [100 * (real < value).mean() for value in ascent.report["end_max"]]
+    np.testing.assert_allclose(ascent.report["percentile"], expected)
+    assert ascent.report["agreement"].between(-1, 1).all()
+
+
+def test_same_seed_same_pixels_whatever_the_batch(tiny):
+    together = vz.maximize(tiny, "block3_conv1", [0, 1, 2, 3, 4], steps=6, size=32, batch=5)
+    again = vz.maximize(tiny, "block3_conv1", [0, 1, 2, 3, 4], steps=6, size=32, batch=5)
+    apart = vz.maximize(tiny, "block3_conv1", [0, 1, 2, 3, 4], steps=6, size=32, batch=2)
+    other = vz.maximize(tiny, "block3_conv1", [0], steps=6, size=32, seed=1)
+    np.testing.assert_array_equal(together.images, again.images)
+    np.testing.assert_allclose(together.images, apart.images, atol=0.5)
+    assert np.abs(together.images[0] - other.images[0]).max() > 5
+
+
+def test_one_trace_serves_ten_calls(tiny):
+    for count in range(1, 11):
+        vz.maximize(tiny, "block2_conv1", list(range(min(count, 6))), steps=1 + count, size=24)
+    traced = [f for key, f in tiny._traces.items() if key[0] == "ascent"]
+    assert len(traced) == 1
+    assert traced[0].experimental_get_tracing_count() == 1
+
+
+def test_red_filter_gives_a_red_picture():
+    kernel = np.zeros((3, 3, 3, 1))
+    kernel[1, 1] = [[1], [-0.5], [-0.5]]
+    picture = vz.maximize(toy(kernel), "conv", 0, steps=200, size=24, rate=0.2).images[0]
+    red, green, blue = picture.mean((0, 1))
+    assert red > 200 and green < 60 and blue < 60
+
+
+def test_linear_filter_reaches_its_closed_form_direction():
+    kernel = np.random.default_rng(1).normal(size=(5, 5, 3, 1))
+    ascent = vz.maximize(toy(kernel), "conv", 0, objective="unit", steps=1, size=5, transforms=(),
+                         parameterisation=vz.Pixels(spread=0.0), rate=1.0)
+    # the centre unit is linear, so Adam's first step is the sign of the kernel itself
+    np.testing.assert_array_equal(np.sign(ascent.images[0] - 127.5), np.sign(kernel[..., 0]))
+
+
+def test_dead_unit_is_flagged_and_a_ReLU_that_is_off_is_not_fatal():
+    kernel = np.zeros((3, 3, 3, 2))
+    kernel[1, 1, :, 1] = 1
+    ascent = vz.maximize(toy(kernel, bias=[0, -2.5]), "conv", [0, 1], steps=60, size=24,
+                         rate=0.2)
+    assert ascent.report["flat"].tolist() == [True, False]
+    assert ascent.report["start"][1] < 0 < ascent.report["end_max"][1]  # starts dead, ends alive
+
+
+def test_least_exciting_picture(tiny):
+    low = vz.maximize(tiny, "block2_conv1", 2, steps=20, size=24, sign=-1)
+    assert low.history[-1, 0] < low.history[0, 0]
+
+
+def test_objectives_compose(tiny):
+    a, b = vz.channel("block2_conv1", [0, 1]), vz.unit("block1_conv2", [2, 3])
+    images = tf.constant(np.random.default_rng(0).uniform(0, 255, (2, 24, 24, 3)), tf.float32)
+    start = vz.render(tiny, a - 0.5 * b, size=24, steps=1)
+    assert start.history.shape == (2, 2)
+    maps = [vz.activations(tiny, layer, images.numpy(), pre_activation=True)
+            for layer, _ in a.layers + b.layers]
+    mixed = a - 0.5 * b
+    expected = a.formula(maps[:1], a.values) - 0.5 * b.formula(maps[1:], b.values)
+    np.testing.assert_allclose(mixed.formula(maps, mixed.values), expected, rtol=1e-5)
+
+
+def test_class_logit_rises(vgg16):
+    goal = vz.class_logit([207])
+    ascent = vz.render(vgg16, goal, size=64, steps=12)
+    assert ascent.history[-1, 0] > ascent.history[0, 0] + 1
+
+
+def test_fourier_pictures_are_what_numpy_says():
+    fourier, size = vz.Fourier(), 15
+    coefficients = fourier.start(np.random.default_rng(3), size)
+    picture = fourier.picture(tf.constant(coefficients[None]), size)[0].numpy()
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
+    spectrum = (coefficients[0] + 1j * coefficients[1]) * size / np.maximum(frequency, 1 / size)
+    planes = np.fft.irfft2(spectrum, s=(size, size)) / 4
+    colours = np.einsum("khw,ck->hwc", planes, vz.COLOUR)
+    np.testing.assert_allclose(picture, 255 / (1 + np.exp(-colours)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-7, 11)])
+def test_warp_by_whole_pixels_is_a_roll(shift, noise):
+    warps = np.tile(np.eye(2, 3, dtype="float32"), (4, 1, 1))
+    warps[:, :, 2] = shift
+    moved = vz.warp(noise, warps, 64).numpy()
+    np.testing.assert_allclose(moved, np.roll(noise, (-shift[0], -shift[1]), (1, 2)), atol=1e-2)
+
+
+def test_warp_by_a_quarter_turn_is_rot90(noise):
+    matrix = np.array([[0, 1, 0], [-1, 0, 0]], "float32")
+    turned = vz.warp(noise, np.tile(matrix, (4, 1, 1)), 64).numpy()
+    np.testing.assert_allclose(turned, np.rot90(noise, k=1, axes=(1, 2)), atol=1e-2)
+
+
+def test_warp_has_the_exact_gradient():
+    rng = np.random.default_rng(0)
+    images = tf.constant(rng.uniform(0, 1, (1, 9, 9, 3)), tf.float32)
+    warps = vz.draw_warps(vz.TRANSFORMS, rng, 1)
+    weights = rng.normal(size=(1, 9, 9, 3)).astype("float32")
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(vz.warp(images, warps, 9) * weights)
+    gradient = tape.gradient(total, images)
+    change = rng.normal(size=images.shape).astype("float32")  # linear, so any step is exact
+    moved = tf.reduce_sum(vz.warp(images + change, warps, 9) * weights)
+    np.testing.assert_allclose(moved - total, tf.reduce_sum(gradient * change), rtol=1e-3)
+
+
+def test_interruption_keeps_the_picture(tiny, monkeypatch, capsys):
+    calls = []
+
+    def interrupting(*args):
+        traced = original(*args)
+
+        def advance(*inputs):
+            calls.append(1)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return traced(*inputs)
+        return advance
+
+    original = vz._ascent
+    monkeypatch.setattr(vz, "_ascent", interrupting)
+    result = vz.render(tiny, vz.channel("block2_conv1", [1]), size=24, steps=10)
+    assert result.measured == (0, 1) and result.history.shape == (2, 1)
+    assert np.isfinite(result.images).all()
+    assert "Interrupted after 1 of 10" in capsys.readouterr().out
+
+
+def test_canvas_smaller_than_the_field_warns_and_names_the_size(tiny):
+    with pytest.warns(UserWarning, match="size=128 avoids that"):
+        vz.maximize(tiny, "block4_conv1", 0, steps=1, size=32)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"layer": "block9"}, "layer 'block9' not found.*block1_conv1"),
+    ({"filters": 99}, "filters 0 to 5; 99 is out of range"),
+    ({"filters": -1}, "out of range"),
+    ({"filters": []}, "no filter given"),
+    ({"filters": 1.5}, "whole numbers"),
+    ({"steps": 0}, "at least 1"),
+    ({"seeds": 0}, "at least 1"),
+    ({"objective": "beauty"}, "channel, unit"),
+])
+def test_bad_input_is_told_in_a_sentence(tiny, arguments, message):
+    arguments = {"layer": "block2_conv1", "filters": 0, "steps": 1, **arguments}
+    with pytest.raises(ValueError, match=message):
+        vz.maximize(tiny, arguments.pop("layer"), arguments.pop("filters"), **arguments)
+
+
+def test_visualize_filter_prints_ten_lines(tiny, capsys):
+    figure = vz.visualize_filter(tiny, "block2_conv1", iterations=20, size=24)
+    assert capsys.readouterr().out.count("iteration") == 10
+    assert figure.axes
+    with pytest.raises(ValueError, match="out of range"):
+        vz.visualize_filter(tiny, "block2_conv1", 6)
+
+
+def test_nothing_is_changed_in_the_model(tiny):
+    layers = tiny.model.layers
+    before = [w.copy() for w in tiny.model.get_weights()]
+    activations = [getattr(x, "activation", None) for x in layers]
+    trainable = [x.trainable for x in layers]
+    vz.maximize(tiny, "block3_conv2", [0, 1], steps=3, seeds=2)
+    vz.visualize_filter(tiny, "block2_conv1", 1, iterations=2, size=24)
+    for old, new in zip(before, tiny.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert activations == [getattr(x, "activation", None) for x in layers]
+    assert trainable == [x.trainable for x in layers]

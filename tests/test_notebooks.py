@@ -1,0 +1,290 @@
+"""The notebooks as they are committed, and the tools that run and show them."""
+
+import base64
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from conftest import is_near, settle
+from tools.execute import execute
+from tools.export_html import export
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted([*ROOT.glob("lab3_circuit.ipynb"), *ROOT.glob("notebooks/*.ipynb")])
+ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["vizutils"]
+NO_ADDRESS = "no public address yet"  # what stands where the badge will be
+
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+DRAW = f"import base64\nfrom IPython.display import Image\nImage(base64.b64decode('{PIXEL}'))"
+WARN = "import sys\nprint('kept')\nprint('noise', file=sys.stderr)"
+
+
+# --- lint: no kernel runs ---------------------------------------------------------------
+
+
+@pytest.fixture(params=NOTEBOOKS or [None], ids=lambda path: path.name if path else "none")
+def path(request):
+    if request.param is None:
+        pytest.skip("there is no notebook yet")
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook):
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def texts(notebook):
+    """Everything a reader sees as text, sources first; pictures inside HTML left out."""
+    yield from (cell.source for cell in notebook.cells)
+    for output in outputs(notebook):
+        for kind, text in {"text": output.get("text", ""), **output.get("data", {})}.items():
+            if kind.startswith("text"):
+                yield re.sub(r"data:[\w/+]+;base64,[\w+/=]+", "", text)
+
+
+def caption_numbers(text):
+    return [int(number) for number in re.findall(r"^\*\*Figure (\d+)\.\*\*", text, re.MULTILINE)]
+
+
+def code_lines(cell):
+    lines = (line.strip() for line in cell.source.splitlines())
+    return sum(1 for line in lines if line and not line.startswith("#"))
+
+
+def test_is_saved_by_restart_and_run_all(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1)), "run `make execute`"
+    assert "widgets" not in notebook.metadata
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.accelerator == "GPU"
+
+
+def test_shows_no_error_and_no_warning(notebook):
+    assert not [output for output in outputs(notebook) if output.output_type == "error"]
+    assert not [output for output in outputs(notebook) if output.get("name") == "stderr"]
+
+
+def test_is_valid_and_its_cells_have_ids_of_their_own(notebook):
+    nbformat.validate(notebook)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(ids) == len(set(ids))
+
+
+def test_is_small(path, notebook):
+    assert path.stat().st_size <= 5e6
+    lines = [code_lines(cell) for cell in code_cells(notebook)]
+    assert statistics.median(lines) <= 8
+    assert max(lines) <= 30
+
+
+def test_every_figure_has_a_caption_and_an_alternative_text(notebook):
+    numbers = [n for cell in notebook.cells for n in caption_numbers(cell.source)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    for cell, below in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
+        pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+        if pictures:
+            assert below and len(caption_numbers(below.source)) >= len(pictures), cell.source
+            assert all(o.metadata.get("image/png", {}).get("alt") for o in pictures), cell.source
+
+
+def test_no_figure_is_shown_by_its_name_alone(notebook):
+    """Without pyplot, Jupyter prints a Figure as <Figure size …> and draws nothing."""
+    for output in outputs(notebook):
+        data = output.get("data", {})
+        assert "image/png" in data or "<Figure size" not in data.get("text/plain", "")
+
+
+def test_opens_with_the_badge(path, notebook):
+    opening = notebook.cells[0].source
+    if ADDRESS["repository"]:
+        project = ADDRESS["repository"].removeprefix("https://github.com/")
+        place = f"{project}/blob/{ADDRESS['tag']}/{path.relative_to(ROOT).as_posix()}"
+        assert f"https://colab.research.google.com/github/{place}" in opening
+    else:
+        assert NO_ADDRESS in opening
+        assert "colab.research.google.com" not in opening
+
+
+def test_begins_with_the_set_up_cell(notebook):
+    assert code_cells(notebook)[0].source == (ROOT / "tools/colab_setup.py").read_text().rstrip()
+
+
+def test_has_one_parameters_cell(notebook):
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+
+
+def test_names_no_place_of_the_machine_that_ran_it(notebook):
+    place = re.compile(r"/(?:work|root|home|tmp|Users|mnt)/|localhost|127\.0\.0\.1|[A-Z]:\\|pypi\.")
+    assert not [text for text in texts(notebook) if place.search(text)]
+
+
+# --- what nbval compares ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "reference", "near"),
+    [
+        ("12.34", "12.34", True),
+        ("12.90", "12.34", True),
+        ("13.10", "12.34", False),
+        ("-0.5", "-0.5", True),
+        ("-0.5", "0.5", False),
+        ("0.00", "0.01", True),  # rounding alone makes this difference
+        ("0.00", "0.02", False),
+        ("4,100", "4,224", True),
+        ("1.2e-5", "1.3e-5", True),
+        ("1.2e-5", "1.2e-4", False),
+        ("−3.0", "-3.1", True),  # a minus sign instead of a hyphen
+    ],
+)
+def test_near_numbers(number, reference, near):
+    assert is_near(number, reference) is near
+    assert is_near(reference, number) is near
+
+
+def test_settle_changes_only_near_numbers():
+    assert settle("a ≈ 1.01, b ≈ 9.0, c 1.01", "a ≈ 1.00, b ≈ 5.0, c 1.00") == (
+        "a ≈ 1.00, b ≈ 9.0, c 1.01"
+    )
+    assert settle("≈ 1.0 ≈ 2.0", "≈ 1.0") == "≈ 1.0 ≈ 2.0"
+
+
+def printed_notebook(source, printed):
+    cell = new_code_cell(source, execution_count=1)
+    cell.outputs = [new_output("stream", name="stdout", text=printed)]
+    return new_notebook(cells=[cell])
+
+
+CASES = {  # name: (what the cell prints, what is committed)
+    "equal": ("pooled ≈ 0.52, 9 patches", "pooled ≈ 0.52, 9 patches"),
+    "near": ("pooled ≈ 0.52, 9 patches", "pooled ≈ 0.54, 9 patches"),
+    "percent": ("≈ 96 % of them", "≈ 94 % of them"),
+    "time": ("took 12.3 s and 850 ms", "took 9.8 s and 12 ms"),
+    "address": ("<Unit at 0x7f0012ab>", "<Unit at 0x7fffffff>"),
+    "path": ("wrote /work/x/build/a.png", "wrote /home/me/lab/build/a.png"),
+    "far": ("pooled ≈ 0.52, 9 patches", "pooled ≈ 0.60, 9 patches"),
+    "integer": ("pooled ≈ 0.52, 9 patches", "pooled ≈ 0.52, 8 patches"),
+    "unmarked": ("pooled 0.52", "pooled 0.53"),
+    "words": ("≈ 0.52 left", "≈ 0.52 right"),
+}
+REFUSED = {"far", "integer", "unmarked", "words"}
+
+
+def test_nbval_compares_with_tolerance_and_without_stderr(tmp_path):
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    for name, (now, committed) in CASES.items():
+        notebook = printed_notebook(f"print({now!r})", committed + "\n")
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    noisy = printed_notebook(WARN, "kept\n")
+    nbformat.write(noisy, tmp_path / "noisy.ipynb")
+
+    sanitize = ROOT / "tests/nbval_sanitize.cfg"
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--nbval",
+         "--nbval-current-env", "--nbval-sanitize-with", str(sanitize), "."],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    refused = set(re.findall(r"^FAILED (?:.*/)?(\w+)\.ipynb", run.stdout, re.MULTILINE))
+    passed = set(re.findall(r"^PASSED (?:.*/)?(\w+)\.ipynb", run.stdout, re.MULTILINE))
+    assert refused == REFUSED, run.stdout
+    assert passed == {*CASES, "noisy"} - REFUSED
+
+
+# --- executing and exporting ------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::nbformat.warnings.DuplicateCellId")
+def test_execute_leaves_what_is_committed(tmp_path):
+    cells = [
+        new_markdown_cell("## Part one"),
+        new_code_cell(WARN, execution_count=7),
+        new_code_cell(DRAW, metadata={"alt": "one grey pixel"}),
+    ]
+    cells[1].id = cells[2].id = "twice"
+    sections = []
+    notebook = execute(new_notebook(cells=cells), tmp_path, on_section=sections.append)
+
+    assert sections == ["Part one"]
+    test_is_saved_by_restart_and_run_all(notebook)
+    test_shows_no_error_and_no_warning(notebook)
+    test_is_valid_and_its_cells_have_ids_of_their_own(notebook)
+    printed, picture = outputs(notebook)
+    assert printed.text == "kept\n"
+    assert picture.metadata["image/png"]["alt"] == "one grey pixel"
+
+
+def test_a_failing_notebook_is_not_saved(tmp_path):
+    nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), tmp_path / "broken.ipynb")
+    run = subprocess.run(
+        [sys.executable, ROOT / "tools/execute.py", "broken.ipynb", "build/broken.ipynb"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "ZeroDivisionError" in run.stderr
+    assert not (tmp_path / "build").exists()
+
+
+def outside_requests(page):
+    """Whatever in a page would make a browser fetch something."""
+    return re.findall(
+        r"""<(?:script|link|iframe|object|embed|base|video|audio)\b[^>]*>|"""
+        r"""\b(?:src|srcset|poster|background)\s*=\s*["']?(?!data:)[^"'\s>]+|"""
+        r"""@import[^;]*|url\(\s*["']?(?!data:)[^)]*\)""",
+        page,
+    )
+
+
+def test_the_page_needs_nothing_from_outside(tmp_path):
+    """Badges, attachments, files, widgets, scripts and tables: all that a notebook can hold."""
+    picture = f"data:image/png;base64,{PIXEL}"
+    (tmp_path / "road.png").write_bytes(base64.b64decode(PIXEL))
+    badge = "[![Open in Colab](https://x.org/badge.svg)](https://x.org/colab)"
+    opening = new_markdown_cell(f"# A circuit\n{badge} and ![the road](road.png)")
+    stuck = new_markdown_cell("![stuck on](attachment:a.png)")
+    stuck.attachments = {"a.png": {"image/png": PIXEL}}
+    shown = [
+        {"image/png": PIXEL},
+        {"application/vnd.jupyter.widget-view+json": {"model_id": "0"}, "text/plain": "a slider"},
+        {"application/javascript": "alert(1)", "text/plain": "a script"},
+        {"text/html": f'<script src="https://x.org/a.js"></script><img src="{picture}">'},
+        {"text/html": "<table><tr><td>0.25</td></tr></table>"},
+    ]
+    code = new_code_cell("dashboard", execution_count=1)
+    code.outputs = [new_output("display_data", data) for data in shown]
+    code.outputs[0].metadata["image/png"] = {"alt": "ten curves"}
+    page = export(new_notebook(cells=[opening, stuck, code]), tmp_path)
+
+    assert not outside_requests(page)
+    assert "<title>A circuit</title>" in page
+    assert '<a href="https://x.org/colab">Open in Colab</a>' in page
+    assert page.count(picture) == 4
+    assert all(f'alt="{alt}"' in page for alt in ("ten curves", "stuck on", "the road"))
+    assert all(text in page for text in ("a slider", "a script", "<td>0.25</td>", "In\xa0[1]"))
+
+
+def test_the_notebooks_pages_need_nothing_from_outside(path, notebook):
+    page = export(notebook, path.parent)
+    assert not outside_requests(page)
+    pictures = [output for output in outputs(notebook) if "image/png" in output.get("data", {})]
+    assert page.count('src="data:image/png') >= len(pictures)

@@ -1,0 +1,2080 @@
+"""See what one filter of a convolutional network has learned, and which weights made it so.
+
+The file reads from top to bottom in the order of the lab report:
+
+1. **Networks** - load one, frozen, and know which weights it carries.
+2. **Images** - any picture file to RGB, 0-255; packaged pictures; naming what is seen.
+3. **Units** - where in the picture a unit looks: receptive fields and the layer graph.
+4. **Activations** - what real pictures do to a filter: patches, classes, groups.
+5. **Gradient ascent** - draw the picture a filter answers to most, and report honestly on it.
+6. **Kernels** - the weights that feed a filter, ranked, excitatory or inhibitory.
+7. **Figures** - one function for each figure, none of which touches pyplot.
+
+Conventions, everywhere in this file: pictures are RGB, 0-255, shape ``(n, rows, columns, 3)``;
+a network's own preprocessing (for VGG16: BGR, mean subtracted) happens inside the traced
+function, so that gradients pass through it; a *filter* is the whole weight tensor of one output
+channel, a *kernel* the slice of it that reads one input channel; *activation* is the output
+after the ReLU, *pre-activation* the value before it. No function changes the Keras model.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter
+
+import keras
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from matplotlib.colors import CenteredNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch, Rectangle
+from PIL import Image, ImageOps
+from tqdm.auto import tqdm
+
+from data import classes as imagenet
+from data import fetch, weights
+
+if keras.config.backend() != "tensorflow":
+    raise ImportError(
+        f"vizutils needs Keras on TensorFlow, not on {keras.config.backend()!r}: set the "
+        "environment variable KERAS_BACKEND=tensorflow before Keras is imported, and restart."
+    )
+
+CROP = 0.875  #: share of the resized shorter side that the centre crop keeps (224 of 256)
+RESPONSES = Path(__file__).resolve().parent / "data" / "class_maxima.npz"
+
+
+# ============================================================================================
+# 1. Networks
+# ============================================================================================
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A frozen image network and what one must know to use it.
+
+    Attributes
+    ----------
+    name : str
+        Short name, e.g. ``"vgg16"``.
+    model : keras.Model
+        Functional model from *preprocessed* pictures to class logits (or to the last feature
+        map, if ``head`` is ``"none"``).
+    preprocess : callable
+        RGB pictures, 0-255, shape (n, h, w, 3) → the model's input. Differentiable.
+    conv_layers : tuple of str
+        Names of the convolution layers in order; dense heads do not count.
+    weights_source : str
+        In words: where the weights come from.
+    head : {"original", "distilled", "none"}
+        Which classifier turns features into logits.
+    input_size : int
+        Side in pixels of the crop the network was trained on.
+    input_channels : tuple of str
+        What the channels of the model's input are, in order; ``("B", "G", "R")`` for VGG16.
+    responses : Path or None
+        File with each filter's maxima over the 1,000 ImageNet photographs, if known.
+    """
+
+    name: str
+    model: keras.Model
+    preprocess: Callable
+    conv_layers: tuple[str, ...]
+    weights_source: str
+    head: str = "none"
+    input_size: int = 224
+    input_channels: tuple[str, ...] = ("R", "G", "B")
+    responses: Path | None = None
+    _traces: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether ``model`` ends in 1,000 ImageNet logits."""
+        return self.head != "none"
+
+    def __repr__(self) -> str:
+        return f"Network({self.name!r}: {self.weights_source})"
+
+
+def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") -> Network:
+    """Load an image network, frozen and ready to be looked into.
+
+    Parameters
+    ----------
+    name : str
+        ``"vgg16"``, ``"efficientnet_lite0"``, or any model of `keras.applications`
+        (``"ResNet50"``, ...; Keras downloads those).
+    weights : str or path
+        * ``"packaged"`` - from packages of the Python package registry; the same everywhere.
+          VGG16's convolution trunk is the original one; its classifier is a linear read-out
+          distilled by this project (``head == "distilled"``).
+        * ``"imagenet"`` - the files Keras offers for download (VGG16: 553 MB, original head).
+        * ``"random"`` - seeded random weights: the control for every picture.
+        * a path - a weights file (``.h5``) of the same architecture.
+        * ``"auto"`` - ``"imagenet"`` if it is here or can be reached, else ``"packaged"``.
+
+    Returns
+    -------
+    Network
+        ``weights_source`` says in words what was loaded.
+
+    Raises
+    ------
+    ValueError
+        Unknown network, or weights that belong to another architecture.
+    FetchError
+        Weights that are neither here nor within reach.
+
+    References
+    ----------
+    .. [1] K. Simonyan, A. Zisserman, "Very deep convolutional networks for large-scale image
+       recognition", ICLR 2015 (VGG16; weights CC BY 4.0).
+    """
+    key = str(name).lower().replace("-", "_")
+    if key == "vgg16":
+        return _load_vgg16(weights)
+    if key == "efficientnet_lite0":
+        return _load_efficientnet_lite0(weights)
+    return _load_application(name, weights)
+
+
+def as_network(
+    model: keras.Model, *, preprocess: Callable | None = None, name: str | None = None,
+    input_size: int = 224, head: str = "none",
+) -> Network:
+    """Wrap any functional Keras image model so that every function of this file accepts it.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional, one picture input.
+    preprocess : callable, optional
+        RGB 0-255 → model input, differentiable. Identity if the model preprocesses itself.
+    name, input_size, head
+        As in `Network`.
+    """
+    if not isinstance(model, keras.Model) or not hasattr(model, "_operations"):
+        raise ValueError("as_network needs a functional keras.Model (one with a layer graph).")
+    convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+    return Network(
+        name=name or model.name,
+        model=model,
+        preprocess=preprocess or (lambda images: images),
+        conv_layers=tuple(x.name for x in model.layers if isinstance(x, convolutions)),
+        weights_source=f"the given Keras model {model.name!r}",
+        head=head,
+        input_size=input_size,
+    )
+
+
+def _vgg_preprocess(images):
+    """RGB 0-255 → BGR minus the training set's mean colour, as VGG was trained on."""
+    return images[..., ::-1] - tf.constant([103.939, 116.779, 123.68], images.dtype)
+
+
+def _load_vgg16(source) -> Network:
+    """Build VGG16's trunk for pictures of any size and put the head on it that is to be had."""
+    trunk = keras.applications.VGG16(weights=None, include_top=False, input_shape=(None, None, 3))
+    conv_layers = tuple(x.name for x in trunk.layers if isinstance(x, keras.layers.Conv2D))
+    head, logits, responses = "none", None, None
+    if source == "random":
+        words = "random weights (He normal, seed 0), no training"
+        arrays = _random_arrays(trunk, seed=0)
+    else:
+        source, note = _choose_vgg16_source(source)
+        arrays = weights.vgg16_arrays(source)
+        is_imagenet = weights.is_imagenet_trunk(arrays)
+        trained = "trained on ImageNet (ILSVRC-2012)" if is_imagenet else "of unknown training"
+        responses = RESPONSES if is_imagenet and RESPONSES.exists() else None
+        if "predictions" in arrays:
+            head, logits = "original", _vgg16_dense_head(trunk.output, arrays)
+            words = f"convolutions and original dense head {trained}, from {note}"
+        elif is_imagenet:
+            head, logits = "distilled", _vgg16_readout(trunk.output)
+            words = (
+                f"13 convolution layers {trained}, from {note}; classifier: this project's "
+                "linear read-out, distilled from EfficientNet-Lite0"
+            )
+        else:
+            words = f"13 convolution layers {trained}, from {note}; no classifier"
+    for layer_name in conv_layers:
+        trunk.get_layer(layer_name).set_weights(arrays[layer_name])
+    model = trunk if logits is None else keras.Model(trunk.input, logits, name="vgg16")
+    model.trainable = False
+    return Network(
+        "vgg16", model, _vgg_preprocess, conv_layers, words,
+        head=head, input_channels=("B", "G", "R"), responses=responses,
+    )
+
+
+def _choose_vgg16_source(source) -> tuple[str | os.PathLike, str]:
+    """Resolve ``"auto"``; return the source and the words for it."""
+    if source == "auto":
+        try:
+            fetch.fetch("vgg16-imagenet")
+            source = "imagenet"
+        except fetch.FetchError as problem:
+            print(f"The original weights file is out of reach ({problem}) "
+                  "The packaged trunk is used: the same convolutions, a distilled classifier.")
+            source = "packaged"
+    notes = {"packaged": "a package of the Python registry (digests checked)",
+             "imagenet": "the Keras download"}
+    return source, notes.get(source, f"the file {Path(source).name}")
+
+
+def _random_arrays(model: keras.Model, *, seed: int) -> dict[str, list[np.ndarray]]:
+    """He-normal kernels and zero biases for each convolution of `model`, seeded."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            shape = tuple(layer.kernel.shape)
+            spread = np.sqrt(2 / np.prod(shape[:3]))
+            arrays[layer.name] = [rng.normal(0, spread, shape).astype("float32"),
+                                  np.zeros(shape[3], "float32")]
+    return arrays
+
+
+def _vgg16_readout(features):
+    """The distilled linear read-out on globally averaged features (data/README.md)."""
+    with np.load(Path(__file__).resolve().parent / "data" / "readout.npz") as readout:
+        kernel, bias = (readout[k].astype("float32") for k in ("kernel", "bias"))
+    pooled = keras.layers.GlobalAveragePooling2D(name="average_pool")(features)
+    dense = keras.layers.Dense(kernel.shape[1], name="readout")
+    logits = dense(pooled)
+    dense.set_weights([kernel, bias])
+    return logits
+
+
+def _vgg16_dense_head(features, arrays):
+    """VGG16's three dense layers as convolutions, so that pictures may have any size [1]_.
+
+    At 224 px the result equals the dense network's; on larger pictures logits are averaged over
+    positions, the "dense evaluation" of the VGG paper.
+    """
+    shapes = {"fc1": (7, 7, 512, 4096), "fc2": (1, 1, 4096, 4096), "predictions": (1, 1, 4096, -1)}
+    x = features
+    for name, shape in shapes.items():
+        kernel, bias = arrays[name]
+        activation = "linear" if name == "predictions" else "relu"
+        layer = keras.layers.Conv2D(bias.size, shape[0], activation=activation, name=name)
+        x = layer(x)
+        layer.set_weights([kernel.reshape(shape), bias])
+    return keras.layers.GlobalAveragePooling2D(name="logits")(x)
+
+
+def _load_efficientnet_lite0(source) -> Network:
+    """EfficientNet-Lite0 with its own ImageNet classifier, from a package."""
+    from data import efficientnet_lite0
+
+    if source not in ("auto", "packaged"):
+        raise ValueError("efficientnet_lite0 has packaged weights only: weights='packaged'.")
+    model = efficientnet_lite0.efficientnet_lite0()
+    model.trainable = False
+    wrapped = as_network(model, preprocess=efficientnet_lite0.preprocess,
+                         name="efficientnet_lite0", head="original")
+    return _replace(wrapped, weights_source="all layers trained on ImageNet (ILSVRC-2012), "
+                    "from a package of the Python registry (checksum checked)")
+
+
+def _load_application(name: str, source) -> Network:
+    """Any model of keras.applications, rebuilt for pictures of any size where it allows that."""
+    builders = {n.lower(): getattr(keras.applications, n) for n in dir(keras.applications)
+                if n[0].isupper()}
+    if str(name).lower() not in builders:
+        known = "vgg16, efficientnet_lite0, " + ", ".join(sorted(builders))
+        raise ValueError(f"network {name!r} not found; known are {known}.")
+    if source == "packaged":
+        raise ValueError(f"no package carries weights for {name}: use weights='imagenet' or a path.")
+    build = builders[str(name).lower()]
+    package = __import__(build.__module__, fromlist=["preprocess_input"])
+    if source in ("auto", "imagenet"):
+        with fetch.patient_downloads():
+            model = build(weights="imagenet", classifier_activation=None)
+        words = "all layers trained on ImageNet (ILSVRC-2012), downloaded by Keras"
+    else:
+        model = build(weights=None, classifier_activation=None)
+        words = "random weights (Keras's own), no training"
+        if source != "random":
+            model.load_weights(source)
+            words = f"weights from the file {Path(source).name}"
+    size = model.input_shape[1]
+    try:  # a dense head behind Flatten is the one thing that fixes the picture's size
+        anywhere = keras.models.clone_model(model, input_tensors=keras.Input((None, None, 3)))
+        anywhere.set_weights(model.get_weights())
+        model = anywhere
+    except (ValueError, TypeError):
+        words += f"; pictures must be {size} px"
+    model.trainable = False
+    wrapped = as_network(model, preprocess=package.preprocess_input, name=str(name).lower(),
+                         input_size=size, head="none" if source == "random" else "original")
+    return _replace(wrapped, weights_source=words)
+
+
+def _replace(network: Network, **changes) -> Network:
+    """A copy of a frozen network with some attributes changed."""
+    kept = {k: getattr(network, k) for k in network.__dataclass_fields__ if k != "_traces"}
+    return Network(**{**kept, **changes})
+
+
+# ============================================================================================
+# 2. Images
+# ============================================================================================
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Pictures of one size, read from their files when they are needed.
+
+    Attributes
+    ----------
+    names : tuple of str
+    labels : ndarray of int, shape (n,)
+        ImageNet class index, or −1.
+    size : int
+        Side in pixels.
+    sources : tuple of Path, or float32 ndarray of shape (n, size, size, 3)
+        Where the pixels come from.
+    """
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+    size: int
+    sources: tuple[Path, ...] | np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @functools.cached_property
+    def images(self) -> np.ndarray:
+        """All pictures, float32 RGB 0-255, shape (n, size, size, 3); kept once asked for."""
+        return self.read(range(len(self)))
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Pictures `indices`, float32 RGB 0-255, shape (len(indices), size, size, 3)."""
+        ready = self.__dict__.get("images", self.sources)
+        if isinstance(ready, np.ndarray):
+            return ready[list(indices)]
+        return np.stack([read_image(self.sources[i], size=self.size) for i in indices])
+
+    def batches(self, size: int = 16) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield ``(indices, images)``; memory does not grow with the number of pictures."""
+        for start in range(0, len(self), size):
+            indices = np.arange(start, min(start + size, len(self)))
+            yield indices, self.read(indices)
+
+    def subset(self, indices: Sequence[int]) -> ImageSet:
+        """The same pictures, fewer of them, in the order of `indices`."""
+        indices = list(indices)
+        ready = self.__dict__.get("images", self.sources)
+        sources = (ready[indices] if isinstance(ready, np.ndarray)
+                   else tuple(self.sources[i] for i in indices))
+        return ImageSet(tuple(self.names[i] for i in indices), self.labels[indices], self.size,
+                        sources)
+
+
+PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+
+
+def load_images(
+    folder: str | os.PathLike | None = None, *, size: int = 224, limit: int | None = None
+) -> ImageSet:
+    """Find the pictures of a folder (and of the folders in it), or the packaged ones.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Without one: 20 ImageNet photographs and a dozen from outside ImageNet, which come with
+        Python packages.
+    size : int
+        Side of the square crop, in pixels: the shorter side is resized to ``size / 0.875``
+        (bicubic) and the centre cut out, as both packaged networks expect.
+    limit : int, optional
+        Take only the first `limit` pictures that can be read.
+
+    Returns
+    -------
+    ImageSet
+        Labels come from a file or parent folder whose name starts with a WordNet id
+        (``n02123159_...``), or from a trailing ``_<class index>``; otherwise they are −1.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such folder, or no readable picture in it. Single unreadable files are skipped with a
+        warning that names them.
+    """
+    if size < 1:
+        raise ValueError(f"size is the crop's side in pixels and must be positive, not {size}.")
+    if folder is None:
+        found = [(p.path, p.name, p.label) for p in fetch.pictures()]
+    else:
+        folder = Path(folder).expanduser()
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder} is not a folder; give one that holds pictures.")
+        found = [(p, p.stem, _label_of(p)) for p in sorted(folder.rglob("*"))
+                 if p.suffix.lower() in PICTURE_ENDINGS and p.is_file()]
+    good, bad = [], []
+    for path, name, label in tqdm(found, "checking pictures", delay=2, leave=False):
+        if limit is not None and len(good) >= limit:
+            break
+        try:
+            read_image(path, size=8)  # decoded small: cheap, and finds damage a header hides
+            good.append((path, name, label))
+        except (OSError, ValueError, SyntaxError) as problem:
+            bad.append(f"{Path(path).name} ({problem})")
+    if bad:
+        warnings.warn(f"{len(bad)} unreadable picture(s) skipped: {'; '.join(bad)}", stacklevel=2)
+    if not good:
+        endings = ", ".join(sorted(PICTURE_ENDINGS))
+        raise FileNotFoundError(f"no readable picture in {folder}; looked for {endings}.")
+    paths, names, labels = zip(*good, strict=True)
+    return ImageSet(names, np.array(labels, int), size, paths)
+
+
+def _label_of(path: Path) -> int:
+    """ImageNet class index from a file's or its folder's name, else −1."""
+    by_wnid = {wnid: index for index, (wnid, _) in enumerate(imagenet.CLASSES)}
+    for text in (path.stem, path.parent.name):
+        if text[:9] in by_wnid:
+            return by_wnid[text[:9]]
+    tail = path.stem.rpartition("_")[2]
+    return int(tail) if tail.isdecimal() and int(tail) < len(by_wnid) else -1
+
+
+def read_image(path: str | os.PathLike, *, size: int | None = None) -> np.ndarray:
+    """Read any picture file as RGB.
+
+    JPEG, PNG, WebP, GIF (first frame), greyscale, palette, transparency (over white), CMYK and
+    16-bit pictures, turned as their EXIF tag says. Very large JPEGs are decoded at reduced size.
+
+    Parameters
+    ----------
+    path : path
+    size : int, optional
+        Side of the square centre crop in pixels (see `load_images`); without it the whole
+        picture is returned.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, columns, 3)
+        RGB, 0-255.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # decoded reduced, below
+        with Image.open(path) as picture:
+            if size is not None:
+                wanted = 2 * round(size / CROP)  # twice too large, so that bicubic still decides
+                picture.draft("RGB", (wanted, wanted))
+            picture = _to_rgb(ImageOps.exif_transpose(picture))
+    if size is not None:
+        picture = _centre_crop(picture, size)
+    return np.asarray(picture, "float32")
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """Any Pillow mode → RGB; transparency over white, 16 bits scaled to 8."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        values = np.asarray(picture, "float64")
+        scale = 257 if values.max(initial=0) > 255 else 1
+        picture = Image.fromarray(np.clip(values / scale, 0, 255).round().astype("uint8"))
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        paper = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(paper, picture)
+    return picture.convert("RGB")
+
+
+def _centre_crop(picture: Image.Image, size: int) -> Image.Image:
+    """Resize the shorter side to size / CROP (bicubic), then cut the centre out."""
+    width, height = picture.size
+    scale = round(size / CROP) / min(width, height)
+    new = (max(size, round(width * scale)), max(size, round(height * scale)))
+    picture = picture.resize(new, Image.Resampling.BICUBIC)
+    left, top = (new[0] - size) // 2, (new[1] - size) // 2
+    return picture.crop((left, top, left + size, top + size))
+
+
+def classify(net: Network, images, *, top: int = 5) -> list[list[tuple[str, str, float]]]:
+    """Name what the network sees.
+
+    Parameters
+    ----------
+    net : Network
+        With a classifier.
+    images : ImageSet, or float ndarray of shape (n, h, w, 3)
+        RGB, 0-255.
+    top : int
+        How many guesses for each picture.
+
+    Returns
+    -------
+    list of list of (wnid, label, probability)
+        For each picture its `top` classes, the most probable first.
+
+    Raises
+    ------
+    ValueError
+        If the network has no classifier; the message names the remedy.
+    """
+    probabilities = tf.nn.softmax(logits(net, images)).numpy()
+    return [[(*imagenet.CLASSES[i], float(row[i])) for i in np.argsort(-row)[:top]]
+            for row in probabilities]
+
+
+def logits(net: Network, images) -> np.ndarray:
+    """Class logits, shape (n, 1000), of an `ImageSet` or of RGB pictures 0-255."""
+    if not net.has_classifier:
+        raise ValueError(
+            f"{net.name} was loaded without a classifier ({net.weights_source}): load it with "
+            "weights='packaged' (distilled read-out) or weights='imagenet' (original head)."
+        )
+    forward = _forward(net, net.model.layers[-1].name, pre_activation=False)
+    return np.concatenate([forward(batch).numpy() for _, batch in _as_set(images).batches()])
+
+
+def _as_set(images) -> ImageSet:
+    """An ImageSet as it is; an array of pictures wrapped as one."""
+    if isinstance(images, ImageSet):
+        return images
+    array = np.asarray(images, "float32")
+    if array.ndim != 4 or array.shape[-1] != 3:
+        raise ValueError(f"pictures have shape (n, rows, columns, 3), not {array.shape}; "
+                         "wrap a single one as image[None].")
+    names = tuple(f"picture {i}" for i in range(len(array)))
+    return ImageSet(names, np.full(len(array), -1), array.shape[1], array)
+
+
+# ============================================================================================
+# 3. Units: where they look, and what feeds them
+# ============================================================================================
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The square of the picture that one unit of a layer can see.
+
+    Attributes
+    ----------
+    size : int
+        Side of that square, in input pixels.
+    stride : int
+        Input pixels between the squares of two neighbouring units.
+    start : int
+        Row (and column) at which the square of unit (0, 0) starts; negative where it sees
+        padding.
+    positions : int
+        Units along one side of the map, for a picture of `input_size`.
+    input_size : int
+        Side of the picture these numbers hold for, in pixels.
+    """
+
+    size: int
+    stride: int
+    start: int
+    positions: int
+    input_size: int
+
+    def window(self, row: int, column: int) -> tuple[int, int, int, int]:
+        """(top, left, bottom, right) of unit (row, column)'s square; may leave the picture."""
+        top, left = (self.start + self.stride * i for i in (row, column))
+        return top, left, top + self.size, left + self.size
+
+    @property
+    def unpadded(self) -> slice:
+        """Positions (along one axis) whose square lies inside the picture: no padding seen."""
+        tops = self.start + self.stride * np.arange(self.positions)
+        inside = np.flatnonzero((tops >= 0) & (tops + self.size <= self.input_size))
+        return slice(inside[0], inside[-1] + 1) if inside.size else slice(0, 0)
+
+
+def receptive_field(net: Network, layer: str, *, input_size: int | None = None) -> ReceptiveField:
+    """Receptive field of a layer's units, from the layer graph.
+
+    Walks from the layer back to the picture; each convolution or pool of kernel k and stride s
+    turns "I see w inputs, stride t" into "I see (w − 1)·s + k, stride t·s" [1]_. Branches are
+    joined by the smallest square that holds them all.
+
+    Parameters
+    ----------
+    net : Network
+    layer : str
+    input_size : int, optional
+        Side of the picture in pixels (positions, and "same" padding of strided layers, depend
+        on it); the network's own input size by default.
+
+    Raises
+    ------
+    ValueError
+        Unknown layer; a layer without positions (dense, globally pooled); an operation this
+        function does not know.
+
+    References
+    ----------
+    .. [1] A. Araujo, W. Norris, J. Sim, "Computing receptive fields of convolutional neural
+       networks", Distill 2019, doi:10.23915/distill.00021.
+    """
+    input_size = input_size or net.input_size
+    walk = _walk_back(_layer(net, layer).output, input_size, {})
+    rows, columns = walk
+    if rows.stride != columns.stride:
+        raise ValueError(f"layer {layer!r} strides rows and columns differently: not supported.")
+    start = min(rows.start, columns.start)
+    end = max(rows.start + rows.size, columns.start + columns.size)
+    return ReceptiveField(end - start, rows.stride, start, rows.positions, input_size)
+
+
+def _walk_back(tensor, input_size: int, known: dict) -> tuple[ReceptiveField, ReceptiveField]:
+    """Receptive fields along (rows, columns) of a Keras tensor's positions."""
+    if id(tensor) in known:
+        return known[id(tensor)]
+    operation, node, _ = tensor._keras_history
+    inputs = operation._inbound_nodes[node].input_tensors
+    if not inputs:  # the picture itself
+        found = (ReceptiveField(1, 1, 0, input_size, input_size),) * 2
+    else:
+        branches = [_walk_back(x, input_size, known) for x in inputs]
+        joined = [_join([branch[axis] for branch in branches]) for axis in (0, 1)]
+        found = tuple(_step(operation, joined[axis], axis) for axis in (0, 1))
+    known[id(tensor)] = found
+    return found
+
+
+def _join(fields: Sequence[ReceptiveField]) -> ReceptiveField:
+    """The smallest field that holds those of several branches (Add, Concatenate)."""
+    start = min(f.start for f in fields)
+    end = max(f.start + f.size for f in fields)
+    first = fields[0]
+    return ReceptiveField(end - start, first.stride, start, first.positions, first.input_size)
+
+
+# Layers whose output at one position reads its input at that position only.
+POINTWISE = (
+    "InputLayer Activation ReLU LeakyReLU PReLU ELU Softmax BatchNormalization LayerNormalization "
+    "GroupNormalization Dropout SpatialDropout2D GaussianNoise GaussianDropout Add Subtract "
+    "Multiply Average Maximum Minimum Concatenate Rescaling Normalization Identity"
+).split()
+
+
+def _step(operation, below: ReceptiveField, axis: int) -> ReceptiveField:
+    """The field of an operation's output positions, given that of its input positions."""
+    kind = type(operation).__name__
+    if kind in POINTWISE:
+        return below
+    if kind == "ZeroPadding2D" or kind == "Cropping2D":
+        sign = 1 if kind == "ZeroPadding2D" else -1
+        before, after = (sign * n for n in
+                         (operation.padding if sign == 1 else operation.cropping)[axis])
+        return ReceptiveField(below.size, below.stride, below.start - before * below.stride,
+                              below.positions + before + after, below.input_size)
+    window = getattr(operation, "kernel_size", None) or getattr(operation, "pool_size", None)
+    if window is None:
+        raise ValueError(
+            f"{operation.name} ({kind}) has no positions, or is an operation whose receptive "
+            "field is not known here; choose a convolution or pooling layer before it."
+        )
+    dilation = getattr(operation, "dilation_rate", (1, 1))[axis]
+    width, stride = (window[axis] - 1) * dilation + 1, operation.strides[axis]
+    if operation.padding == "same":  # TensorFlow pads so that ceil(positions / stride) remain
+        positions = -(-below.positions // stride)
+        padded = max((positions - 1) * stride + width - below.positions, 0) // 2
+    else:
+        positions, padded = (below.positions - width) // stride + 1, 0
+    return ReceptiveField(
+        below.size + (width - 1) * below.stride, below.stride * stride,
+        below.start - padded * below.stride, positions, below.input_size,
+    )
+
+
+@dataclass(frozen=True)
+class InputLayer:
+    """What a convolution reads.
+
+    Attributes
+    ----------
+    feature : str or None
+        The layer whose channels they are - the thing to visualise; None for the picture itself.
+    tensor : str
+        The layer whose *output* is read, e.g. the pool between - the thing to multiply weights
+        with.
+    """
+
+    feature: str | None
+    tensor: str
+
+
+# Layers that keep every channel what it is, and only rescale or resample it.
+CHANNEL_KEEPING = (
+    "Activation ReLU LeakyReLU ELU BatchNormalization Dropout SpatialDropout2D ZeroPadding2D "
+    "Cropping2D MaxPooling2D AveragePooling2D Identity Rescaling Normalization"
+).split()
+
+
+def input_layer(net: Network, layer: str) -> InputLayer:
+    """Which layer's channels feed `layer`, and through which tensor.
+
+    ``block3_conv1`` of VGG16 reads the output of ``block2_pool``, whose channels are those of
+    ``block2_conv2``; a circuit that overlooks the pool shows the wrong pictures.
+    """
+    tensor = _conv_layer(net, layer).input
+    read = tensor._keras_history.operation
+    operation = read
+    while type(operation).__name__ in CHANNEL_KEEPING:
+        operation = operation.input._keras_history.operation
+    feature = None if type(operation).__name__ == "InputLayer" else operation.name
+    return InputLayer(feature, read.name)
+
+
+def submodel(net: Network, layer: str | Sequence[str], *, pre_activation: bool = False):
+    """The network cut off at `layer`: nothing above it is computed.
+
+    Parameters
+    ----------
+    net : Network
+    layer : str or sequence of str
+        One layer, or several (then the model has a list of outputs).
+    pre_activation : bool
+        Leave out the activation function of `layer` itself (the layers below keep theirs).
+
+    Returns
+    -------
+    keras.Model
+        From preprocessed pictures to the layer's map. ``net.model`` is not touched: the last
+        layer is a copy with the same weights and no activation.
+    """
+    several = not isinstance(layer, str)
+    outputs = [_output(net, name, pre_activation) for name in (layer if several else [layer])]
+    return keras.Model(net.model.input, outputs if several else outputs[0])
+
+
+def _output(net: Network, name: str, pre_activation: bool):
+    """A layer's symbolic output, before or after its own activation."""
+    layer = _layer(net, name)
+    activation = getattr(layer, "activation", None)
+    if not pre_activation or activation in (None, keras.activations.linear):
+        return layer.output
+    key = ("linear copy", name)
+    if key not in net._traces:
+        if not layer.weights:  # a stand-alone ReLU: its input is the pre-activation
+            net._traces[key] = layer.input
+        else:
+            copy = type(layer).from_config(
+                {**layer.get_config(), "activation": "linear", "name": f"{name}_linear"})
+            net._traces[key] = copy(layer.input)
+            copy.set_weights(layer.get_weights())
+    return net._traces[key]
+
+
+def _layer(net: Network, name: str) -> keras.layers.Layer:
+    """The layer of that name, or an error that lists the names there are."""
+    names = [x.name for x in net.model.layers]
+    if name not in names:
+        raise ValueError(f"layer {name!r} not found in {net.name}; convolution layers are "
+                         f"{', '.join(net.conv_layers)}.")
+    return net.model.get_layer(name)
+
+
+def _conv_layer(net: Network, name: str) -> keras.layers.Layer:
+    layer = _layer(net, name)
+    if name not in net.conv_layers:
+        raise ValueError(f"{name!r} is a {type(layer).__name__}, not a convolution; choose one "
+                         f"of {', '.join(net.conv_layers)}.")
+    return layer
+
+
+def _check_filters(net: Network, layer: str, filters) -> np.ndarray:
+    """Filter numbers as an int array, each within the layer's range."""
+    count = _layer(net, layer).output.shape[-1]
+    filters = np.atleast_1d(np.asarray(filters))
+    if filters.size == 0:
+        raise ValueError("no filter given: name at least one.")
+    if not np.issubdtype(filters.dtype, np.integer):
+        raise ValueError(f"filters are whole numbers, not {filters.dtype}.")
+    wrong = filters[(filters < 0) | (filters >= count)]
+    if wrong.size:
+        raise ValueError(f"{layer} has filters 0 to {count - 1}; {wrong[0]} is out of range.")
+    return filters
+
+
+# ============================================================================================
+# 4. Activations: what real pictures do to a filter
+# ============================================================================================
+
+
+def _forward(net: Network, layer, *, pre_activation: bool) -> Callable:
+    """A traced function from RGB pictures to a layer's map, one trace for all shapes."""
+    key = ("forward", layer if isinstance(layer, str) else tuple(layer), pre_activation)
+    if key not in net._traces:
+        cut = submodel(net, layer, pre_activation=pre_activation)
+        net._traces[key] = tf.function(
+            lambda images: cut(net.preprocess(images), training=False),
+            input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)],
+        )
+    return net._traces[key]
+
+
+def activations(net: Network, layer, images, *, pre_activation: bool = False) -> np.ndarray:
+    """A layer's feature maps for a few pictures.
+
+    Parameters
+    ----------
+    images : ImageSet, or ndarray of shape (n, h, w, 3)
+        RGB, 0-255.
+    pre_activation : bool
+        Before the layer's ReLU instead of after it.
+
+    Returns
+    -------
+    float32 ndarray, shape (n, rows, columns, filters)
+        All of it in memory: for many pictures use `image_maxima`, which keeps one number a
+        picture and filter.
+    """
+    forward = _forward(net, layer, pre_activation=pre_activation)
+    return np.concatenate([forward(batch).numpy() for _, batch in _as_set(images).batches()])
+
+
+@dataclass(frozen=True, eq=False)
+class Maxima:
+    """Where and how strongly each filter answers each picture at most.
+
+    Attributes
+    ----------
+    values : float32 ndarray, shape (n, filters)
+        Maximum pre-activation over the positions that see no padding.
+    rows, columns : int ndarray, shape (n, filters)
+        Position of that maximum in the layer's map.
+    """
+
+    values: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+def image_maxima(net: Network, layer: str, image_set: ImageSet) -> Maxima:
+    """Each filter's maximum pre-activation in each picture, streamed batch by batch.
+
+    Memory grows by three numbers a picture and filter; maps are reduced in the batch that made
+    them.
+    """
+    inside = receptive_field(net, layer, input_size=image_set.size).unpadded
+    if inside.start == inside.stop:
+        raise ValueError(f"every position of {layer} sees padding at {image_set.size} px: load "
+                         "larger pictures (load_images(..., size=...)).")
+    forward = _forward(net, layer, pre_activation=True)
+    values, places = [], []
+    total = -(-len(image_set) // 16)
+    for _, batch in tqdm(image_set.batches(16), f"{layer}: pictures", total, delay=2, leave=False):
+        maps = forward(batch)[:, inside, inside, :]
+        side = maps.shape[2]
+        flat = tf.reshape(maps, (len(batch), -1, maps.shape[-1]))
+        values.append(tf.reduce_max(flat, 1).numpy())
+        places.append(tf.argmax(flat, 1).numpy())
+    rows, columns = np.divmod(np.concatenate(places), side)
+    return Maxima(np.concatenate(values), rows + inside.start, columns + inside.start)
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """The pieces of real pictures that excite a filter most.
+
+    Attributes
+    ----------
+    images : float32 ndarray, shape (k, size, size, 3)
+        RGB 0-255, exactly the receptive field of the maximum.
+    table : DataFrame
+        ``picture, name, label, value, row, column`` (position in the map), best first.
+    """
+
+    images: np.ndarray
+    table: pd.DataFrame
+
+
+def top_patches(
+    net: Network, image_set: ImageSet, layer: str, filter: int, *, k: int = 9,
+    maxima: Maxima | None = None,
+) -> Patches:
+    """The `k` pictures' patches that excite a filter most, at most one from each picture.
+
+    Parameters
+    ----------
+    image_set : ImageSet
+    layer, filter
+        The unit; its pre-activation is compared over positions that see no padding.
+    k : int
+        How many (fewer if there are fewer pictures).
+    maxima : Maxima, optional
+        What `image_maxima` found before: asking for many filters of a layer then costs one pass.
+    """
+    filter = int(_check_filters(net, layer, filter)[0])
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}.")
+    maxima = maxima or image_maxima(net, layer, image_set)
+    best = np.argsort(-maxima.values[:, filter], kind="stable")[:k]
+    table = pd.DataFrame({
+        "picture": best, "name": [image_set.names[i] for i in best],
+        "label": image_set.labels[best], "value": maxima.values[best, filter],
+        "row": maxima.rows[best, filter], "column": maxima.columns[best, filter],
+    })
+    field = receptive_field(net, layer, input_size=image_set.size)
+    crops = []
+    for image, row, column in zip(image_set.read(best), table["row"], table["column"], strict=True):
+        top, left, bottom, right = field.window(row, column)
+        crops.append(image[top:bottom, left:right])
+    return Patches(np.stack(crops), table)
+
+
+def class_responses(net: Network, layer: str, image_set: ImageSet | None = None):
+    """Per-picture maxima of all filters of a layer, and the pictures' classes.
+
+    Without `image_set`: VGG16's stored answers to 1,000 photographs, one for each ImageNet
+    class (`data/README.md` tells how they were made; the photographs are not needed).
+
+    Returns
+    -------
+    values : float32 ndarray, shape (pictures, filters)
+        Maximum pre-activation over positions that see no padding.
+    labels : int ndarray, shape (pictures,)
+        Class indices (−1: unknown).
+    """
+    _check_filters(net, layer, 0)
+    if image_set is not None:
+        return image_maxima(net, layer, image_set).values, image_set.labels
+    if net.responses is None:
+        raise ValueError(
+            f"stored class responses exist for VGG16 with ImageNet weights only, not for "
+            f"{net.name} ({net.weights_source}): give an image_set with labels.")
+    with np.load(net.responses) as stored:
+        values = stored[layer].astype("float32")
+    return values, np.arange(len(values))
+
+
+def class_table(
+    net: Network, layer: str, filter: int, image_set: ImageSet | None = None
+) -> pd.DataFrame:
+    """How strongly a filter answers to each ImageNet class.
+
+    Parameters
+    ----------
+    layer, filter
+        The unit.
+    image_set : ImageSet, optional
+        Pictures with class labels; VGG16's stored answers to 1,000 photographs by default.
+
+    Returns
+    -------
+    DataFrame
+        ``index, wnid, label, group, mean, spread, pictures``, strongest class first: the mean
+        and standard deviation (NaN for one picture) of the per-picture maxima (pre-activation).
+        ``attrs["note"]`` says plainly when classes have too few pictures to conclude from.
+    """
+    filter = int(_check_filters(net, layer, filter)[0])
+    values, labels = class_responses(net, layer, image_set)
+    known = labels >= 0
+    if not known.any():
+        raise ValueError("no picture has a class label: name files or folders by WordNet id, or "
+                         "end file names in _<class index>.")
+    grouped = pd.Series(values[known, filter]).groupby(labels[known])
+    table = pd.DataFrame({"mean": grouped.mean(), "spread": grouped.std(),
+                          "pictures": grouped.size()})
+    table.insert(0, "index", table.index)
+    table.insert(1, "wnid", [imagenet.CLASSES[i][0] for i in table.index])
+    table.insert(2, "label", [imagenet.CLASSES[i][1] for i in table.index])
+    table.insert(3, "group", [imagenet.group_of(i) for i in table.index])
+    table = table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
+    fewest = int(table["pictures"].min())
+    table.attrs["note"] = "" if fewest >= 5 else (
+        f"as few as {fewest} picture(s) a class: single classes are anecdotes, read the groups")
+    return table
+
+
+def group_table(table: pd.DataFrame, *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Read a class table by coarse group, with a permutation test.
+
+    For each group: the mean response of its classes minus that of all others, in standard
+    deviations over classes, and the share of `permutations` random re-assignments of groups
+    whose difference is at least as large in size (two-sided p, never 0: the observed one counts).
+
+    Returns
+    -------
+    DataFrame
+        ``group, classes, difference, p, p_holm``, largest difference first; ``p_holm`` is
+        corrected for the number of groups (Holm's step-down rule).
+    """
+    score = table["mean"].to_numpy()
+    score = (score - score.mean()) / max(score.std(), 1e-12)
+    names = np.array(sorted(table["group"].unique()))
+    member = (table["group"].to_numpy()[:, None] == names).astype(float)  # (classes, groups)
+    size = member.sum(0)
+
+    def difference(scores):  # (..., classes) → (..., groups)
+        inside = scores @ member
+        total = scores.sum(-1, keepdims=True)
+        return inside / size - (total - inside) / np.maximum(len(score) - size, 1)
+
+    observed = difference(score)
+    rng = np.random.default_rng(seed)
+    shuffled = difference(rng.permuted(np.tile(score, (permutations, 1)), axis=1))
+    p = (1 + (np.abs(shuffled) >= np.abs(observed) - 1e-12).sum(0)) / (1 + permutations)
+    order = np.argsort(p, kind="stable")
+    holm = np.empty_like(p)
+    holm[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    frame = pd.DataFrame({"group": names, "classes": size.astype(int), "difference": observed,
+                          "p": p, "p_holm": holm})
+    return frame.sort_values("difference", ascending=False, ignore_index=True)
+
+
+def split_halves(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two disjoint random halves A, B of ``range(count)``, sorted.
+
+    A hypothesis is formed on half A and tested on half B; else it is tested on the very
+    evidence that suggested it.
+    """
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[: (count + 1) // 2]), np.sort(order[(count + 1) // 2:])
+
+
+# ============================================================================================
+# 5. Gradient ascent: the picture a filter answers to most
+# ============================================================================================
+#
+# Four nouns, as in Lucid: an *objective* says what to make large, a *parameterisation* how a
+# picture is written in numbers, *transforms* what the picture must survive, and `render` climbs.
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """One number for each picture, to be made large. Objectives add, subtract and scale.
+
+    Attributes
+    ----------
+    layers : tuple of (str, bool)
+        The layers it reads; True: before their activation function. ``LOGITS`` stands for the
+        network's last layer.
+    values : tuple of ndarray
+        The numbers it needs (filter indices, factors); they enter the traced function as
+        arguments, so that another filter costs no new trace.
+    formula : callable
+        ``formula(maps, values)`` → tensor of shape (n,). The ascent climbs on all positions
+        of the maps; what is measured and reported uses those that see no padding.
+    key : tuple
+        Equal for objectives that differ in their values only.
+    """
+
+    layers: tuple[tuple[str, bool], ...]
+    values: tuple[np.ndarray, ...]
+    formula: Callable
+    key: tuple
+
+    def __add__(self, other: Objective) -> Objective:
+        n_maps, n_values = len(self.layers), len(self.values)
+        return Objective(
+            self.layers + other.layers, self.values + other.values,
+            lambda maps, values: (self.formula(maps[:n_maps], values[:n_values])
+                                  + other.formula(maps[n_maps:], values[n_values:])),
+            ("+", self.key, other.key))
+
+    def __mul__(self, factor: float) -> Objective:
+        return Objective(
+            self.layers, (*self.values, np.float32(factor)),
+            lambda maps, values: values[-1] * self.formula(maps, values[:-1]),
+            ("*", self.key))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Objective:
+        return self * -1.0
+
+    def __sub__(self, other: Objective) -> Objective:
+        return self + -other
+
+
+LOGITS = "(class logits)"
+
+
+def channel(layer: str, filters, *, pre_activation: bool = True) -> Objective:
+    """Mean of a filter's map; one filter a picture, or one for all.
+
+    The pre-activation is the default because a ReLU that is off passes no gradient: from noise,
+    18-25 % of VGG16's filters would never start.
+    """
+    def formula(maps, values):
+        means = tf.reduce_mean(maps[0], (1, 2))  # (n, filters)
+        return tf.gather(means, values[0], batch_dims=1)
+
+    return Objective(((layer, pre_activation),), (np.atleast_1d(filters).astype("int32"),),
+                     formula, ("channel", layer, pre_activation))
+
+
+def unit(layer: str, filters, *, pre_activation: bool = True) -> Objective:
+    """A filter's value at the centre position of its map."""
+    def formula(maps, values):
+        shape = tf.shape(maps[0])
+        centre = maps[0][:, shape[1] // 2, shape[2] // 2, :]
+        return tf.gather(centre, values[0], batch_dims=1)
+
+    return Objective(((layer, pre_activation),), (np.atleast_1d(filters).astype("int32"),),
+                     formula, ("unit", layer, pre_activation))
+
+
+def class_logit(classes) -> Objective:
+    """The logit of an ImageNet class."""
+    def formula(maps, values):
+        return tf.gather(maps[0], values[0], batch_dims=1)
+
+    return Objective(((LOGITS, False),), (np.atleast_1d(classes).astype("int32"),),
+                     formula, ("class_logit",))
+
+
+# How red, green and blue vary together in ImageNet (columns: brightness, red against blue,
+# green against magenta), from Lucid [Apache-2.0], scaled to its largest column.
+COLOUR = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], "float32")
+COLOUR /= np.linalg.norm(COLOUR, axis=0).max()
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """Pictures written as spatial frequencies in decorrelated colours.
+
+    A step of the same length on every coefficient then changes coarse and fine structure alike
+    as natural pictures have them (amplitude ~ 1/frequency), instead of the high-frequency noise
+    that pixels give [1]_. A sigmoid keeps pixels within 0-255 by itself.
+
+    Parameters
+    ----------
+    decay : float
+        Amplitudes fall as 1 / frequency ** decay.
+    spread : float
+        Standard deviation of the starting coefficients.
+
+    References
+    ----------
+    .. [1] C. Olah, A. Mordvintsev, L. Schubert, "Feature visualization", Distill 2017,
+       doi:10.23915/distill.00007.
+    """
+
+    decay: float = 1.0
+    spread: float = 0.01
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Random coefficients of one picture: real and imaginary parts, colours, frequencies."""
+        return rng.normal(0, self.spread, (2, 3, size, size // 2 + 1)).astype("float32")
+
+    def picture(self, coefficients, size: int):
+        """Coefficients of n pictures → RGB 0-255, shape (n, size, size, 3)."""
+        frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
+        amplitude = size / np.maximum(frequency, 1 / size) ** self.decay
+        spectrum = tf.complex(coefficients[:, 0], coefficients[:, 1])
+        spectrum *= tf.constant(amplitude, tf.complex64)
+        planes = tf.signal.irfft2d(spectrum, [size, size]) / 4  # (n, 3, size, size)
+        colours = tf.einsum("nkhw,ck->nhwc", planes, tf.constant(COLOUR))
+        return 255 * tf.sigmoid(colours)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pictures written as pixel values, as the first recipes had them: for comparison.
+
+    Parameters
+    ----------
+    spread : float
+        Standard deviation of the starting noise around mid-grey, in grey levels.
+    """
+
+    spread: float = 10.0
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Grey noise, one picture."""
+        return rng.normal(0, self.spread / 255, (size, size, 3)).astype("float32")
+
+    def picture(self, values, size: int):
+        """Values around 0 → RGB around mid-grey; not bounded while the ascent runs."""
+        return 127.5 + 255 * values
+
+
+# --- transforms: random affine maps, drawn in NumPy, so that a seed means the same everywhere
+
+
+def jitter(pixels: float) -> Callable:
+    """Shift by up to `pixels` in each direction."""
+    def draw(rng, count):
+        matrices = np.tile(np.eye(3), (count, 1, 1))
+        matrices[:, :2, 2] = rng.uniform(-pixels, pixels, (count, 2))
+        return matrices
+
+    return draw
+
+
+def scale(low: float, high: float) -> Callable:
+    """Zoom by a factor between `low` and `high`."""
+    def draw(rng, count):
+        factor = rng.uniform(low, high, count)
+        return np.stack([np.diag([1 / f, 1 / f, 1.0]) for f in factor])
+
+    return draw
+
+
+def rotate(degrees: float) -> Callable:
+    """Turn by up to `degrees` either way."""
+    def draw(rng, count):
+        angle = np.deg2rad(rng.uniform(-degrees, degrees, count))
+        matrices = np.tile(np.eye(3), (count, 1, 1))
+        matrices[:, 0, 0] = matrices[:, 1, 1] = np.cos(angle)
+        matrices[:, 0, 1], matrices[:, 1, 0] = -np.sin(angle), np.sin(angle)
+        return matrices
+
+    return draw
+
+
+#: What a picture must survive at each step: it keeps single-pixel tricks from winning.
+TRANSFORMS = (jitter(4), scale(0.9, 1.1), rotate(10), jitter(2))
+
+
+def draw_warps(transforms: Sequence[Callable], rng: np.random.Generator, count: int) -> np.ndarray:
+    """Chain random transforms: `count` affine maps, shape (count, 2, 3), output → input pixel."""
+    chained = np.tile(np.eye(3), (count, 1, 1))
+    for draw in transforms:
+        chained = chained @ draw(rng, count)
+    return chained[:, :2].astype("float32")
+
+
+def warp(images, warps, size: int):
+    """Resample pictures through affine maps: bilinear, exact gradients, wrapped at the border.
+
+    Wrapping suits Fourier pictures, which repeat without a seam: no grey frame enters, and every
+    pixel is pulled at by every position sooner or later.
+
+    Parameters
+    ----------
+    images : tensor, shape (n, size, size, 3)
+    warps : tensor, shape (n, 2, 3)
+        Rows and columns of the input pixel for (row, column, 1) of the output pixel, both
+        counted from the centre.
+    """
+    ruler = np.arange(size) - (size - 1) / 2
+    rows, columns = np.meshgrid(ruler, ruler, indexing="ij")
+    grid = np.stack([rows.ravel(), columns.ravel(), np.ones(size * size)]).astype("float32")
+    wanted = tf.linalg.matmul(warps, grid) + (size - 1) / 2  # (n, 2, size * size)
+    corner = tf.floor(wanted)
+    weight = wanted - corner
+    low = tf.math.floormod(tf.cast(corner, tf.int32), size)
+    high = tf.math.floormod(low + 1, size)
+    count = tf.shape(images)[0]
+    offset = tf.range(count)[:, None] * (size * size)
+    pixels = tf.reshape(images, (-1, 3))
+
+    def at(row, column):
+        return tf.gather(pixels, offset + row * size + column)  # (n, size * size, 3)
+
+    down, right = weight[:, 0, :, None], weight[:, 1, :, None]
+    upper = (1 - right) * at(low[:, 0], low[:, 1]) + right * at(low[:, 0], high[:, 1])
+    lower = (1 - right) * at(high[:, 0], low[:, 1]) + right * at(high[:, 0], high[:, 1])
+    return tf.reshape((1 - down) * upper + down * lower, (count, size, size, 3))
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """What `render` returns.
+
+    Attributes
+    ----------
+    images : float32 ndarray, shape (n, size, size, 3)
+        RGB 0-255.
+    history : float32 ndarray, shape (steps + 1, n)
+        The objective on the untransformed, clipped picture, over positions that see no padding
+        (where there are any). It is measured after the steps in `measured`; the rows between
+        repeat the last measurement.
+    measured : tuple of int
+        Those steps, 0 first.
+    """
+
+    images: np.ndarray
+    history: np.ndarray
+    measured: tuple[int, ...]
+
+
+def render(
+    net: Network, objective: Objective, *, size: int | None = None, steps: int = 128,
+    rate: float = 0.05, parameterisation=Fourier(), transforms: Sequence[Callable] = TRANSFORMS,
+    seed: int | Sequence = 0, progress: bool = True,
+) -> Rendering:
+    """Climb: change pictures until they make an objective large.
+
+    Parameters
+    ----------
+    net : Network
+    objective : Objective
+        Its values decide the number of pictures n.
+    size : int, optional
+        Side of the pictures in pixels: by default the receptive field of the highest layer
+        read, plus eight strides (a mid-level unit needs 40-100 px, not 224).
+    steps : int
+        Adam steps [1]_ ...
+    rate : float
+        ... and their size.
+    parameterisation : Fourier or Pixels
+    transforms : sequence of callables
+        `jitter`, `scale`, `rotate`, ...; an empty one for none.
+    seed : int, or one entry (int or tuple of int) for each picture
+        Each picture has a random stream of its own: it does not depend on its neighbours in
+        the batch.
+    progress : bool
+        Show a bar when the work takes over a second. Interrupting keeps the picture as it is.
+
+    Returns
+    -------
+    Rendering
+
+    References
+    ----------
+    .. [1] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, not {steps}.")
+    count = max((v.shape[0] for v in objective.values if np.ndim(v)), default=1)
+    seeds = [(seed, i) for i in range(count)] if np.ndim(seed) == 0 else list(seed)
+    streams = [np.random.default_rng(s) for s in seeds]
+    size = size or max(_canvas(net, layer) for layer, _ in objective.layers)
+    every = max(1, steps // 32)  # each measurement is a forward pass without use to the ascent
+    advance = _ascent(net, objective, size, parameterisation, bool(transforms))
+
+    state = np.stack([parameterisation.start(rng, size) for rng in streams])
+    warps = np.stack([draw_warps(transforms, rng, steps) for rng in streams], axis=1)
+    state = (state, np.zeros_like(state), np.zeros_like(state), np.int32(0))  # Adam's moments
+    picture, value, state = advance(state, warps[:0], np.float32(rate), objective.values)
+    measured, rows = [0], [value.numpy()]
+    with tqdm(total=steps, desc="gradient ascent", delay=1, leave=False,
+              disable=not progress) as bar:
+        try:
+            while measured[-1] < steps:
+                chunk = warps[measured[-1] : measured[-1] + every]
+                picture, value, state = advance(state, chunk, np.float32(rate), objective.values)
+                measured.append(measured[-1] + len(chunk))
+                rows.append(value.numpy())
+                bar.update(len(chunk))
+        except KeyboardInterrupt:
+            print(f"Interrupted after {measured[-1]} of {steps} steps; the pictures so far are kept.")
+    latest = np.searchsorted(measured, np.arange(measured[-1] + 1), side="right") - 1
+    return Rendering(picture.numpy(), np.stack(rows)[latest], tuple(measured))
+
+
+def _canvas(net: Network, layer: str) -> int:
+    """Receptive field plus eight strides, rounded up to the stride; input size for logits."""
+    if layer == LOGITS:
+        return net.input_size
+    seen = receptive_field(net, layer)
+    return -(-(seen.size + 8 * seen.stride) // seen.stride) * seen.stride
+
+
+def _ascent(net: Network, objective: Objective, size: int, parameterisation, warped: bool):
+    """The traced function that takes some Adam steps and then measures the clean picture."""
+    key = ("ascent", objective.key, size, parameterisation, warped)
+    if key in net._traces:
+        return net._traces[key]
+    names = [net.model.layers[-1].name if name == LOGITS else name for name, _ in objective.layers]
+    if LOGITS in [name for name, _ in objective.layers] and not net.has_classifier:
+        raise ValueError(f"{net.name} has no classifier, so no class logit can be raised.")
+    cut = keras.Model(net.model.input, [
+        _output(net, name, pre) for name, (_, pre) in zip(names, objective.layers, strict=True)])
+    crops = [_unpadded(net, name, size) for name in names]
+
+    def score(images, values, *, unpadded):
+        maps = tf.nest.flatten(cut(net.preprocess(images), training=False))
+        if unpadded:
+            maps = [m if crop is None else m[:, crop, crop, :]
+                    for m, crop in zip(maps, crops, strict=True)]
+        return objective.formula(maps, values)
+
+    def step(moment, spread, coefficients, number, warps, rate, values):
+        with tf.GradientTape() as tape:
+            tape.watch(coefficients)
+            images = parameterisation.picture(coefficients, size)
+            if warped:
+                images = warp(images, warps, size)
+            # all positions pull, else the picture's border would stay grey
+            total = tf.reduce_sum(score(images, values, unpadded=False))
+        gradient = tape.gradient(total, coefficients)
+        moment = 0.9 * moment + 0.1 * gradient
+        spread = 0.999 * spread + 0.001 * gradient**2
+        t = tf.cast(number + 1, tf.float32)
+        size_of_step = rate * tf.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        return moment, spread, coefficients + size_of_step * moment / (tf.sqrt(spread) + 1e-8)
+
+    @tf.function(input_signature=_signature(objective, parameterisation, size))
+    def advance(state, warps, rate, values):
+        coefficients, moment, spread, number = state
+        for i in tf.range(tf.shape(warps)[0]):
+            moment, spread, coefficients = step(
+                moment, spread, coefficients, number, warps[i], rate, values)
+            number += 1
+        clean = tf.clip_by_value(parameterisation.picture(coefficients, size), 0, 255)
+        return clean, score(clean, values, unpadded=True), (coefficients, moment, spread, number)
+
+    net._traces[key] = advance
+    return advance
+
+
+def _signature(objective: Objective, parameterisation, size: int):
+    """Argument shapes of the traced ascent: any number of pictures, any number of steps."""
+    shape = parameterisation.start(np.random.default_rng(0), size).shape
+    numbers = tf.TensorSpec((None, *shape), tf.float32)
+    values = tuple(
+        tf.TensorSpec((None, *np.shape(v)[1:]) if np.ndim(v) else (), np.asarray(v).dtype)
+        for v in objective.values)
+    return [(numbers, numbers, numbers, tf.TensorSpec((), tf.int32)),
+            tf.TensorSpec((None, None, 2, 3), tf.float32), tf.TensorSpec((), tf.float32), values]
+
+
+def _unpadded(net: Network, layer: str, size: int) -> slice | None:
+    """Positions of a map that see no padding; None (all) where there are none or no positions."""
+    if len(_layer(net, layer).output.shape) != 4:
+        return None
+    seen = receptive_field(net, layer, input_size=size)
+    inside = seen.unpadded
+    if inside.start == inside.stop:
+        warnings.warn(
+            f"a unit of {layer} sees {seen.size} px, more than the canvas of {size} px: every "
+            f"position sees padding, and all are used. size={_canvas(net, layer)} avoids that.",
+            stacklevel=3)
+        return None
+    return inside
+
+
+@dataclass(frozen=True, eq=False)
+class Ascent:
+    """Pictures of filters, and an honest report on them.
+
+    Attributes
+    ----------
+    images : float32 ndarray, shape (n, size, size, 3)
+        RGB 0-255; n = filters × seeds, seeds of one filter side by side.
+    history : float32 ndarray, shape (steps + 1, n)
+        The objective (mean or centre pre-activation) on the untransformed, clipped picture;
+        see `Rendering`.
+    report : DataFrame, one row for each picture
+        ``filter, seed``; ``start, end_mean`` first and last history value; ``end_max`` largest
+        pre-activation in the picture; ``best`` largest history value; ``percentile`` of end_max
+        among the maxima of real pictures; ``agreement`` mean cosine between this filter's
+        pictures from other seeds, as mean activation vectors of the layer below; ``flat``:
+        nothing happened (contrast under 2 grey levels, or no rise).
+    """
+
+    images: np.ndarray
+    history: np.ndarray
+    report: pd.DataFrame
+
+    def of(self, filter: int, *, seed: int | None = None) -> np.ndarray:
+        """The picture of one filter (of its first seed, unless another is named)."""
+        rows = self.report["filter"] == filter
+        if seed is not None:
+            rows &= self.report["seed"] == seed
+        if not rows.any():
+            raise ValueError(f"no picture of filter {filter} here (seed {seed}).")
+        return self.images[np.flatnonzero(rows)[0]]
+
+
+def maximize(
+    net: Network, layer: str, filters, *, objective: str = "channel", steps: int = 128,
+    size: int | None = None, seed: int = 0, seeds: int = 1, reference=None, batch: int = 16,
+    sign: int = 1, progress: bool = True, **options,
+) -> Ascent:
+    """Draw the pictures that filters of a layer answer to most: one batch for many filters.
+
+    Parameters
+    ----------
+    net : Network
+    layer : str
+    filters : int or sequence of int
+    objective : {"channel", "unit"}
+        Mean over the map, or its centre; pre-activation.
+    steps, size
+        As in `render`.
+    seed : int
+        First random seed ...
+    seeds : int
+        ... and how many, each a picture of its own.
+    reference : ndarray of shape (pictures, all filters of the layer), optional
+        Maxima of real pictures (`image_maxima(...).values`) for the percentile; VGG16's stored
+        ones by default, NaN without either.
+    batch : int
+        Pictures optimised together; memory grows with it, not with the number of filters.
+    sign : {1, -1}
+        −1 draws what a filter is *least* excited by.
+    **options
+        Passed on to `render`: `rate`, `parameterisation`, `transforms`.
+
+    Returns
+    -------
+    Ascent
+
+    Raises
+    ------
+    ValueError
+        Unknown layer, filter out of range, no filter, steps or seeds below 1, unknown objective.
+    """
+    filters = _check_filters(net, layer, filters)
+    kinds = {"channel": channel, "unit": unit}
+    if objective not in kinds:
+        raise ValueError(f"objective is one of {', '.join(kinds)}, not {objective!r}; "
+                         "compose others with render().")
+    if seeds < 1 or steps < 1 or batch < 1:
+        raise ValueError("steps, seeds and batch must each be at least 1.")
+    size = size or _canvas(net, layer)
+    jobs = [(f, s) for f in filters for s in range(seed, seed + seeds)]
+    done = []
+    with tqdm(total=len(jobs), desc=f"{layer}: pictures", delay=2, leave=False,
+              disable=not progress) as bar:
+        for start in range(0, len(jobs), batch):
+            some = jobs[start : start + batch]
+            goal = kinds[objective](layer, [f for f, _ in some])
+            done.append(render(net, sign * goal if sign != 1 else goal, size=size, steps=steps,
+                               seed=[(s, f) for f, s in some],
+                               progress=progress and len(jobs) <= batch, **options))
+            bar.update(len(some))
+    images = np.concatenate([r.images for r in done])
+    history = sign * np.concatenate([r.history for r in done], axis=1)
+    return Ascent(images, history, _report(net, layer, jobs, images, history, reference, sign))
+
+
+def _report(net, layer, jobs, images, history, reference, sign) -> pd.DataFrame:
+    """The honesty report of `maximize`; see `Ascent`."""
+    filters = np.array([f for f, _ in jobs])
+    maps = activations(net, layer, images, pre_activation=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # render has said it
+        crop = _unpadded(net, layer, images.shape[1]) or slice(None)
+    own = np.stack([m[crop, crop, f] for m, f in zip(maps, filters, strict=True)])
+    contrast = images.std(axis=(1, 2, 3))
+    rise = sign * (history[-1] - history[0])
+    if reference is None and net.responses is not None:
+        reference = class_responses(net, layer)[0]
+    end_max = own.max((1, 2))
+    percentile = np.full(len(jobs), np.nan)
+    if reference is not None:
+        percentile = 100 * (np.asarray(reference)[:, filters] < end_max).mean(0)
+    return pd.DataFrame({
+        "filter": filters, "seed": [s for _, s in jobs],
+        "start": history[0], "end_mean": history[-1], "end_max": end_max,
+        "best": (sign * history).max(0) * sign, "percentile": percentile,
+        "agreement": _agreement(net, layer, images, filters),
+        "flat": (contrast < 2) | (rise <= 1e-6 * np.abs(history[0])),
+    })
+
+
+def _agreement(net: Network, layer: str, images: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """Mean cosine between pictures of the same filter, seen by the layer below."""
+    below = activations(net, input_layer(net, layer).tensor, images).mean((1, 2))
+    below /= np.maximum(np.linalg.norm(below, axis=1, keepdims=True), 1e-12)
+    same = (filters[:, None] == filters) & ~np.eye(len(filters), dtype=bool)
+    others = same.sum(1)
+    total = np.where(same, below @ below.T, 0).sum(1)
+    return np.divide(total, others, out=np.full(len(filters), np.nan), where=others > 0)
+
+
+def visualize_filter(
+    net: Network, layer: str, filter: int | None = None, *, iterations: int = 50, size: int = 96,
+    seed: int = 0,
+) -> Figure:
+    """Draw one filter while telling how the ascent goes: the textbook's function.
+
+    Parameters
+    ----------
+    filter : int, optional
+        A random one (drawn with `seed`) if none is given.
+    iterations : int
+        Steps of the ascent; ten of them are printed with the objective's value.
+    size : int
+        Side of the picture, in pixels.
+
+    Returns
+    -------
+    Figure
+    """
+    if filter is None:
+        count = _layer(net, layer).output.shape[-1]
+        filter = int(np.random.default_rng(seed).integers(count))
+    ascent = maximize(net, layer, filter, steps=iterations, size=size, seed=seed)
+    for step in np.unique(np.linspace(0, len(ascent.history) - 1, 10).round().astype(int)):
+        print(f"iteration {step:4d}   mean pre-activation {ascent.history[step, 0]:9.3f}")
+    return plot_images(ascent.images, [f"{layer}, filter {filter}"], columns=1, width=2.6)
+
+
+# ============================================================================================
+# 6. Kernels: the weights that feed a filter
+# ============================================================================================
+
+EXCITATORY, INHIBITORY = 0.2, -0.2  #: thresholds of the sign index
+MOSTLY_ZERO = 0.05  #: kernels below this share of the filter's largest L2 norm
+
+
+def kernels(net: Network, layer: str, filter: int) -> np.ndarray:
+    """All kernels of one filter: one for each input channel.
+
+    Parameters
+    ----------
+    layer : str
+        A convolution; for a depthwise or grouped one, the kernels of input channels that the
+        filter does not read are zero.
+    filter : int
+
+    Returns
+    -------
+    float32 ndarray, shape (kernel rows, kernel columns, input channels)
+    """
+    conv = _conv_layer(net, layer)
+    filter = int(_check_filters(net, layer, filter)[0])
+    channels = conv.input.shape[-1]
+    if isinstance(conv, keras.layers.DepthwiseConv2D):
+        weights_all = np.asarray(conv.kernel)  # (rows, columns, channels, multiplier)
+        first, own = filter // conv.depth_multiplier, weights_all[..., filter % conv.depth_multiplier]
+        own = own[:, :, first : first + 1]
+    elif isinstance(conv, keras.layers.SeparableConv2D):
+        raise ValueError(f"{layer} is two convolutions in one (SeparableConv2D); its kernels are "
+                         "the products of a depthwise and a pointwise part and not ranked here.")
+    else:
+        own = np.asarray(conv.kernel)[:, :, :, filter]  # (rows, columns, channels of its group)
+        first = filter // (conv.filters // conv.groups) * own.shape[2]
+    placed = np.zeros((*own.shape[:2], channels), "float32")
+    placed[:, :, first : first + own.shape[2]] = own
+    return placed
+
+
+def kernel_table(net: Network, layer: str, filter: int) -> pd.DataFrame:
+    """Every kernel of a filter, the largest L2 norm first.
+
+    Returns
+    -------
+    DataFrame, one row for each input channel
+        ``channel``; ``l2``: √Σw²; ``sign_index``: (Σw⁺ − Σ|w⁻|) / Σ|w|, from −1 (all taps
+        inhibit) to 1 (all excite); ``positive_share``: share of positive taps; ``kind``: the
+        index in words (`EXCITATORY`, `INHIBITORY` are its thresholds); ``mostly_zero``: L2
+        below `MOSTLY_ZERO` of the filter's largest.
+
+    Notes
+    -----
+    From block1_conv2 on, VGG16's inputs are outputs of a ReLU and so never negative: the sign
+    of a tap is the sign of its effect. For ``block1_conv1`` the inputs are signed colours, and
+    "excitatory" means "raised by more of that colour than average".
+    """
+    taps = kernels(net, layer, filter)
+    taps = taps.reshape(-1, taps.shape[-1])  # (taps, channels)
+    mass = np.abs(taps).sum(0)
+    l2 = np.sqrt((taps.astype("float64") ** 2).sum(0))
+    index = np.divide(taps.sum(0), mass, out=np.zeros_like(mass), where=mass > 0)
+    kind = np.select([index > EXCITATORY, index < INHIBITORY],
+                     ["mostly excitatory", "mostly inhibitory"], "mixed")
+    table = pd.DataFrame({
+        "channel": np.arange(len(l2)), "l2": l2, "sign_index": index,
+        "positive_share": (taps > 0).mean(0), "kind": kind,
+        "mostly_zero": l2 < MOSTLY_ZERO * l2.max(),
+    })
+    return table.sort_values("l2", ascending=False, kind="stable", ignore_index=True)
+
+
+def rank_kernels(net: Network, layer: str, filter: int, *, top: int = 10) -> pd.DataFrame:
+    """The `top` kernels of a filter by L2 norm, and whether they excite or inhibit.
+
+    Returns
+    -------
+    DataFrame
+        ``channel, l2, sign_index, positive_share, kind`` as in `kernel_table`, without mostly
+        zero kernels. ``attrs``: ``channels`` (how many there are), ``mostly_zero`` (how many
+        were left out), ``l2_share`` (share of the filter's squared weight in the rows listed).
+
+    Raises
+    ------
+    ValueError
+        Unknown layer, not a convolution, filter out of range, `top` below 1.
+    """
+    if top < 1:
+        raise ValueError(f"top must be at least 1, not {top}.")
+    table = kernel_table(net, layer, filter)
+    listed = table[~table["mostly_zero"]].head(top).drop(columns="mostly_zero")
+    total = (table["l2"] ** 2).sum()
+    listed.attrs = {
+        "channels": len(table), "mostly_zero": int(table["mostly_zero"].sum()),
+        "l2_share": float((listed["l2"] ** 2).sum() / total) if total else 0.0,
+    }
+    return listed
+
+
+# ============================================================================================
+# 7. Figures
+# ============================================================================================
+#
+# Each function returns a matplotlib Figure built without pyplot; `save_figure` writes it and
+# shows it with its alternative text. Signed numbers are red (excites) and blue (inhibits) around
+# white at zero, on one scale for all panels of a figure, and marked + and − as well.
+
+WIDTH = 6.5  #: inches; figures are drawn at 120 dots an inch
+STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labelsize": 8,
+         "ytick.labelsize": 8, "legend.fontsize": 8, "axes.spines.top": False,
+         "axes.spines.right": False}
+SIGNED = "RdBu_r"
+RED, BLUE, GREY = "#b2182b", "#2166ac", "#555555"
+
+
+def _figure(height: float, width: float = WIDTH, layout: str = "compressed") -> Figure:
+    """An empty figure of the house style."""
+    return Figure(figsize=(width, height), dpi=120, layout=layout, facecolor="white")
+
+
+def _styled(function):
+    """Apply the house style while a figure function runs."""
+    @functools.wraps(function)
+    def drawn(*args, **kwargs):
+        with mpl.rc_context(STYLE):
+            return function(*args, **kwargs)
+
+    return drawn
+
+
+def _show(axes, image, title: str = "", colour: str | None = None):
+    """One RGB picture (0-255) without ticks; `colour` draws a frame around it."""
+    axes.imshow(np.clip(np.asarray(image), 0, 255).astype("uint8"), interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, pad=3)
+    for spine in axes.spines.values():
+        spine.set(visible=colour is not None, color=colour, linewidth=2.5)
+
+
+@dataclass(frozen=True, eq=False)
+class SavedFigure:
+    """A figure as it was written: Jupyter shows exactly the bytes of the file.
+
+    Attributes
+    ----------
+    path : Path
+    png : bytes
+    alt : str
+        Alternative text, for readers who cannot see the figure.
+    size : tuple of int
+        Width and height in pixels.
+    """
+
+    path: Path
+    png: bytes
+    alt: str
+    size: tuple[int, int]
+
+    def __repr__(self) -> str:
+        return f"{self.path.name}: {self.alt}"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        width, height = self.size
+        return ({"image/png": self.png, "text/plain": repr(self)},
+                {"image/png": {"alt": self.alt, "width": width, "height": height}})
+
+
+def save_figure(figure: Figure, name: str, *, alt: str, **parameters) -> SavedFigure:
+    """Write a figure below ``build/figures`` and return what a notebook shows.
+
+    Parameters
+    ----------
+    figure : Figure
+    name : str
+        File name without ending.
+    alt : str
+        What is to be seen, in a sentence.
+    **parameters
+        What made the figure (layer, filter, seed, steps, ...): kept in the PNG's metadata.
+
+    Notes
+    -----
+    The environment variable ``VIZUTILS_FIGURES`` names another folder; ``make figures`` sets it
+    to ``figures/``, whose files are committed.
+    """
+    folder = Path(os.environ.get("VIZUTILS_FIGURES")
+                  or Path(__file__).resolve().parent / "build" / "figures")
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    note = json.dumps(parameters, default=str, ensure_ascii=False)
+    figure.savefig(buffer, format="png", dpi=120,
+                   metadata={"Title": name, "Description": alt, "Comment": note, "Software": ""})
+    path = folder / f"{name}.png"
+    path.write_bytes(buffer.getvalue())
+    with Image.open(buffer) as picture:
+        size = picture.size
+    return SavedFigure(path, buffer.getvalue(), alt, size)
+
+
+def answer(text: str):
+    """An **Answer** whose numbers were computed: prose and results cannot drift apart."""
+    from IPython.display import Markdown
+
+    return Markdown(f"**Answer.** {' '.join(text.split())}")
+
+
+def thumbnail_table(images: np.ndarray, table: pd.DataFrame, *, side: int = 72):
+    """A table with a small picture before each row, for a notebook.
+
+    Parameters
+    ----------
+    images : ndarray, shape (rows, h, w, 3)
+        RGB 0-255.
+    table : DataFrame
+        As many rows; shown without its index.
+    side : int
+        Thumbnails' side in pixels.
+    """
+    import base64
+
+    from IPython.display import HTML
+
+    def tag(image):
+        buffer = io.BytesIO()
+        small = Image.fromarray(np.clip(image, 0, 255).astype("uint8")).resize((side, side))
+        small.save(buffer, "JPEG", quality=85)
+        return ('<img alt="" src="data:image/jpeg;base64,'
+                f'{base64.b64encode(buffer.getvalue()).decode()}">')
+
+    shown = table.copy()
+    shown.insert(0, "picture", [f"@{i}@" for i in range(len(shown))])
+    page = shown.to_html(index=False, border=0)
+    for i, image in enumerate(images):
+        page = page.replace(f"@{i}@", tag(image))
+    return HTML(page)
+
+
+@_styled
+def plot_images(
+    images: Sequence[np.ndarray], titles: Sequence[str] = (), *, columns: int = 5,
+    width: float = WIDTH, marked: Sequence[int] = (), heading: str = "",
+) -> Figure:
+    """A sheet of pictures with a title above each; the `marked` ones get a red frame.
+
+    Parameters
+    ----------
+    images : sequence of ndarray, shape (h, w, 3)
+        RGB 0-255; shown as they are, no contrast stretching.
+    """
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    lines = max([t.count("\n") + 1 for t in titles if t], default=0)
+    figure = _figure(rows * (width / columns + 0.15 * lines) + (0.25 if heading else 0), width)
+    if heading:
+        figure.suptitle(heading, fontsize=10)
+    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if i < len(images):
+            _show(axes, images[i], titles[i] if i < len(titles) else "",
+                  RED if i in marked else None)
+        else:
+            axes.set_axis_off()
+    return figure
+
+
+@_styled
+def plot_input(original: np.ndarray, crop: np.ndarray, net: Network) -> Figure:
+    """What the network receives: the photograph, its crop, and the preprocessed planes."""
+    received = net.preprocess(tf.constant(crop[None]))[0].numpy()
+    figure = _figure(1.75)
+    axes = figure.subplots(1, 5, width_ratios=[1.25, 1, 1, 1, 1])
+    _show(axes[0], original, f"original\n{original.shape[0]} × {original.shape[1]}")
+    _show(axes[1], crop, f"crop\n{crop.shape[0]} × {crop.shape[1]}, RGB")
+    norm = CenteredNorm(0, np.abs(received).max())
+    for channel_index, channel_name in enumerate(net.input_channels):
+        panel = axes[2 + channel_index]
+        drawn = panel.imshow(received[..., channel_index], cmap=SIGNED, norm=norm)
+        panel.set(xticks=[], yticks=[], title=f"input channel {channel_index}\n({channel_name})")
+    figure.colorbar(drawn, ax=axes[2:], shrink=0.8, label="value received")
+    return figure
+
+
+@_styled
+def plot_history(ascent: Ascent) -> Figure:
+    """How the mean pre-activation rose, one line a picture."""
+    figure = _figure(2.2)
+    axes = figure.subplots()
+    for i, row in ascent.report.iterrows():
+        axes.plot(ascent.history[:, i], label=f"filter {row['filter']}, seed {row['seed']}")
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.set(xlabel="step", ylabel="mean pre-activation\n(clean picture)")
+    if len(ascent.report) <= 6:
+        axes.legend(frameon=False)
+    return figure
+
+
+@_styled
+def plot_groups(groups: pd.DataFrame, *, level: float = 0.05) -> Figure:
+    """Coarse groups of classes: how far each lies above or below the others."""
+    figure = _figure(0.5 + 0.2 * len(groups))
+    axes = figure.subplots()
+    shown = groups.iloc[::-1]
+    colours = np.where(shown["difference"] > 0, RED, BLUE)
+    clear = (shown["p_holm"] < level).to_numpy()
+    bars = axes.barh(shown["group"] + shown["classes"].map(" ({})".format), shown["difference"],
+                     color=colours)
+    for bar, is_clear, value in zip(bars, clear, shown["difference"], strict=True):
+        bar.set_alpha(1.0 if is_clear else 0.3)
+        if is_clear:
+            axes.annotate("*", (value, bar.get_y() + bar.get_height() / 2), va="center",
+                          xytext=(4 if value > 0 else -4, -2), textcoords="offset points",
+                          ha="left" if value > 0 else "right", weight="bold")
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set(xlabel="mean response of the group minus that of all others "
+                    "(standard deviations over classes)")
+    axes.margins(y=0.01)
+    return figure
+
+
+@_styled
+def plot_norms(table: pd.DataFrame, *, top: int = 10) -> Figure:
+    """All kernels' L2 norms in falling order, and how much of the squared weight they gather."""
+    figure = _figure(2.2)
+    left, right = figure.subplots(1, 2)
+    l2 = table["l2"].to_numpy()
+    left.bar(np.arange(len(l2)), l2, width=1.0, color="#bbbbbb")
+    left.bar(np.arange(min(top, len(l2))), l2[:top], width=1.0, color="#404040")
+    left.axhline(MOSTLY_ZERO * l2.max(), color=GREY, linestyle=":", linewidth=1)
+    left.annotate("mostly zero below", (len(l2), MOSTLY_ZERO * l2.max()), ha="right",
+                  xytext=(0, 2), textcoords="offset points", fontsize=8, color=GREY)
+    left.set(xlabel="kernels, strongest first", ylabel="L2 norm")
+    gathered = np.cumsum(l2**2) / (l2**2).sum()
+    right.plot(np.arange(1, len(l2) + 1), 100 * gathered, color="#404040")
+    share = 100 * gathered[min(top, len(l2)) - 1]
+    right.plot([top, top, 0], [0, share, share], color=GREY, linestyle=":", linewidth=1)
+    right.annotate(f"top {top}: {share:.0f} %", (top, share), xytext=(6, -8),
+                   textcoords="offset points", fontsize=8)
+    right.set(xlabel="kernels, strongest first", ylabel="share of squared weight (%)",
+              ylim=(0, 102), xlim=(0, None))
+    return figure
+
+
+def _draw_kernel(axes, kernel: np.ndarray, norm, *, marks: bool = True):
+    """One kernel on a signed scale, each tap marked + or − unless it is nearly zero."""
+    drawn = axes.imshow(kernel, cmap=SIGNED, norm=norm, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=True, color="#888888", linewidth=0.8)
+    if marks:
+        for (row, column), tap in np.ndenumerate(kernel):
+            strength = abs(tap) / norm.halfrange
+            if strength > 0.08:
+                axes.text(column, row, "+" if tap > 0 else "−", ha="center", va="center",
+                          fontsize=8, color="white" if strength > 0.55 else "#333333")
+    return drawn
+
+
+@_styled
+def plot_kernels(net: Network, layer: str, filter: int, ranking: pd.DataFrame) -> Figure:
+    """The ranked kernels on one signed scale, with channel, norm and kind above each."""
+    taps = kernels(net, layer, filter)[:, :, ranking["channel"]]
+    columns = min(5, len(ranking))
+    rows = -(-len(ranking) // columns)
+    figure = _figure(rows * 1.65)
+    norm = CenteredNorm(0, np.abs(taps).max())
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat[len(ranking):]:
+        axes.set_axis_off()
+    for i, (axes, row) in enumerate(zip(panels.flat, ranking.itertuples(), strict=False)):
+        drawn = _draw_kernel(axes, taps[:, :, i], norm)
+        axes.set_title(f"channel {row.channel}\nL2 {row.l2:.3f}\n{row.kind}", fontsize=8)
+    figure.colorbar(drawn, ax=panels, shrink=0.7, label="weight (+ excites, − inhibits)")
+    return figure
+
+
+@_styled
+def plot_circuit(
+    upstream: Sequence[np.ndarray], ranking: pd.DataFrame, taps: np.ndarray, picture: np.ndarray,
+    *, words: Sequence[str] = (), layer: str = "", filter: int | str = "", feature: str = "",
+) -> Figure:
+    """The circuit as a weight explorer draws it: upstream pictures - kernels - the filter.
+
+    Parameters
+    ----------
+    upstream : sequence of ndarray (h, w, 3)
+        Pictures of the upstream channels, in the order of `ranking`.
+    ranking : DataFrame
+        From `rank_kernels`.
+    taps : ndarray, shape (rows, columns, len(ranking))
+        Their kernels.
+    picture : ndarray (h, w, 3)
+        The filter's picture.
+    words : sequence of str
+        What each upstream channel looks for.
+    """
+    count = len(ranking)
+    half = -(-count // 2)  # two columns of edges, the filter between them
+    figure = _figure(half * 1.12 + 0.35, layout="none")
+    norm = CenteredNorm(0, np.abs(taps).max())
+    height, top = 0.92 / half, 0.95
+    centre = figure.add_axes([0.40, 0.5 - 0.1, 0.20, 0.20 * WIDTH / figure.get_figheight()])
+    _show(centre, picture, f"{layer}\nfilter {filter}")
+    for i, row in enumerate(ranking.itertuples()):
+        right = i >= half
+        bottom = top - height * ((i % half) + 1) + 0.2 * height
+        tall = 0.72 * height
+        wide = tall * figure.get_figheight() / WIDTH
+        small = 0.6
+        x_picture = 0.985 - wide if right else 0.015
+        x_kernel = (0.985 - wide - 0.02 - small * wide) if right else 0.015 + wide + 0.02
+        panel = figure.add_axes([x_picture, bottom, wide, tall])
+        _show(panel, upstream[i])
+        edge = figure.add_axes([x_kernel, bottom + (1 - small) / 2 * tall, small * wide,
+                                small * tall])
+        drawn = _draw_kernel(edge, taps[:, :, i], norm)
+        sign = {"mostly excitatory": "+", "mostly inhibitory": "−"}.get(row.kind, "±")
+        colour = {"+": RED, "−": BLUE, "±": GREY}[sign]
+        word = f"  {words[i]}" if i < len(words) else ""
+        figure.text(0.985 if right else 0.015, bottom - 0.012,
+                    f"{i + 1}. {feature} {row.channel}  {sign} {row.l2:.2f}{word}", fontsize=8,
+                    ha="right" if right else "left", va="top")
+        figure.add_artist(ConnectionPatch(
+            (0 if right else 1, 0.5), (1 if right else 0, 0.5 + 0.35 * (half / 2 - i % half - 0.5)
+                                       / half * 2),
+            edge.transAxes, centre.transAxes, arrowstyle="-|>", color=colour,
+            linewidth=0.8 + 2.2 * row.l2 / ranking["l2"].max(), alpha=0.8,
+            linestyle={"+": "-", "−": "--", "±": ":"}[sign]))
+    bar = figure.add_axes([0.42, 0.085, 0.16, 0.018])
+    figure.colorbar(drawn, cax=bar, orientation="horizontal", label="weight")
+    figure.text(0.5, 0.2, "solid red: excites\ndashed blue: inhibits\ndotted grey: mixed",
+                fontsize=8, ha="center", va="center", color=GREY)
+    return figure
+
+
+@_styled
+def plot_words(net: Network, layer: str, filter: int) -> Figure:
+    """The words filter, kernel, edge and activation, drawn in the chosen layer's real shapes."""
+    conv = _conv_layer(net, layer)
+    rows, columns = conv.kernel_size
+    channels = conv.input.shape[-1]
+    below = input_layer(net, layer)
+    side_in = receptive_field(net, below.tensor).positions
+    side_out = receptive_field(net, layer).positions
+    figure = _figure(2.5, layout="none")
+    axes = figure.add_axes([0, 0, 1, 1], xlim=(0, 13), ylim=(0, 5))
+    axes.set_axis_off()
+
+    def stack(x, y, width, height, sheets, colour, highlighted=None):
+        for k in reversed(range(sheets)):
+            axes.add_patch(Rectangle((x + 0.14 * k, y + 0.14 * k), width, height, edgecolor="#333",
+                                     facecolor=RED if k == highlighted else colour, linewidth=0.8,
+                                     alpha=0.75 if k == highlighted else 1))
+
+    stack(0.4, 1.5, 2.0, 2.0, 6, "#dfe7ef")
+    axes.text(1.7, 0.95, f"input activation\n{below.tensor}\n{side_in} × {side_in} × {channels}",
+              ha="center", va="top")
+    stack(5.0, 1.9, 1.1, 1.1, 6, "#f4e3d3", highlighted=0)
+    axes.text(5.9, 0.95, f"filter {filter}\n{rows} × {columns} × {channels}\n= {channels} kernels",
+              ha="center", va="top")
+    axes.annotate(f"one kernel\n{rows} × {columns} × 1", (5.4, 2.9), (4.2, 4.4), ha="center",
+                  va="center", color=RED, arrowprops={"arrowstyle": "-", "color": RED})
+    stack(9.6, 1.5, 2.0, 2.0, 1, "#dfefdf")
+    axes.text(10.6, 0.95, f"output activation\nchannel {filter} of {conv.filters} of\n{layer}, "
+              f"{side_out} × {side_out}", ha="center", va="top")
+    axes.annotate("", (4.8, 2.5), (3.4, 2.5), arrowprops={"arrowstyle": "-|>"})
+    axes.annotate("", (9.4, 2.5), (7.1, 2.5), arrowprops={"arrowstyle": "-|>"})
+    axes.text(8.25, 2.65, "sum + bias,\nthen ReLU", ha="center", va="bottom")
+    axes.annotate("edge: the kernel that joins\none input channel to the filter", (4.1, 2.55),
+                  (9.6, 4.4), ha="center", va="center", color=GREY,
+                  arrowprops={"arrowstyle": "-", "color": GREY, "linestyle": ":"})
+    return figure
