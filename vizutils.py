@@ -39,7 +39,7 @@ from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
 from PIL import Image, ImageOps
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from data import classes as imagenet
 from data import fetch, weights
@@ -295,7 +295,8 @@ def _load_application(name: str, source) -> Network:
         known = "vgg16, efficientnet_lite0, " + ", ".join(sorted(builders))
         raise ValueError(f"network {name!r} not found; known are {known}.")
     if source == "packaged":
-        raise ValueError(f"no package carries weights for {name}: use weights='imagenet' or a path.")
+        raise ValueError(f"no package carries weights for {name}: use weights='imagenet' "
+                         "or a path.")
     build = builders[str(name).lower()]
     package = __import__(build.__module__, fromlist=["preprocess_input"])
     if source in ("auto", "imagenet"):
@@ -816,10 +817,14 @@ def _forward(net: Network, layer, *, pre_activation: bool) -> Callable:
     key = ("forward", layer if isinstance(layer, str) else tuple(layer), pre_activation)
     if key not in net._traces:
         cut = submodel(net, layer, pre_activation=pre_activation)
-        net._traces[key] = tf.function(
+        traced = tf.function(
             lambda images: cut(net.preprocess(images), training=False),
             input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)],
         )
+        # TensorFlow counts traces by line of code and would take many layers for one that
+        # is traced again and again.
+        traced._omit_frequent_tracing_warning = True
+        net._traces[key] = traced
     return net._traces[key]
 
 
@@ -1362,7 +1367,8 @@ def render(
                 rows.append(value.numpy())
                 bar.update(len(chunk))
         except KeyboardInterrupt:
-            print(f"Interrupted after {measured[-1]} of {steps} steps; the pictures so far are kept.")
+            print(f"Interrupted after {measured[-1]} of {steps} steps; "
+                  "the pictures so far are kept.")
     latest = np.searchsorted(measured, np.arange(measured[-1] + 1), side="right") - 1
     return Rendering(picture.numpy(), np.stack(rows)[latest], tuple(measured))
 
@@ -1419,6 +1425,7 @@ def _ascent(net: Network, objective: Objective, size: int, parameterisation, war
         clean = tf.clip_by_value(parameterisation.picture(coefficients, size), 0, 255)
         return clean, score(clean, values, unpadded=True), (coefficients, moment, spread, number)
 
+    advance._omit_frequent_tracing_warning = True  # as in _forward
     net._traces[key] = advance
     return advance
 
@@ -1460,6 +1467,8 @@ class Ascent:
     history : float32 ndarray, shape (steps + 1, n)
         The objective (mean or centre pre-activation) on the untransformed, clipped picture;
         see `Rendering`.
+    measured : tuple of int
+        The steps after which it was measured.
     report : DataFrame, one row for each picture
         ``filter, seed``; ``start, end_mean`` first and last history value; ``end_max`` largest
         pre-activation in the picture; ``best`` largest history value; ``percentile`` of end_max
@@ -1470,6 +1479,7 @@ class Ascent:
 
     images: np.ndarray
     history: np.ndarray
+    measured: tuple[int, ...]
     report: pd.DataFrame
 
     def of(self, filter: int, *, seed: int | None = None) -> np.ndarray:
@@ -1542,7 +1552,8 @@ def maximize(
             bar.update(len(some))
     images = np.concatenate([r.images for r in done])
     history = sign * np.concatenate([r.history for r in done], axis=1)
-    return Ascent(images, history, _report(net, layer, jobs, images, history, reference, sign))
+    report = _report(net, layer, jobs, images, history, reference, sign)
+    return Ascent(images, history, done[0].measured, report)
 
 
 def _report(net, layer, jobs, images, history, reference, sign) -> pd.DataFrame:
@@ -1570,10 +1581,21 @@ def _report(net, layer, jobs, images, history, reference, sign) -> pd.DataFrame:
     })
 
 
+def picture_vectors(net: Network, layer: str, images) -> np.ndarray:
+    """Pictures as the layer below `layer` sees them: mean activations, scaled to length 1.
+
+    Returns
+    -------
+    float32 ndarray, shape (n, input channels)
+        The product of two rows is the cosine that `Ascent.report` calls agreement.
+    """
+    below = activations(net, input_layer(net, layer).tensor, images).mean((1, 2))
+    return below / np.maximum(np.linalg.norm(below, axis=1, keepdims=True), 1e-12)
+
+
 def _agreement(net: Network, layer: str, images: np.ndarray, filters: np.ndarray) -> np.ndarray:
     """Mean cosine between pictures of the same filter, seen by the layer below."""
-    below = activations(net, input_layer(net, layer).tensor, images).mean((1, 2))
-    below /= np.maximum(np.linalg.norm(below, axis=1, keepdims=True), 1e-12)
+    below = picture_vectors(net, layer, images)
     same = (filters[:, None] == filters) & ~np.eye(len(filters), dtype=bool)
     others = same.sum(1)
     total = np.where(same, below @ below.T, 0).sum(1)
@@ -1634,9 +1656,8 @@ def kernels(net: Network, layer: str, filter: int) -> np.ndarray:
     filter = int(_check_filters(net, layer, filter)[0])
     channels = conv.input.shape[-1]
     if isinstance(conv, keras.layers.DepthwiseConv2D):
-        weights_all = np.asarray(conv.kernel)  # (rows, columns, channels, multiplier)
-        first, own = filter // conv.depth_multiplier, weights_all[..., filter % conv.depth_multiplier]
-        own = own[:, :, first : first + 1]
+        first, multiple = divmod(filter, conv.depth_multiplier)
+        own = np.asarray(conv.kernel)[:, :, first : first + 1, multiple]
     elif isinstance(conv, keras.layers.SeparableConv2D):
         raise ValueError(f"{layer} is two convolutions in one (SeparableConv2D); its kernels are "
                          "the products of a depthwise and a pointwise part and not ranked here.")
@@ -1895,7 +1916,8 @@ def plot_history(ascent: Ascent) -> Figure:
     figure = _figure(2.2)
     axes = figure.subplots()
     for i, row in ascent.report.iterrows():
-        axes.plot(ascent.history[:, i], label=f"filter {row['filter']}, seed {row['seed']}")
+        axes.plot(ascent.measured, ascent.history[list(ascent.measured), i],
+                  label=f"filter {row['filter']}, seed {row['seed']}")
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.set(xlabel="step", ylabel="mean pre-activation\n(clean picture)")
     if len(ascent.report) <= 6:
@@ -1920,8 +1942,7 @@ def plot_groups(groups: pd.DataFrame, *, level: float = 0.05) -> Figure:
                           xytext=(4 if value > 0 else -4, -2), textcoords="offset points",
                           ha="left" if value > 0 else "right", weight="bold")
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set(xlabel="mean response of the group minus that of all others "
-                    "(standard deviations over classes)")
+    axes.set(xlabel="mean response minus that of all others (standard deviations)")
     axes.margins(y=0.01)
     return figure
 
@@ -2002,41 +2023,38 @@ def plot_circuit(
     words : sequence of str
         What each upstream channel looks for.
     """
-    count = len(ranking)
-    half = -(-count // 2)  # two columns of edges, the filter between them
-    figure = _figure(half * 1.12 + 0.35, layout="none")
+    half = -(-len(ranking) // 2)  # two columns of edges, the filter between them
+    figure = _figure(half * 1.3 + 0.2, layout="none")
+    deep = figure.get_figheight()
     norm = CenteredNorm(0, np.abs(taps).max())
-    height, top = 0.92 / half, 0.95
-    centre = figure.add_axes([0.40, 0.5 - 0.1, 0.20, 0.20 * WIDTH / figure.get_figheight()])
+    centre = figure.add_axes([0.41, 0.5, 0.18, 0.18 * WIDTH / deep])
     _show(centre, picture, f"{layer}\nfilter {filter}")
+    side, small = 0.8, 0.5  # inches: upstream pictures, kernels
     for i, row in enumerate(ranking.itertuples()):
         right = i >= half
-        bottom = top - height * ((i % half) + 1) + 0.2 * height
-        tall = 0.72 * height
-        wide = tall * figure.get_figheight() / WIDTH
-        small = 0.6
-        x_picture = 0.985 - wide if right else 0.015
-        x_kernel = (0.985 - wide - 0.02 - small * wide) if right else 0.015 + wide + 0.02
-        panel = figure.add_axes([x_picture, bottom, wide, tall])
+        bottom = deep - 1.3 * (i % half + 1) + 0.35  # inches
+        x_picture, x_kernel = (WIDTH - 0.1 - side, WIDTH - 0.25 - side - small) if right else (
+            0.1, 0.25 + side)
+        box = np.array([WIDTH, deep, WIDTH, deep])
+        panel = figure.add_axes([x_picture, bottom, side, side] / box)
         _show(panel, upstream[i])
-        edge = figure.add_axes([x_kernel, bottom + (1 - small) / 2 * tall, small * wide,
-                                small * tall])
+        edge = figure.add_axes([x_kernel, bottom + (side - small) / 2, small, small] / box)
         drawn = _draw_kernel(edge, taps[:, :, i], norm)
         sign = {"mostly excitatory": "+", "mostly inhibitory": "−"}.get(row.kind, "±")
         colour = {"+": RED, "−": BLUE, "±": GREY}[sign]
-        word = f"  {words[i]}" if i < len(words) else ""
-        figure.text(0.985 if right else 0.015, bottom - 0.012,
-                    f"{i + 1}. {feature} {row.channel}  {sign} {row.l2:.2f}{word}", fontsize=8,
-                    ha="right" if right else "left", va="top")
+        word = words[i] if i < len(words) else ""
+        figure.text((WIDTH - 0.1 if right else 0.1) / WIDTH, (bottom - 0.04) / deep,
+                    f"{i + 1}. {feature} {row.channel}  {sign} {row.l2:.2f}\n{word}", fontsize=8,
+                    ha="right" if right else "left", va="top", linespacing=1.1)
+        level = 1 - (i % half + 0.5) / half  # where the arrow meets the filter's picture
         figure.add_artist(ConnectionPatch(
-            (0 if right else 1, 0.5), (1 if right else 0, 0.5 + 0.35 * (half / 2 - i % half - 0.5)
-                                       / half * 2),
-            edge.transAxes, centre.transAxes, arrowstyle="-|>", color=colour,
-            linewidth=0.8 + 2.2 * row.l2 / ranking["l2"].max(), alpha=0.8,
+            (0 if right else 1, 0.5), (1 if right else 0, level), edge.transAxes,
+            centre.transAxes, arrowstyle="-|>", color=colour, alpha=0.8,
+            linewidth=0.8 + 2.2 * row.l2 / ranking["l2"].max(),
             linestyle={"+": "-", "−": "--", "±": ":"}[sign]))
-    bar = figure.add_axes([0.42, 0.085, 0.16, 0.018])
+    bar = figure.add_axes([0.42, 0.09, 0.16, 0.015])
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="weight")
-    figure.text(0.5, 0.2, "solid red: excites\ndashed blue: inhibits\ndotted grey: mixed",
+    figure.text(0.5, 0.19, "solid red: excites\ndashed blue: inhibits\ndotted grey: mixed",
                 fontsize=8, ha="center", va="center", color=GREY)
     return figure
 
@@ -2078,3 +2096,87 @@ def plot_words(net: Network, layer: str, filter: int) -> Figure:
                   (9.6, 4.4), ha="center", va="center", color=GREY,
                   arrowprops={"arrowstyle": "-", "color": GREY, "linestyle": ":"})
     return figure
+
+
+@_styled
+def plot_road() -> Figure:
+    """The report's road in one row: from the filter's picture to its circuit."""
+    steps = [("picture", "gradient\nascent"), ("classes", "photographs\nand patches"),
+             ("kernels", "L2 norm\nand sign"), ("upstream\nchannels", "pictures,\npatches"),
+             ("circuit", "explained\nand tested")]
+    figure = _figure(1.15, layout="none")
+    axes = figure.add_axes([0, 0, 1, 1], xlim=(0, 10), ylim=(0, 1.77))
+    axes.set_axis_off()
+    for i, (name, means) in enumerate(steps):
+        left = 0.15 + 1.97 * i
+        axes.add_patch(Rectangle((left, 0.78), 1.5, 0.8, facecolor="#eef2f7", edgecolor="#333333"))
+        axes.text(left + 0.75, 1.18, name, ha="center", va="center", weight="bold")
+        axes.text(left + 0.75, 0.68, means, ha="center", va="top", color=GREY)
+        if i:
+            axes.annotate("", (left - 0.03, 1.18), (left - 0.44, 1.18),
+                          arrowprops={"arrowstyle": "-|>"})
+    return figure
+
+
+@_styled
+def plot_tuning(angles: Sequence[float], curves: dict[str, np.ndarray]) -> Figure:
+    """Response over orientation, one line for each kind of stimulus."""
+    figure = _figure(2.3)
+    axes = figure.subplots()
+    markers = "osD^vX"
+    for i, (kind, values) in enumerate(curves.items()):
+        axes.plot(angles, values, marker=markers[i % len(markers)], markersize=4, label=kind)
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.set(xlabel="orientation (degrees)", ylabel="mean pre-activation", xticks=angles[::2])
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return figure
+
+
+@_styled
+def plot_transfer(
+    responses: np.ndarray, control: np.ndarray, ranking: pd.DataFrame, words: Sequence[str] = ()
+) -> Figure:
+    """A filter's response to its input channels' pictures, beside those of random channels.
+
+    Parameters
+    ----------
+    responses : ndarray, shape (len(ranking),)
+        To the pictures of the ranked channels.
+    control : ndarray
+        To the pictures of random channels of the same layer.
+    """
+    figure = _figure(0.9 + 0.24 * len(ranking))
+    axes = figure.subplots()
+    places = np.arange(len(ranking))[::-1] + 1
+    colours = np.where(ranking["sign_index"] > 0, RED, BLUE)
+    axes.axvline(np.median(control), color=GREY, linewidth=1, linestyle=":")
+    axes.scatter(control, np.zeros(len(control)), color=GREY, marker="|", s=80)
+    axes.hlines(places, np.median(control), responses, color=colours, linewidth=1.5)
+    for marker, excites in (("o", True), ("s", False)):
+        chosen = (ranking["sign_index"] > 0).to_numpy() == excites
+        axes.scatter(responses[chosen], places[chosen], color=RED if excites else BLUE,
+                     marker=marker, zorder=3, label="excitatory edge" if excites
+                     else "inhibitory edge")
+    names = [f"{row.channel} {words[i] if i < len(words) else ''}".strip()
+             for i, row in enumerate(ranking.itertuples())]
+    axes.set_yticks([*places, 0], [*names, "random channels"])
+    axes.set_xlabel("mean pre-activation of the filter (dotted: median of random channels)")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2,
+                  frameon=False)
+    return figure
+
+
+def report_table(report: pd.DataFrame) -> pd.DataFrame:
+    """An honesty report for reading: rounded, and ≈ before what varies between machines.
+
+    Parameters
+    ----------
+    report : DataFrame
+        ``Ascent.report``, or some of its columns and rows; other columns pass unchanged.
+    """
+    digits = {"start": 0, "end_mean": 0, "end_max": 0, "best": 0, "percentile": 1, "agreement": 2}
+    shown = report.reset_index(drop=True).astype(object)
+    for column in shown.columns.intersection(list(digits)):
+        shown[column] = ["–" if np.isnan(value) else f"≈ {value:,.{digits[column]}f}"
+                         for value in shown[column]]
+    return shown.rename(columns=lambda name: name.replace("_", " "))

@@ -11,7 +11,8 @@ RED = (200, 30, 10)
 
 def save(path, mode="RGB", size=(40, 30), colour=RED, **options):
     """A picture of one colour in the given mode."""
-    Image.new("RGB", size, colour).convert(mode, palette=Image.Palette.ADAPTIVE).save(path, **options)
+    picture = Image.new("RGB", size, colour).convert(mode, palette=Image.Palette.ADAPTIVE)
+    picture.save(path, **options)
     return path
 
 

@@ -44,7 +44,7 @@ def gradient_support(net, layer, side, row, column):
 
 
 def linear(model):
-    """The same graph with absolute weights, no ReLU and averaging pools: nothing masks gradients."""
+    """The same graph with absolute weights, no ReLU and mean pools: nothing masks gradients."""
     def swap(layer):
         config = layer.get_config()
         if isinstance(layer, keras.layers.MaxPooling2D):
