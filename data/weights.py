@@ -193,6 +193,9 @@ def _check_shapes(arrays: Arrays, where: str) -> Arrays:
     if missing:
         raise ValueError(f"{where} is not VGG16: it lacks {_some(missing)}, and has "
                          f"{_some(arrays) or 'no layers'}.")
+    surplus = [name for name in arrays if re.match(r"block\d_conv", name) and name not in expected]
+    if surplus:
+        raise ValueError(f"{where} is not VGG16: it also has {_some(surplus)}, as VGG19 does.")
     for layer, shape in expected.items():
         found = [np.shape(tensor) for tensor in arrays[layer]]
         if found != [shape, shape[-1:]]:
