@@ -19,10 +19,12 @@ after the ReLU, *pre-activation* the value before it. No function changes the Ke
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import json
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -1052,8 +1054,28 @@ def split_halves(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 # 5. Gradient ascent: the picture a filter answers to most
 # ============================================================================================
 #
-# Four nouns, as in Lucid: an *objective* says what to make large, a *parameterisation* how a
-# picture is written in numbers, *transforms* what the picture must survive, and `render` climbs.
+# Five nouns, after Lucid: an *objective* says what to make large, a *parameterisation* how a
+# picture is written in numbers, *transforms* what it must survive, an *optimiser* how a step is
+# taken, and `render` climbs. `maximize` wraps it for the filters of a layer, `atlas` for all.
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an objective reads: a layer's map, whole or one channel of it for each picture.
+
+    Attributes
+    ----------
+    layer : str
+        ``LOGITS`` stands for the network's last layer.
+    pre_activation : bool
+        Before the layer's activation function.
+    chosen : int or None
+        Which of the objective's values holds each picture's channel; None: the whole map.
+    """
+
+    layer: str
+    pre_activation: bool = True
+    chosen: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -1062,35 +1084,37 @@ class Objective:
 
     Attributes
     ----------
-    layers : tuple of (str, bool)
-        The layers it reads; True: before their activation function. ``LOGITS`` stands for the
-        network's last layer.
+    readings : tuple of Reading
     values : tuple of ndarray
-        The numbers it needs (filter indices, factors); they enter the traced function as
-        arguments, so that another filter costs no new trace.
+        The numbers it needs (channels, factors); they enter the traced function as arguments,
+        so that another filter costs no new trace. An array has one row for each picture.
     formula : callable
-        ``formula(maps, values)`` → tensor of shape (n,). The ascent climbs on all positions
-        of the maps; what is measured and reported uses those that see no padding.
+        ``formula(maps, values)`` → tensor of shape (n,); one map for each reading, of shape
+        (n, rows, columns) for a channel, (n, rows, columns, channels) for a whole layer. The
+        ascent climbs on all positions; what is measured uses those that see no padding.
     key : tuple
         Equal for objectives that differ in their values only.
     """
 
-    layers: tuple[tuple[str, bool], ...]
+    readings: tuple[Reading, ...]
     values: tuple[np.ndarray, ...]
     formula: Callable
     key: tuple
 
     def __add__(self, other: Objective) -> Objective:
-        n_maps, n_values = len(self.layers), len(self.values)
+        n_maps, n_values = len(self.readings), len(self.values)
+        shifted = tuple(
+            r if r.chosen is None else Reading(r.layer, r.pre_activation, r.chosen + n_values)
+            for r in other.readings)
         return Objective(
-            self.layers + other.layers, self.values + other.values,
+            self.readings + shifted, self.values + other.values,
             lambda maps, values: (self.formula(maps[:n_maps], values[:n_values])
                                   + other.formula(maps[n_maps:], values[n_values:])),
             ("+", self.key, other.key))
 
     def __mul__(self, factor: float) -> Objective:
         return Objective(
-            self.layers, (*self.values, np.float32(factor)),
+            self.readings, (*self.values, np.float32(factor)),
             lambda maps, values: values[-1] * self.formula(maps, values[:-1]),
             ("*", self.key))
 
@@ -1106,39 +1130,118 @@ class Objective:
 LOGITS = "(class logits)"
 
 
+def _numbers(values) -> np.ndarray:
+    return np.atleast_1d(values).astype("int32")
+
+
 def channel(layer: str, filters, *, pre_activation: bool = True) -> Objective:
-    """Mean of a filter's map; one filter a picture, or one for all.
+    """Mean of a filter's map; one filter for each picture.
 
     The pre-activation is the default because a ReLU that is off passes no gradient: from noise,
     18-25 % of VGG16's filters would never start.
     """
-    def formula(maps, values):
-        means = tf.reduce_mean(maps[0], (1, 2))  # (n, filters)
-        return tf.gather(means, values[0], batch_dims=1)
-
-    return Objective(((layer, pre_activation),), (np.atleast_1d(filters).astype("int32"),),
-                     formula, ("channel", layer, pre_activation))
+    return Objective(
+        (Reading(layer, pre_activation, 0),), (_numbers(filters),),
+        lambda maps, values: tf.reduce_mean(maps[0], (1, 2)), ("channel", layer, pre_activation))
 
 
-def unit(layer: str, filters, *, pre_activation: bool = True) -> Objective:
-    """A filter's value at the centre position of its map."""
+def unit(
+    layer: str, filters, *, position: tuple[int, int] | None = None, pre_activation: bool = True
+) -> Objective:
+    """A filter's value at one position of its map: the centre, or (row, column)."""
     def formula(maps, values):
         shape = tf.shape(maps[0])
-        centre = maps[0][:, shape[1] // 2, shape[2] // 2, :]
-        return tf.gather(centre, values[0], batch_dims=1)
+        row, column = (shape[1] // 2, shape[2] // 2) if position is None else position
+        return maps[0][:, row, column]
 
-    return Objective(((layer, pre_activation),), (np.atleast_1d(filters).astype("int32"),),
-                     formula, ("unit", layer, pre_activation))
+    return Objective((Reading(layer, pre_activation, 0),), (_numbers(filters),), formula,
+                     ("unit", layer, position, pre_activation))
+
+
+def layer(name: str, *, pre_activation: bool = False) -> Objective:
+    """Mean square of a whole layer: whatever is there, more of it (DeepDream)."""
+    return Objective(
+        (Reading(name, pre_activation),), (),
+        lambda maps, values: tf.reduce_mean(maps[0] ** 2, (1, 2, 3)),
+        ("layer", name, pre_activation))
+
+
+def direction(
+    layer: str, vectors, *, cosine_power: float = 0.0, pre_activation: bool = True
+) -> Objective:
+    """Mean over positions of activations along a direction of channel space.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n, channels)
+        One for each picture, or one for all.
+    cosine_power : float
+        The product is multiplied by max(cosine, 0.1) ** cosine_power: above 0 it asks for the
+        direction itself rather than for large activations that lean towards it.
+    """
+    def formula(maps, values):
+        vector = values[0][:, None, None, :]
+        product = tf.reduce_sum(maps[0] * vector, -1)
+        if cosine_power:
+            lengths = tf.norm(maps[0], axis=-1) * tf.norm(vector, axis=-1) + 1e-6
+            product *= tf.maximum(product / lengths, 0.1) ** cosine_power
+        return tf.reduce_mean(product, (1, 2))
+
+    return Objective((Reading(layer, pre_activation),),
+                     (np.atleast_2d(vectors).astype("float32"),), formula,
+                     ("direction", layer, cosine_power, pre_activation))
 
 
 def class_logit(classes) -> Objective:
-    """The logit of an ImageNet class."""
+    """The logit of an ImageNet class; one class for each picture."""
+    return Objective(
+        (Reading(LOGITS, False),), (_numbers(classes),),
+        lambda maps, values: tf.gather(maps[0], values[0], batch_dims=1), ("class_logit",))
+
+
+def diversity(layer: str, groups) -> Objective:
+    """How unlike the other pictures of its group each picture is, from −1 (alike) to 0.
+
+    Likeness is the cosine between Gram matrices (which channels are active together) [1]_.
+    Scale it to the objective it is added to: activations of VGG16 run into the thousands.
+
+    Parameters
+    ----------
+    layer : str
+    groups : sequence of int
+        Pictures with equal numbers repel each other; for a diversity set of one filter, zeros.
+
+    References
+    ----------
+    .. [1] C. Olah et al., "Feature visualization", Distill 2017, section "Diversity".
+    """
     def formula(maps, values):
-        return tf.gather(maps[0], values[0], batch_dims=1)
+        features = tf.nn.relu(maps[0])
+        grams = tf.einsum("nrca,nrcb->nab", features, features)
+        grams = tf.math.l2_normalize(tf.reshape(grams, (tf.shape(grams)[0], -1)), axis=1)
+        same = tf.cast(values[0][:, None] == values[0], tf.float32)
+        same = tf.linalg.set_diag(same, tf.zeros_like(values[0], tf.float32))
+        alike = tf.linalg.matmul(grams, grams, transpose_b=True) * same
+        return -tf.reduce_sum(alike, 1) / tf.maximum(tf.reduce_sum(same, 1), 1)
 
-    return Objective(((LOGITS, False),), (np.atleast_1d(classes).astype("int32"),),
-                     formula, ("class_logit",))
+    return Objective((Reading(layer),), (_numbers(groups),), formula, ("diversity", layer))
 
+
+def near_target(layer: str, filters) -> Objective:
+    """Minus the mean square distance of a filter's map to an unreachable target.
+
+    The target is the square of the map's largest value. Only of historical interest: see the
+    preset ``"target_activation"``.
+    """
+    def formula(maps, values):
+        target = tf.stop_gradient(tf.reduce_max(maps[0], (1, 2), keepdims=True)) ** 2
+        return -tf.reduce_mean((maps[0] - target) ** 2, (1, 2))
+
+    return Objective((Reading(layer, False, 0),), (_numbers(filters),), formula,
+                     ("near_target", layer))
+
+
+# --- parameterisations: how a picture is written in numbers ---------------------------------
 
 # How red, green and blue vary together in ImageNet (columns: brightness, red against blue,
 # green against magenta), from Lucid [Apache-2.0], scaled to its largest column.
@@ -1174,15 +1277,25 @@ class Fourier:
         """Random coefficients of one picture: real and imaginary parts, colours, frequencies."""
         return rng.normal(0, self.spread, (2, 3, size, size // 2 + 1)).astype("float32")
 
+    def amplitude(self, size: int) -> np.ndarray:
+        """What a coefficient of 1 is worth at each frequency, shape (size, size // 2 + 1)."""
+        frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
+        return (size / np.maximum(frequency, 1 / size) ** self.decay / 4).astype("float32")
+
     def picture(self, coefficients, size: int):
         """Coefficients of n pictures → RGB 0-255, shape (n, size, size, 3)."""
-        frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
-        amplitude = size / np.maximum(frequency, 1 / size) ** self.decay
         spectrum = tf.complex(coefficients[:, 0], coefficients[:, 1])
-        spectrum *= tf.constant(amplitude, tf.complex64)
-        planes = tf.signal.irfft2d(spectrum, [size, size]) / 4  # (n, 3, size, size)
+        spectrum *= tf.constant(self.amplitude(size), tf.complex64)
+        planes = tf.signal.irfft2d(spectrum, [size, size])  # (n, 3, size, size)
         colours = tf.einsum("nkhw,ck->nhwc", planes, tf.constant(COLOUR))
         return 255 * tf.sigmoid(colours)
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        """The coefficients of a given picture, RGB 0-255, shape (size, size, 3)."""
+        share = np.clip(image / 255, 0.004, 0.996)  # pure black and white lie at infinity
+        planes = np.einsum("hwc,kc->khw", np.log(share / (1 - share)), np.linalg.inv(COLOUR))
+        spectrum = np.fft.rfft2(planes) / self.amplitude(image.shape[0])
+        return np.stack([spectrum.real, spectrum.imag]).astype("float32")
 
 
 @dataclass(frozen=True)
@@ -1198,15 +1311,64 @@ class Pixels:
     spread: float = 10.0
 
     def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        """Grey noise, one picture."""
-        return rng.normal(0, self.spread / 255, (size, size, 3)).astype("float32")
+        """Noise around mid-grey, one picture."""
+        return rng.normal(127.5, self.spread, (size, size, 3)).astype("float32")
 
     def picture(self, values, size: int):
-        """Values around 0 → RGB around mid-grey; not bounded while the ascent runs."""
-        return 127.5 + 255 * values
+        """The values are the picture; not bounded while the ascent runs."""
+        return values
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        """A given picture is its own values."""
+        return np.asarray(image, "float32")
 
 
-# --- transforms: random affine maps, drawn in NumPy, so that a seed means the same everywhere
+# --- optimisers: how a step is taken from a gradient ------------------------------------------
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Steps of nearly equal length on every number, smoothed over time [1]_.
+
+    References
+    ----------
+    .. [1] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    """
+
+    rate: float = 0.05
+
+    def change(self, gradient, first, second, number, rate):
+        """(step, first moment, second moment) after `number` steps."""
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        t = tf.cast(number + 1, tf.float32)
+        rate = rate * tf.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        return rate * first / (tf.sqrt(second) + 1e-8), first, second
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """Steps of fixed length along the gradient: its length or its root mean square is `rate`.
+
+    Parameters
+    ----------
+    rate : float
+        In the parameterisation's units (grey levels for `Pixels`).
+    by : {"norm", "rms"}
+    """
+
+    rate: float = 10.0
+    by: str = "norm"
+
+    def change(self, gradient, first, second, number, rate):
+        """(step, unchanged memories)."""
+        axes = list(range(1, len(gradient.shape)))
+        reduce = tf.reduce_sum if self.by == "norm" else tf.reduce_mean
+        length = tf.sqrt(reduce(gradient**2, axes, keepdims=True))
+        return rate * tf.math.divide_no_nan(gradient, length), first, second
+
+
+# --- transforms: random affine maps, drawn in NumPy, so that a seed means the same everywhere -
 
 
 def jitter(pixels: float) -> Callable:
@@ -1286,6 +1448,9 @@ def warp(images, warps, size: int):
     return tf.reshape((1 - down) * upper + down * lower, (count, size, size, 3))
 
 
+# --- climbing -----------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, eq=False)
 class Rendering:
     """What `render` returns.
@@ -1297,20 +1462,31 @@ class Rendering:
     history : float32 ndarray, shape (steps + 1, n)
         The objective on the untransformed, clipped picture, over positions that see no padding
         (where there are any). It is measured after the steps in `measured`; the rows between
-        repeat the last measurement.
+        repeat the last measurement. Shorter than asked for if the climb ended early.
     measured : tuple of int
         Those steps, 0 first.
+    snapshots : dict of int to ndarray
+        The pictures after the steps asked for.
+    broken : bool ndarray, shape (n,)
+        Pictures whose gradient stopped being finite; they are kept as they last were.
+    ended : {"done", "settled", "interrupted"}
+        Why the climb stopped.
     """
 
     images: np.ndarray
     history: np.ndarray
     measured: tuple[int, ...]
+    snapshots: dict[int, np.ndarray]
+    broken: np.ndarray
+    ended: str
 
 
 def render(
     net: Network, objective: Objective, *, size: int | None = None, steps: int = 128,
-    rate: float = 0.05, parameterisation=Fourier(), transforms: Sequence[Callable] = TRANSFORMS,
-    seed: int | Sequence = 0, progress: bool = True,
+    parameterisation=Fourier(), optimiser=Adam(), transforms: Sequence[Callable] = TRANSFORMS,
+    seed: int | Sequence = 0, start: np.ndarray | None = None,
+    measure: Objective | None = None, snapshots: Sequence[int] = (),
+    settle: float = 0.0, cancel: threading.Event | None = None, progress: bool = True,
 ) -> Rendering:
     """Climb: change pictures until they make an objective large.
 
@@ -1323,54 +1499,106 @@ def render(
         Side of the pictures in pixels: by default the receptive field of the highest layer
         read, plus eight strides (a mid-level unit needs 40-100 px, not 224).
     steps : int
-        Adam steps [1]_ ...
-    rate : float
-        ... and their size.
     parameterisation : Fourier or Pixels
+    optimiser : Adam or Normalised
     transforms : sequence of callables
         `jitter`, `scale`, `rotate`, ...; an empty one for none.
     seed : int, or one entry (int or tuple of int) for each picture
         Each picture has a random stream of its own: it does not depend on its neighbours in
         the batch.
+    start : ndarray, shape (size, size, 3) or (n, size, size, 3), optional
+        Pictures (RGB 0-255) to start from instead of noise.
+    measure : Objective, optional
+        What the history measures, if not the objective itself.
+    snapshots : sequence of int
+        Steps after which to keep the pictures as well.
+    settle : float
+        Stop early once no picture's measure has moved by this share of its whole way over the
+        last eighth of `steps`; 0: never.
+    cancel : threading.Event, optional
+        When it is set (from another thread), the climb ends and returns what there is, as it
+        does on an interrupt from the keyboard.
     progress : bool
-        Show a bar when the work takes over a second. Interrupting keeps the picture as it is.
+        Show a bar when the work takes over a second.
 
     Returns
     -------
     Rendering
 
-    References
-    ----------
-    .. [1] D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+    Raises
+    ------
+    ValueError
+        Unknown layer, no steps, a class logit of a network without a classifier, a starting
+        picture of the wrong shape.
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, not {steps}.")
+    size = size or max(_canvas(net, reading.layer) for reading in objective.readings)
     count = max((v.shape[0] for v in objective.values if np.ndim(v)), default=1)
     seeds = [(seed, i) for i in range(count)] if np.ndim(seed) == 0 else list(seed)
+    count = max(count, len(seeds))
     streams = [np.random.default_rng(s) for s in seeds]
-    size = size or max(_canvas(net, layer) for layer, _ in objective.layers)
-    every = max(1, steps // 32)  # each measurement is a forward pass without use to the ascent
-    advance = _ascent(net, objective, size, parameterisation, bool(transforms))
-
-    state = np.stack([parameterisation.start(rng, size) for rng in streams])
+    numbers = np.stack([parameterisation.start(rng, size) for rng in streams])
+    if start is not None:
+        numbers = _start_from(start, parameterisation, count, size)
     warps = np.stack([draw_warps(transforms, rng, steps) for rng in streams], axis=1)
-    state = (state, np.zeros_like(state), np.zeros_like(state), np.int32(0))  # Adam's moments
-    picture, value, state = advance(state, warps[:0], np.float32(rate), objective.values)
+
+    measure = objective if measure is None else measure
+    advance = _ascent(net, objective, measure, size, parameterisation, optimiser, bool(transforms))
+    state = (numbers, np.zeros_like(numbers), np.zeros_like(numbers), np.int32(0),
+             np.ones(count, bool))
+
+    def climb(state, chunk):
+        return advance(state, chunk, np.float32(optimiser.rate), objective.values, measure.values)
+
+    picture, value, state = climb(state, warps[:0])
     measured, rows = [0], [value.numpy()]
+    kept = {0: picture.numpy()} if 0 in snapshots else {}
+    ended = "done"
+    every = max(1, steps // 32)  # a measurement is a forward pass that does not climb
     with tqdm(total=steps, desc="gradient ascent", delay=1, leave=False,
               disable=not progress) as bar:
         try:
-            while measured[-1] < steps:
-                chunk = warps[measured[-1] : measured[-1] + every]
-                picture, value, state = advance(state, chunk, np.float32(rate), objective.values)
-                measured.append(measured[-1] + len(chunk))
+            for stop in sorted({*range(every, steps, every), steps,
+                                *(s for s in snapshots if 0 < s < steps)}):
+                if cancel is not None and cancel.is_set():
+                    ended = "interrupted"
+                    break
+                picture, value, state = climb(state, warps[measured[-1] : stop])
+                bar.update(stop - measured[-1])
+                measured.append(stop)
                 rows.append(value.numpy())
-                bar.update(len(chunk))
+                if stop in snapshots:
+                    kept[stop] = picture.numpy()
+                if settle and _has_settled(measured, rows, steps, settle):
+                    ended = "settled"
+                    break
         except KeyboardInterrupt:
+            ended = "interrupted"
             print(f"Interrupted after {measured[-1]} of {steps} steps; "
                   "the pictures so far are kept.")
     latest = np.searchsorted(measured, np.arange(measured[-1] + 1), side="right") - 1
-    return Rendering(picture.numpy(), np.stack(rows)[latest], tuple(measured))
+    return Rendering(picture.numpy(), np.stack(rows)[latest], tuple(measured), kept,
+                     ~state[4].numpy(), ended)
+
+
+def _start_from(start, parameterisation, count: int, size: int) -> np.ndarray:
+    """Starting pictures → the parameterisation's numbers, one set for each of `count`."""
+    start = np.asarray(start, "float32")
+    if start.shape not in ((size, size, 3), (count, size, size, 3)):
+        raise ValueError(f"start has shape {start.shape}; needed is {(size, size, 3)}, or "
+                         f"{(count, size, size, 3)} for one picture each (give size= as well).")
+    written = [parameterisation.write(image) for image in start.reshape(-1, size, size, 3)]
+    return np.stack(written * (count // len(written)))
+
+
+def _has_settled(measured, rows, steps: int, settle: float) -> bool:
+    """Whether no picture moved a `settle` share of its way over the last eighth of steps."""
+    before = [i for i, step in enumerate(measured) if step <= measured[-1] - steps / 8]
+    if len(before) < 2:  # not even twice an eighth: too early to judge
+        return False
+    lately, in_all = rows[-1] - rows[before[-1]], rows[-1] - rows[0]
+    return bool((np.abs(lately) <= settle * np.abs(in_all)).all())
 
 
 def _canvas(net: Network, layer: str) -> int:
@@ -1381,64 +1609,100 @@ def _canvas(net: Network, layer: str) -> int:
     return -(-(seen.size + 8 * seen.stride) // seen.stride) * seen.stride
 
 
-def _ascent(net: Network, objective: Objective, size: int, parameterisation, warped: bool):
-    """The traced function that takes some Adam steps and then measures the clean picture."""
-    key = ("ascent", objective.key, size, parameterisation, warped)
+def _ascent(
+    net, objective: Objective, measure: Objective, size: int, parameterisation, optimiser,
+    warped: bool,
+):
+    """The traced function that takes some steps and then measures the clean picture."""
+    rule = dataclasses.replace(optimiser, rate=1.0)  # the rate is an argument of the trace
+    key = ("ascent", objective.key, measure.key, size, parameterisation, rule, warped)
     if key in net._traces:
         return net._traces[key]
-    names = [net.model.layers[-1].name if name == LOGITS else name for name, _ in objective.layers]
-    if LOGITS in [name for name, _ in objective.layers] and not net.has_classifier:
-        raise ValueError(f"{net.name} has no classifier, so no class logit can be raised.")
-    cut = keras.Model(net.model.input, [
-        _output(net, name, pre) for name, (_, pre) in zip(names, objective.layers, strict=True)])
-    crops = [_unpadded(net, name, size) for name in names]
+    read = _reader(net, objective.readings, size)
+    read_clean = _reader(net, measure.readings, size, unpadded=True)
 
-    def score(images, values, *, unpadded):
-        maps = tf.nest.flatten(cut(net.preprocess(images), training=False))
-        if unpadded:
-            maps = [m if crop is None else m[:, crop, crop, :]
-                    for m, crop in zip(maps, crops, strict=True)]
-        return objective.formula(maps, values)
-
-    def step(moment, spread, coefficients, number, warps, rate, values):
+    def step(numbers, first, second, number, warps, rate, values):
         with tf.GradientTape() as tape:
-            tape.watch(coefficients)
-            images = parameterisation.picture(coefficients, size)
+            tape.watch(numbers)
+            images = parameterisation.picture(numbers, size)
             if warped:
                 images = warp(images, warps, size)
             # all positions pull, else the picture's border would stay grey
-            total = tf.reduce_sum(score(images, values, unpadded=False))
-        gradient = tape.gradient(total, coefficients)
-        moment = 0.9 * moment + 0.1 * gradient
-        spread = 0.999 * spread + 0.001 * gradient**2
-        t = tf.cast(number + 1, tf.float32)
-        size_of_step = rate * tf.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-        return moment, spread, coefficients + size_of_step * moment / (tf.sqrt(spread) + 1e-8)
+            total = tf.reduce_sum(objective.formula(read(images, values), values))
+        gradient = tape.gradient(total, numbers)
+        sound = tf.reduce_all(tf.math.is_finite(gradient), list(range(1, len(gradient.shape))))
+        return *optimiser.change(gradient, first, second, number, rate), sound
 
-    @tf.function(input_signature=_signature(objective, parameterisation, size))
-    def advance(state, warps, rate, values):
-        coefficients, moment, spread, number = state
+    @tf.function(input_signature=_signature(objective, measure, parameterisation, size))
+    def advance(state, warps, rate, values, measured_values):
+        numbers, first, second, number, alive = state
         for i in tf.range(tf.shape(warps)[0]):
-            moment, spread, coefficients = step(
-                moment, spread, coefficients, number, warps[i], rate, values)
+            change, new_first, new_second, sound = step(
+                numbers, first, second, number, warps[i], rate, values)
+            alive = tf.logical_and(alive, sound)  # once broken, a picture stays as it was
+            moves = tf.reshape(alive, (-1, *[1] * (len(numbers.shape) - 1)))
+            numbers = tf.where(moves, numbers + change, numbers)
+            first, second = tf.where(moves, new_first, first), tf.where(moves, new_second, second)
             number += 1
-        clean = tf.clip_by_value(parameterisation.picture(coefficients, size), 0, 255)
-        return clean, score(clean, values, unpadded=True), (coefficients, moment, spread, number)
+        clean = tf.clip_by_value(parameterisation.picture(numbers, size), 0, 255)
+        measured = measure.formula(read_clean(clean, measured_values), measured_values)
+        return clean, measured, (numbers, first, second, number, alive)
 
     advance._omit_frequent_tracing_warning = True  # as in _forward
     net._traces[key] = advance
     return advance
 
 
-def _signature(objective: Objective, parameterisation, size: int):
+def _reader(
+    net: Network, readings: Sequence[Reading], size: int, *, unpadded: bool = False
+) -> Callable:
+    """A function from pictures to the maps that an objective reads.
+
+    Where one channel of a convolution is read for each picture, only the channels of this batch
+    are computed, not the layer's hundreds: the kernel is cut, which changes no number. With
+    `unpadded`, maps keep only the positions that see no padding, where there are any.
+    """
+    if any(r.layer == LOGITS for r in readings) and not net.has_classifier:
+        raise ValueError(f"{net.name} has no classifier, so no class logit can be raised.")
+    names = [net.model.layers[-1].name if r.layer == LOGITS else r.layer for r in readings]
+    layers = [_layer(net, name) for name in names]
+    cut = [r.chosen is not None and type(x) is keras.layers.Conv2D and x.groups == 1
+           for r, x in zip(readings, layers, strict=True)]
+    body = keras.Model(net.model.input, [
+        x.input if short else _output(net, name, r.pre_activation)
+        for name, r, x, short in zip(names, readings, layers, cut, strict=True)])
+    crops = [_unpadded(net, name, size) if unpadded else None for name in names]
+
+    def read(images, values):
+        outputs = tf.nest.flatten(body(net.preprocess(images), training=False))
+        maps = []
+        for r, x, short, crop, found in zip(readings, layers, cut, crops, outputs, strict=True):
+            if short:
+                kernel = tf.gather(x.kernel.value, values[r.chosen], axis=3)
+                found = x.convolution_op(found, kernel)  # (n, rows, columns, n)
+                found = tf.transpose(tf.linalg.diag_part(tf.transpose(found, (1, 2, 0, 3))),
+                                     (2, 0, 1))
+                if x.use_bias:
+                    found += tf.gather(x.bias.value, values[r.chosen])[:, None, None]
+                found = found if r.pre_activation else x.activation(found)
+            elif r.chosen is not None:
+                found = tf.gather(found, values[r.chosen], axis=3, batch_dims=1)
+            maps.append(found if crop is None else found[:, crop, crop])
+        return maps
+
+    return read
+
+
+def _signature(objective: Objective, measure: Objective, parameterisation, size: int):
     """Argument shapes of the traced ascent: any number of pictures, any number of steps."""
     shape = parameterisation.start(np.random.default_rng(0), size).shape
     numbers = tf.TensorSpec((None, *shape), tf.float32)
-    values = tuple(
-        tf.TensorSpec((None, *np.shape(v)[1:]) if np.ndim(v) else (), np.asarray(v).dtype)
-        for v in objective.values)
-    return [(numbers, numbers, numbers, tf.TensorSpec((), tf.int32)),
-            tf.TensorSpec((None, None, 2, 3), tf.float32), tf.TensorSpec((), tf.float32), values]
+    values, measured_values = (
+        tuple(tf.TensorSpec((None, *np.shape(v)[1:]) if np.ndim(v) else (), np.asarray(v).dtype)
+              for v in goal.values) for goal in (objective, measure))
+    return [(numbers, numbers, numbers, tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), bool)),
+            tf.TensorSpec((None, None, 2, 3), tf.float32), tf.TensorSpec((), tf.float32),
+            values, measured_values]
 
 
 def _unpadded(net: Network, layer: str, size: int) -> slice | None:
@@ -1456,6 +1720,25 @@ def _unpadded(net: Network, layer: str, size: int) -> slice | None:
     return inside
 
 
+# --- the filters of a layer -------------------------------------------------------------------
+
+#: Recipes that readers may know from elsewhere, each with what `maximize` then uses.
+#: ``normalised_gradient``: keras.io's example and many labs; ``lecture_rms``: the course's lecture
+#: notebook; ``target_activation``: distance to an unreachable target. All climb in pixels, without
+#: transforms, on the activation *after* the ReLU - and leave a filter that starts dead blank.
+PRESETS = {
+    "normalised_gradient": {
+        "objective": functools.partial(channel, pre_activation=False),
+        "parameterisation": Pixels(), "optimiser": Normalised(10.0), "transforms": ()},
+    "lecture_rms": {
+        "objective": functools.partial(channel, pre_activation=False),
+        "parameterisation": Pixels(0.0), "optimiser": Normalised(1.0, "rms"), "transforms": ()},
+    "target_activation": {
+        "objective": near_target,
+        "parameterisation": Pixels(), "optimiser": Normalised(10.0), "transforms": ()},
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Ascent:
     """Pictures of filters, and an honest report on them.
@@ -1465,22 +1748,26 @@ class Ascent:
     images : float32 ndarray, shape (n, size, size, 3)
         RGB 0-255; n = filters × seeds, seeds of one filter side by side.
     history : float32 ndarray, shape (steps + 1, n)
-        The objective (mean or centre pre-activation) on the untransformed, clipped picture;
-        see `Rendering`.
+        Mean pre-activation (with ``objective="unit"``: the centre's) of the untransformed,
+        clipped picture, whatever was climbed on; see `Rendering`.
     measured : tuple of int
         The steps after which it was measured.
     report : DataFrame, one row for each picture
-        ``filter, seed``; ``start, end_mean`` first and last history value; ``end_max`` largest
-        pre-activation in the picture; ``best`` largest history value; ``percentile`` of end_max
-        among the maxima of real pictures; ``agreement`` mean cosine between this filter's
-        pictures from other seeds, as mean activation vectors of the layer below; ``flat``:
-        nothing happened (contrast under 2 grey levels, or no rise).
+        ``filter, seed``; ``start, end_mean``: mean pre-activation of the first and of the final
+        picture; ``end_max``: largest pre-activation in it; ``best``: largest mean pre-activation
+        on the way; ``percentile`` of end_max among the maxima of real pictures; ``agreement``:
+        mean cosine between this filter's pictures from other seeds, as mean activation vectors
+        of the layer below; ``flat``: nothing happened (contrast under 2 grey levels, or no
+        rise); ``steps`` taken.
+    snapshots : dict of int to ndarray
+        The pictures after the steps asked for.
     """
 
     images: np.ndarray
     history: np.ndarray
     measured: tuple[int, ...]
     report: pd.DataFrame
+    snapshots: dict[int, np.ndarray] = field(default_factory=dict)
 
     def of(self, filter: int, *, seed: int | None = None) -> np.ndarray:
         """The picture of one filter (of its first seed, unless another is named)."""
@@ -1493,9 +1780,10 @@ class Ascent:
 
 
 def maximize(
-    net: Network, layer: str, filters, *, objective: str = "channel", steps: int = 128,
-    size: int | None = None, seed: int = 0, seeds: int = 1, reference=None, batch: int = 16,
-    sign: int = 1, progress: bool = True, **options,
+    net: Network, layer: str, filters, *, objective: str | Callable = "channel",
+    steps: int = 128, size: int | None = None, seed: int = 0, seeds: int = 1,
+    preset: str | None = None, reference=None, batch: int = 16, sign: int = 1,
+    progress: bool = True, **options,
 ) -> Ascent:
     """Draw the pictures that filters of a layer answer to most: one batch for many filters.
 
@@ -1504,56 +1792,105 @@ def maximize(
     net : Network
     layer : str
     filters : int or sequence of int
-    objective : {"channel", "unit"}
-        Mean over the map, or its centre; pre-activation.
+    objective : {"channel", "unit"} or callable
+        Mean of the filter's pre-activation over its map, or its value at the centre; or
+        ``objective(layer, filters)`` → `Objective`, one value a picture.
     steps, size
         As in `render`.
     seed : int
         First random seed ...
     seeds : int
         ... and how many, each a picture of its own.
+    preset : str, optional
+        A historical recipe of `PRESETS`; what else is given overrides it.
     reference : ndarray of shape (pictures, all filters of the layer), optional
         Maxima of real pictures (`image_maxima(...).values`) for the percentile; VGG16's stored
         ones by default, NaN without either.
     batch : int
-        Pictures optimised together; memory grows with it, not with the number of filters.
+        Pictures optimised together; memory grows with it, not with the number of filters. It is
+        halved if memory runs out.
     sign : {1, -1}
         −1 draws what a filter is *least* excited by.
     **options
-        Passed on to `render`: `rate`, `parameterisation`, `transforms`.
+        Passed on to `render`: `parameterisation`, `optimiser`, `transforms`, `start`,
+        `snapshots`, `settle`, `cancel`.
 
     Returns
     -------
     Ascent
+        Of fewer filters than asked for, if it was interrupted.
 
     Raises
     ------
     ValueError
-        Unknown layer, filter out of range, no filter, steps or seeds below 1, unknown objective.
+        Unknown layer, preset or objective, a layer without positions, filter out of range, no
+        filter, steps or seeds below 1.
     """
     filters = _check_filters(net, layer, filters)
-    kinds = {"channel": channel, "unit": unit}
-    if objective not in kinds:
-        raise ValueError(f"objective is one of {', '.join(kinds)}, not {objective!r}; "
-                         "compose others with render().")
     if seeds < 1 or steps < 1 or batch < 1:
         raise ValueError("steps, seeds and batch must each be at least 1.")
+    if preset is not None:
+        if preset not in PRESETS:
+            raise ValueError(f"preset {preset!r} not found; known are {', '.join(PRESETS)}.")
+        recipe = dict(PRESETS[preset])
+        objective, options = recipe.pop("objective"), {**recipe, **options}
+    kinds = {"channel": channel, "unit": unit}
+    if not callable(objective) and objective not in kinds:
+        raise ValueError(f"objective is one of {', '.join(kinds)}, not {objective!r}; "
+                         "compose others with render().")
+    climbed = kinds.get(objective, objective)
+    measured = unit if objective == "unit" else channel
     size = size or _canvas(net, layer)
-    jobs = [(f, s) for f in filters for s in range(seed, seed + seeds)]
-    done = []
+    receptive_field(net, layer)  # refuses a layer without positions
+    jobs = [(f, s) for f in filters.tolist() for s in range(seed, seed + seeds)]
+
+    done: list[Rendering] = []
     with tqdm(total=len(jobs), desc=f"{layer}: pictures", delay=2, leave=False,
-              disable=not progress) as bar:
-        for start in range(0, len(jobs), batch):
-            some = jobs[start : start + batch]
-            goal = kinds[objective](layer, [f for f, _ in some])
-            done.append(render(net, sign * goal if sign != 1 else goal, size=size, steps=steps,
-                               seed=[(s, f) for f, s in some],
-                               progress=progress and len(jobs) <= batch, **options))
+              disable=not progress or len(jobs) <= batch) as bar:
+        while (first := sum(len(r.images) for r in done)) < len(jobs):
+            some = jobs[first : first + batch]
+            own = [f for f, _ in some]
+            goal = climbed(layer, own)
+            try:
+                done.append(render(net, sign * goal if sign != 1 else goal, size=size, steps=steps,
+                                   measure=measured(layer, own), seed=[(s, f) for f, s in some],
+                                   progress=progress and len(jobs) <= batch, **options))
+            except tf.errors.ResourceExhaustedError:
+                if batch == 1:
+                    raise
+                batch //= 2
+                print(f"Memory ran out: going on with {batch} pictures at a time.")
+                continue
             bar.update(len(some))
-    images = np.concatenate([r.images for r in done])
-    history = sign * np.concatenate([r.history for r in done], axis=1)
+            if done[-1].ended == "interrupted":
+                break  # what is finished is kept
+    jobs = jobs[: sum(len(r.images) for r in done)]
+    _warn_of_broken(layer, jobs, done)
+    images, history = _joined(done)
     report = _report(net, layer, jobs, images, history, reference, sign)
-    return Ascent(images, history, done[0].measured, report)
+    report["steps"] = np.repeat([r.measured[-1] for r in done], [len(r.images) for r in done])
+    longest = max(done, key=lambda r: r.measured[-1])
+    snapshots = {step: np.concatenate([r.snapshots[step] for r in done])
+                 for step in longest.snapshots if all(step in r.snapshots for r in done)}
+    return Ascent(images, history, longest.measured, report, snapshots)
+
+
+def _joined(done: Sequence[Rendering]) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures and histories of several batches; a history that ended early keeps its last row."""
+    length = max(len(r.history) for r in done)
+    histories = [np.pad(r.history, ((0, length - len(r.history)), (0, 0)), mode="edge")
+                 for r in done]
+    return np.concatenate([r.images for r in done]), np.concatenate(histories, axis=1)
+
+
+def _warn_of_broken(layer: str, jobs, done: Sequence[Rendering]) -> None:
+    """Name the pictures whose gradient stopped being finite."""
+    broken = np.concatenate([r.broken for r in done])
+    if broken.any():
+        which = ", ".join(f"{f} (seed {s})"
+                          for (f, s), bad in zip(jobs, broken, strict=True) if bad)
+        warnings.warn(f"{layer}: the gradient stopped being finite for filter {which}; the last "
+                      "sound picture is kept. A smaller rate may help.", stacklevel=3)
 
 
 def _report(net, layer, jobs, images, history, reference, sign) -> pd.DataFrame:

@@ -50,7 +50,7 @@ BATCH = 25
 FOLDS = 5
 CLASSES = 1000
 
-# The fit. Chosen by the two measures on held-out photographs, never by the packaged pictures.
+# The fit, chosen by the two measures on held-out photographs (data/README.md).
 EXPONENT = 0.7  # the teacher's logits are compressed to |logit| ** EXPONENT
 TRUE_CLASS_BONUS = 2.0  # added to the compressed logit of the true class
 PENALTY = 300.0  # of the squared kernel, beside the sum (not the mean) of squared errors
@@ -153,18 +153,19 @@ def extract(photographs, work, crops, seed):
     """
     work.mkdir(parents=True, exist_ok=True)
     measure = both_networks()
-    paths = photographs.sources
-
-    def batches(maker):
-        for start in range(0, len(paths), BATCH):
-            numbers = range(start, min(start + BATCH, len(paths)))
-            yield np.stack([maker(i, whole_picture(paths[i])) for i in numbers])
-
-    views = {"centre": view(work / "centre.npz", measure,
-                            lambda: (images for _, images in photographs.batches(BATCH)))}
+    centre = (images for _, images in photographs.batches(BATCH))
+    views = {"centre": view(work / "centre.npz", measure, centre)}
     for name, maker in view_makers(crops, seed).items():
-        views[name] = view(work / f"{name}.npz", measure, lambda maker=maker: batches(maker))
+        images = batches(photographs.sources, maker)
+        views[name] = view(work / f"{name}.npz", measure, images)
     return views
+
+
+def batches(paths, maker):
+    """Yield one view of all pictures, float32 RGB 0–255, shape (≤ 25, 224, 224, 3) each."""
+    for start in range(0, len(paths), BATCH):
+        numbers = range(start, min(start + BATCH, len(paths)))
+        yield np.stack([maker(number, whole_picture(paths[number])) for number in numbers])
 
 
 def whole_picture(path):
@@ -172,10 +173,10 @@ def whole_picture(path):
     return Image.fromarray(vizutils.read_image(path).astype("uint8"))
 
 
-def view(path, measure, batches):
-    """Read one view's file, or measure its batches and write the file."""
+def view(path, measure, pictures):
+    """Read one view's file, or measure the batches of pictures and write it."""
     if not path.exists():
-        parts = [measure(tf.constant(images)) for images in tqdm(batches(), path.stem)]
+        parts = [measure(tf.constant(images)) for images in tqdm(pictures, path.stem)]
         features, teacher = (np.concatenate(part) for part in zip(*parts, strict=True))
         unfinished = path.with_suffix(".part.npz")
         np.savez(unfinished, features=features, teacher=teacher)

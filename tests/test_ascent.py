@@ -1,5 +1,7 @@
 """Gradient ascent against its known answers (SCIENCE: objective, parameterisation, honesty)."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -66,7 +68,8 @@ def test_one_trace_serves_ten_calls(tiny):
 def test_red_filter_gives_a_red_picture():
     kernel = np.zeros((3, 3, 3, 1))
     kernel[1, 1] = [[1], [-0.5], [-0.5]]
-    picture = vz.maximize(toy(kernel), "conv", 0, steps=200, size=24, rate=0.2).images[0]
+    strong = vz.Adam(0.2)
+    picture = vz.maximize(toy(kernel), "conv", 0, steps=200, size=24, optimiser=strong).images[0]
     red, green, blue = picture.mean((0, 1))
     assert red > 200 and green < 60 and blue < 60
 
@@ -74,7 +77,7 @@ def test_red_filter_gives_a_red_picture():
 def test_linear_filter_reaches_its_closed_form_direction():
     kernel = np.random.default_rng(1).normal(size=(5, 5, 3, 1))
     ascent = vz.maximize(toy(kernel), "conv", 0, objective="unit", steps=1, size=5, transforms=(),
-                         parameterisation=vz.Pixels(spread=0.0), rate=1.0)
+                         parameterisation=vz.Pixels(spread=0.0), optimiser=vz.Adam(1.0))
     # the centre unit is linear, so Adam's first step is the sign of the kernel itself
     np.testing.assert_array_equal(np.sign(ascent.images[0] - 127.5), np.sign(kernel[..., 0]))
 
@@ -83,7 +86,7 @@ def test_dead_unit_is_flagged_and_a_ReLU_that_is_off_is_not_fatal():
     kernel = np.zeros((3, 3, 3, 2))
     kernel[1, 1, :, 1] = 1
     ascent = vz.maximize(toy(kernel, bias=[0, -2.5]), "conv", [0, 1], steps=60, size=24,
-                         rate=0.2)
+                         optimiser=vz.Adam(0.2))
     assert ascent.report["flat"].tolist() == [True, False]
     assert ascent.report["start"][1] < 0 < ascent.report["end_max"][1]  # starts dead, ends alive
 
@@ -93,16 +96,160 @@ def test_least_exciting_picture(tiny):
     assert low.history[-1, 0] < low.history[0, 0]
 
 
-def test_objectives_compose(tiny):
-    a, b = vz.channel("block2_conv1", [0, 1]), vz.unit("block1_conv2", [2, 3])
-    images = tf.constant(np.random.default_rng(0).uniform(0, 255, (2, 24, 24, 3)), tf.float32)
-    start = vz.render(tiny, a - 0.5 * b, size=24, steps=1)
-    assert start.history.shape == (2, 2)
-    maps = [vz.activations(tiny, layer, images.numpy(), pre_activation=True)
-            for layer, _ in a.layers + b.layers]
-    mixed = a - 0.5 * b
-    expected = a.formula(maps[:1], a.values) - 0.5 * b.formula(maps[1:], b.values)
-    np.testing.assert_allclose(mixed.formula(maps, mixed.values), expected, rtol=1e-5)
+def start_value(net, objective, images):
+    """An objective's value on given pictures, as the ascent measures it."""
+    return vz.render(net, objective, size=images.shape[1], steps=1, start=images, transforms=(),
+                     parameterisation=vz.Pixels()).history[0]
+
+
+def test_objectives_compose_and_agree_with_numpy(tiny, noise):
+    images = noise[:2]
+    low = vz.activations(tiny, "block1_conv2", images, pre_activation=True)
+    high = vz.activations(tiny, "block2_conv1", images, pre_activation=True)
+    inside = {name: vz.receptive_field(tiny, name, input_size=64).unpadded
+              for name in ("block1_conv2", "block2_conv1")}
+    low = low[:, inside["block1_conv2"], inside["block1_conv2"]]
+    high = high[:, inside["block2_conv1"], inside["block2_conv1"]]
+    mean = [high[0, :, :, 0].mean(), high[1, :, :, 4].mean()]
+    centre = [low[0, 30, 30, 2], low[1, 30, 30, 3]]  # of 60 positions
+    a, b = vz.channel("block2_conv1", [0, 4]), vz.unit("block1_conv2", [2, 3])
+    np.testing.assert_allclose(start_value(tiny, a - 0.5 * b, images),
+                               np.subtract(mean, 0.5 * np.array(centre)), rtol=1e-4)
+    at = vz.unit("block1_conv2", [2, 3], position=(5, 7))
+    np.testing.assert_allclose(start_value(tiny, at, images), [low[0, 5, 7, 2], low[1, 5, 7, 3]],
+                               rtol=1e-4)
+    power = vz.layer("block2_conv1", pre_activation=True)
+    np.testing.assert_allclose(start_value(tiny, power + 0 * a, images),
+                               (high**2).mean((1, 2, 3)), rtol=1e-4)
+    vector = np.random.default_rng(0).normal(size=(2, 6)).astype("float32")
+    product = np.einsum("nrcf,nf->nrc", high, vector)
+    np.testing.assert_allclose(start_value(tiny, vz.direction("block2_conv1", vector), images),
+                               product.mean((1, 2)), rtol=1e-3, atol=1e-5)
+    cosine = product / np.linalg.norm(high, axis=-1)
+    cosine /= np.linalg.norm(vector, axis=-1)[:, None, None]
+    found = start_value(tiny, vz.direction("block2_conv1", vector, cosine_power=2.0), images)
+    expected = (product * np.maximum(cosine, 0.1) ** 2).mean((1, 2))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_one_channel_is_read_as_from_the_whole_layer(tiny, noise):
+    """Cutting the kernel to the batch's channels changes no number, before or after the ReLU."""
+    for pre in (True, False):
+        objective = vz.channel("block2_conv2", [5, 1, 5, 0], pre_activation=pre)
+        inside = vz.receptive_field(tiny, "block2_conv2", input_size=64).unpadded
+        maps = vz.activations(tiny, "block2_conv2", noise, pre_activation=pre)
+        expected = [maps[i, inside, inside, f].mean() for i, f in enumerate([5, 1, 5, 0])]
+        np.testing.assert_allclose(start_value(tiny, objective, noise), expected, rtol=1e-4)
+
+
+def test_diversity_drives_pictures_apart(tiny):
+    filters, groups = [1, 1, 1], [0, 0, 0]
+    alike = vz.render(tiny, vz.channel("block2_conv2", filters), size=32, steps=25)
+    goal = vz.channel("block2_conv2", filters) + 3.0 * vz.diversity("block2_conv2", groups)
+    apart = vz.render(tiny, goal, size=32, steps=25)
+    likeness = [-start_value(tiny, vz.diversity("block2_conv2", groups), r.images).mean()
+                for r in (alike, apart)]
+    assert likeness[1] < likeness[0] - 0.01
+    lone = start_value(tiny, vz.diversity("block2_conv2", [0, 1, 2]), alike.images)
+    np.testing.assert_array_equal(lone, 0)  # nobody else in the group
+
+
+def test_fourier_writes_any_picture(noise):
+    smooth = noise[0, :15, :15] * 0.9 + 10
+    written = vz.Fourier().write(smooth)
+    again = vz.Fourier().picture(tf.constant(written[None]), 15)[0].numpy()
+    np.testing.assert_allclose(again, smooth, atol=0.05)
+
+
+def test_start_from_a_picture_and_snapshots(tiny, noise):
+    result = vz.render(tiny, vz.channel("block2_conv1", [0, 1]), size=64, steps=7,
+                       start=noise[0], snapshots=(0, 3, 7))
+    assert set(result.snapshots) == {0, 3, 7}
+    np.testing.assert_allclose(result.snapshots[0][1], np.clip(noise[0], 1, 254), atol=1.1)
+    np.testing.assert_array_equal(result.snapshots[7], result.images)
+    assert np.abs(result.snapshots[3] - result.images).max() > 1
+    with pytest.raises(ValueError, match=r"needed is \(32, 32, 3\)"):
+        vz.render(tiny, vz.channel("block2_conv1", 0), size=32, start=noise[0])
+
+
+def test_presets_run_and_leave_dead_filters_blank():
+    kernel = np.zeros((3, 3, 3, 2))
+    kernel[1, 1] = [[10, 10], [0, 0], [0, 0]]
+    net = toy(kernel, bias=[0, -9])  # the second starts dead: mid-grey gives 5 − 9
+    for preset in vz.PRESETS:
+        old = vz.maximize(net, "conv", [0, 1], steps=30, size=16, preset=preset)
+        assert old.report["flat"].tolist() == [False, True], preset
+        assert old.history[-1, 0] > old.history[0, 0]
+    rescued = vz.maximize(net, "conv", [1], steps=30, size=16, preset="normalised_gradient",
+                          objective="channel")
+    assert not rescued.report["flat"][0]
+
+
+def test_normalised_gradient_is_the_textbook_step(tiny, noise):
+    image = noise[:1, :32, :32]
+    result = vz.render(tiny, vz.channel("block2_conv1", [3], pre_activation=False), size=32,
+                       steps=1, start=image, transforms=(), parameterisation=vz.Pixels(),
+                       optimiser=vz.Normalised(10.0))
+    cut = vz.submodel(tiny, "block2_conv1")
+    pixels = tf.constant(image)
+    with tf.GradientTape() as tape:
+        tape.watch(pixels)
+        loss = tf.reduce_mean(cut(tiny.preprocess(pixels))[..., 3])
+    gradient = tape.gradient(loss, pixels).numpy()
+    expected = image + 10 * gradient / np.linalg.norm(gradient)
+    np.testing.assert_allclose(result.images, np.clip(expected, 0, 255), atol=1e-2)
+
+
+def test_settling_ends_early_and_says_so():
+    kernel = np.zeros((1, 1, 3, 1))
+    kernel[0, 0, 0] = 1  # saturates at white: nothing more to gain
+    ascent = vz.maximize(toy(kernel), "conv", [0], steps=400, size=16, settle=0.02,
+                         optimiser=vz.Adam(0.5))
+    steps = ascent.report["steps"][0]
+    assert 20 < steps < 400 and len(ascent.history) == steps + 1
+
+
+def test_cancel_returns_what_there_is(tiny):
+    stop = threading.Event()
+    stop.set()
+    ascent = vz.maximize(tiny, "block2_conv1", [0, 1, 2], steps=50, size=24, batch=2, cancel=stop)
+    assert len(ascent.images) == 2 and ascent.report["steps"].tolist() == [0, 0]
+
+
+def test_a_gradient_that_is_not_finite_stops_its_picture_only():
+    kernel = np.zeros((1, 1, 3, 2), "float32")
+    kernel[0, 0, 0] = 1
+    inputs = keras.Input((None, None, 3))
+    maps = keras.layers.Conv2D(2, 1, name="conv")(inputs)
+    model = keras.Model(inputs, keras.layers.Lambda(
+        lambda x: tf.stack([x[..., 0], tf.sqrt(0.8 - x[..., 1])], -1), name="root")(maps))
+    model.get_layer("conv").set_weights([kernel, np.zeros(2)])
+    net = vz.as_network(model, preprocess=lambda images: images / 255)
+    goal = vz.Objective((vz.Reading("root", True, 0),), (np.array([0, 1], "int32"),),
+                        lambda maps, values: tf.reduce_mean(maps[0], (1, 2))
+                        * tf.constant([1.0, -1.0]), ("root",))
+    vz.POINTWISE.append("Lambda")
+    try:
+        result = vz.render(net, goal, size=8, steps=80, optimiser=vz.Adam(0.5), transforms=())
+    finally:
+        vz.POINTWISE.remove("Lambda")
+    assert result.broken.tolist() == [False, True]
+    assert np.isfinite(result.images).all() and result.images[0].mean() > 200
+
+
+def test_memory_that_runs_out_halves_the_batch(tiny, monkeypatch, capsys):
+    original, sizes = vz.render, []
+
+    def small_machine(net, objective, **options):
+        sizes.append(len(options["seed"]))
+        if sizes[-1] > 2:
+            raise tf.errors.ResourceExhaustedError(None, None, "no memory")
+        return original(net, objective, **options)
+
+    monkeypatch.setattr(vz, "render", small_machine)
+    ascent = vz.maximize(tiny, "block2_conv1", range(5), steps=2, size=24, batch=5)
+    assert len(ascent.images) == 5 and sizes == [5, 2, 2, 1]
+    assert capsys.readouterr().out.count("Memory ran out") == 1
 
 
 def test_class_logit_rises(vgg16):
@@ -185,6 +332,8 @@ def test_canvas_smaller_than_the_field_warns_and_names_the_size(tiny):
     ({"steps": 0}, "at least 1"),
     ({"seeds": 0}, "at least 1"),
     ({"objective": "beauty"}, "channel, unit"),
+    ({"preset": "magic"}, "normalised_gradient"),
+    ({"layer": "block9_pool"}, "not found"),
 ])
 def test_bad_input_is_told_in_a_sentence(tiny, arguments, message):
     arguments = {"layer": "block2_conv1", "filters": 0, "steps": 1, **arguments}
