@@ -1802,7 +1802,7 @@ def maximize(
     seeds : int
         ... and how many, each a picture of its own.
     preset : str, optional
-        A historical recipe of `PRESETS`; what else is given overrides it.
+        A historical recipe of `PRESETS`; a callable `objective` and `options` override it.
     reference : ndarray of shape (pictures, all filters of the layer), optional
         Maxima of real pictures (`image_maxima(...).values`) for the percentile; VGG16's stored
         ones by default, NaN without either.
@@ -1833,7 +1833,8 @@ def maximize(
         if preset not in PRESETS:
             raise ValueError(f"preset {preset!r} not found; known are {', '.join(PRESETS)}.")
         recipe = dict(PRESETS[preset])
-        objective, options = recipe.pop("objective"), {**recipe, **options}
+        its_own, options = recipe.pop("objective"), {**recipe, **options}
+        objective = objective if callable(objective) else its_own
     kinds = {"channel": channel, "unit": unit}
     if not callable(objective) and objective not in kinds:
         raise ValueError(f"objective is one of {', '.join(kinds)}, not {objective!r}; "

@@ -4,6 +4,11 @@ Both get what `vizutils` gets: the network cut off at the layer, its pre-activat
 own preprocessing inside. So nobody computes layers that nobody reads.
 """
 
+import os
+import warnings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -67,7 +72,9 @@ def tf_keras_vis(model, filters, starts, *, watch=None, **options) -> np.ndarray
         def __call__(self, i, values, *_, **__):
             watch(i + 1, values[0].numpy())
 
-    found = ActivationMaximization(model)(
-        CategoricalScore([int(f) for f in filters]), seed_input=starts,
-        callbacks=[Watch()] if watch else None, **options)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The structure of `inputs`")  # it wraps a list
+        found = ActivationMaximization(model)(
+            CategoricalScore([int(f) for f in filters]), seed_input=starts,
+            callbacks=[Watch()] if watch else None, **options)
     return np.asarray(found)

@@ -181,7 +181,7 @@ def test_presets_run_and_leave_dead_filters_blank():
         assert old.report["flat"].tolist() == [False, True], preset
         assert old.history[-1, 0] > old.history[0, 0]
     rescued = vz.maximize(net, "conv", [1], steps=30, size=16, preset="normalised_gradient",
-                          objective="channel")
+                          objective=vz.channel)
     assert not rescued.report["flat"][0]
 
 
