@@ -11,7 +11,7 @@ CELL_TIMEOUT := 1800
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint lab figures data execute clean distclean
+.PHONY: help report test lint lab figures atlas data execute clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,10 @@ lab: .venv/ready ## open the report in JupyterLab
 
 figures: .venv/ready ## run the report and renew the committed pictures in figures/
 	VIZUTILS_FIGURES=figures $(BIN)/python tools/execute.py $(REPORT).ipynb build/$(REPORT).ipynb
+
+LAYER ?= block3_conv1
+atlas: .venv/ready ## draw every filter of a layer: make atlas LAYER=block3_conv1
+	$(BIN)/python tools/atlas.py $(LAYER)
 
 data: .venv/ready ## fetch weights and pictures now instead of at first use
 	$(BIN)/python -m data.fetch

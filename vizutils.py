@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import io
 import json
 import os
@@ -40,7 +41,8 @@ import tensorflow as tf
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
 from data import classes as imagenet
@@ -1485,7 +1487,7 @@ def render(
     net: Network, objective: Objective, *, size: int | None = None, steps: int = 128,
     parameterisation=Fourier(), optimiser=Adam(), transforms: Sequence[Callable] = TRANSFORMS,
     seed: int | Sequence = 0, start: np.ndarray | None = None,
-    measure: Objective | None = None, snapshots: Sequence[int] = (),
+    calm: float = 0.0, measure: Objective | None = None, snapshots: Sequence[int] = (),
     settle: float = 0.0, cancel: threading.Event | None = None, progress: bool = True,
 ) -> Rendering:
     """Climb: change pictures until they make an objective large.
@@ -1508,6 +1510,9 @@ def render(
         the batch.
     start : ndarray, shape (size, size, 3) or (n, size, size, 3), optional
         Pictures (RGB 0-255) to start from instead of noise.
+    calm : float
+        Share of the steps, at the end, in which transforms rest: the picture that is shown is
+        then finished as it is seen.
     measure : Objective, optional
         What the history measures, if not the objective itself.
     snapshots : sequence of int
@@ -1542,6 +1547,7 @@ def render(
     if start is not None:
         numbers = _start_from(start, parameterisation, count, size)
     warps = np.stack([draw_warps(transforms, rng, steps) for rng in streams], axis=1)
+    warps[steps - round(calm * steps):] = np.eye(2, 3)
 
     measure = objective if measure is None else measure
     advance = _ascent(net, objective, measure, size, parameterisation, optimiser, bool(transforms))
@@ -1601,12 +1607,12 @@ def _has_settled(measured, rows, steps: int, settle: float) -> bool:
     return bool((np.abs(lately) <= settle * np.abs(in_all)).all())
 
 
-def _canvas(net: Network, layer: str) -> int:
-    """Receptive field plus eight strides, rounded up to the stride; input size for logits."""
+def _canvas(net: Network, layer: str, strides: int = 8) -> int:
+    """Receptive field plus some strides, rounded up to the stride; input size for logits."""
     if layer == LOGITS:
         return net.input_size
     seen = receptive_field(net, layer)
-    return -(-(seen.size + 8 * seen.stride) // seen.stride) * seen.stride
+    return -(-(seen.size + strides * seen.stride) // seen.stride) * seen.stride
 
 
 def _ascent(
@@ -1813,7 +1819,7 @@ def maximize(
         −1 draws what a filter is *least* excited by.
     **options
         Passed on to `render`: `parameterisation`, `optimiser`, `transforms`, `start`,
-        `snapshots`, `settle`, `cancel`.
+        `calm`, `snapshots`, `settle`, `cancel`.
 
     Returns
     -------
@@ -1938,6 +1944,136 @@ def _agreement(net: Network, layer: str, images: np.ndarray, filters: np.ndarray
     others = same.sum(1)
     total = np.where(same, below @ below.T, 0).sum(1)
     return np.divide(total, others, out=np.full(len(filters), np.nan), where=others > 0)
+
+
+# --- a whole layer ---------------------------------------------------------------------------
+
+ATLAS_VERSION = 1  #: raise it when the same call would draw other pictures
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """One picture for each filter of a layer.
+
+    Attributes
+    ----------
+    images : uint8 ndarray, shape (n, size, size, 3)
+        RGB.
+    report : DataFrame
+        As in `Ascent`, one row for each picture.
+    sheet : Path
+        The contact sheet, a PNG with the filter's number above each picture.
+    index : Path
+        JSON beside it: what made it, and for each filter its box on the sheet (left, top,
+        right, bottom, in pixels) and its numbers.
+    """
+
+    images: np.ndarray
+    report: pd.DataFrame
+    sheet: Path
+    index: Path
+
+
+def atlas(
+    net: Network, layer: str, *, filters=None, size: int | None = None, steps: int = 80,
+    seed: int = 0, optimiser=Adam(0.4), calm: float = 0.5, batch: int = 16,
+    folder: str | os.PathLike | None = None, progress: bool = True,
+) -> Atlas:
+    """Draw every filter of a layer, once: the work is kept and found again.
+
+    Finished batches are kept in a folder named by everything that decides the pictures (weights
+    digest, parameters, version), so that an interrupted call goes on where it stopped and a
+    repeated one only reads. Fast settings: a few large steps on a small canvas; `maximize` draws
+    single filters with more care.
+
+    Parameters
+    ----------
+    filters : sequence of int, optional
+        All of the layer by default.
+    size : int, optional
+        Side of the pictures in pixels: by default the receptive field plus two strides, at
+        least 48.
+    steps, seed, optimiser, calm, batch
+        As in `maximize`.
+    folder : path, optional
+        Where to keep it; ``build/atlas`` by default.
+
+    Returns
+    -------
+    Atlas
+        Of the filters finished so far, if it was interrupted.
+    """
+    filters = _check_filters(
+        net, layer, range(_layer(net, layer).output.shape[-1]) if filters is None else filters)
+    size = size or max(48, _canvas(net, layer, strides=2))
+    made_by = {"version": ATLAS_VERSION, "network": net.name, "layer": layer, "size": size,
+               "weights": weights.tensor_digest(*submodel(net, layer).get_weights()),
+               "steps": steps, "seed": seed, "optimiser": repr(optimiser), "calm": calm,
+               "batch": batch}
+    key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
+    home = Path(folder or Path(__file__).resolve().parent / "build" / "atlas")
+    home = home / f"{net.name}_{layer}_{key}"
+    home.mkdir(parents=True, exist_ok=True)
+
+    parts = []
+    for first in tqdm(range(0, len(filters), batch), f"atlas of {layer}", delay=2, leave=False,
+                      disable=not progress):
+        part = _atlas_part(net, layer, filters[first : first + batch], home, size=size,
+                           steps=steps, seed=seed, optimiser=optimiser, calm=calm, batch=batch)
+        if part is None:
+            print(f"{first} of {len(filters)} filters are kept; the same call goes on from there.")
+            break
+        parts.append(part)
+    if not parts:
+        raise KeyboardInterrupt("interrupted before the first batch was finished")
+    images = np.concatenate([images for images, _ in parts])
+    report = pd.concat([report for _, report in parts], ignore_index=True)
+    return Atlas(images, report, *_contact_sheet(home, images, report, made_by))
+
+
+def _atlas_part(net, layer, filters, home: Path, **options):
+    """Pictures and report of one batch, kept or drawn; None if it was interrupted."""
+    numbers = hashlib.sha256(repr(filters.tolist()).encode()).hexdigest()[:8]
+    path = home / f"filters_{filters[0]:04d}_{numbers}"
+    if path.with_suffix(".csv").exists():  # written last: the pictures are whole
+        with np.load(path.with_suffix(".npz")) as stored:
+            return stored["images"], pd.read_csv(path.with_suffix(".csv"))
+    ascent = maximize(net, layer, filters, progress=False, **options)
+    if len(ascent.report) < len(filters) or (ascent.report["steps"] < options["steps"]).any():
+        return None
+    images = ascent.images.round().astype("uint8")
+    draft = home / f"draft_{os.getpid()}"
+    np.savez(draft.with_suffix(".npz"), images=images)
+    ascent.report.to_csv(draft.with_suffix(".csv"), index=False)
+    for ending in (".npz", ".csv"):
+        os.replace(draft.with_suffix(ending), path.with_suffix(ending))
+    return images, ascent.report
+
+
+def _contact_sheet(home: Path, images: np.ndarray, report: pd.DataFrame, made_by: dict):
+    """Write the sheet and its index; return their paths."""
+    size, line, gap = images.shape[1], 14, 4
+    columns = min(16, len(images))
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * (size + gap) + gap, rows * (size + line + gap) + gap),
+                      "white")
+    pen, entries = ImageDraw.Draw(sheet), {}
+    for i, (image, row) in enumerate(zip(images, report.itertuples(), strict=True)):
+        left = gap + (i % columns) * (size + gap)
+        top = gap + (i // columns) * (size + line + gap) + line
+        pen.text((left, top - line), str(row.filter), fill="black",
+                 font=ImageFont.load_default(size=11))
+        sheet.paste(Image.fromarray(image), (left, top))
+        entries[int(row.filter)] = {
+            "box": [left, top, left + size, top + size], "end_max": round(float(row.end_max), 2),
+            "percentile": None if np.isnan(row.percentile) else round(float(row.percentile), 1),
+            "flat": bool(row.flat)}
+    note = PngInfo()
+    note.add_text("Comment", json.dumps(made_by))
+    paths = home / "sheet.png", home / "index.json"
+    sheet.save(paths[0], pnginfo=note)
+    paths[1].write_text(json.dumps({"made_by": made_by, "filters": entries}, indent=1))
+    return paths
 
 
 def visualize_filter(

@@ -42,8 +42,9 @@ def methods(net, layer: str, filters: list[int], size: int, steps: int) -> dict:
         return advance(state, warps, np.float32(rule.rate), goal.values, goal.values)[0].numpy()
 
     def maximize():
-        return vz.maximize(net, layer, filters, size=size, steps=steps, parameterisation=vz.Pixels(),
-                           optimiser=rule, transforms=(), start=starts, progress=False).images
+        return vz.maximize(net, layer, filters, size=size, steps=steps, start=starts,
+                           parameterisation=vz.Pixels(), optimiser=rule, transforms=(),
+                           progress=False).images
 
     def peer(chosen, some):
         import keras
