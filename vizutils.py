@@ -32,6 +32,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter
+if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    raise ImportError(
+        f"vizutils needs Keras on TensorFlow, not on {os.environ['KERAS_BACKEND']!r}: set the "
+        "environment variable KERAS_BACKEND=tensorflow before Keras is imported, and restart."
+    )
 
 import keras
 import matplotlib as mpl
@@ -47,12 +52,6 @@ from tqdm import tqdm
 
 from data import classes as imagenet
 from data import fetch, weights
-
-if keras.config.backend() != "tensorflow":
-    raise ImportError(
-        f"vizutils needs Keras on TensorFlow, not on {keras.config.backend()!r}: set the "
-        "environment variable KERAS_BACKEND=tensorflow before Keras is imported, and restart."
-    )
 
 CROP = 0.875  #: share of the resized shorter side that the centre crop keeps (224 of 256)
 RESPONSES = Path(__file__).resolve().parent / "data" / "class_maxima.npz"

@@ -103,6 +103,8 @@ def test_blanks_names_the_dead_and_runs_on(tiny, tmp_path):
     rows = blanks.climb(tiny, "block1_conv2", [0, 1], 14, steps=4)
     assert not rows["1"]["flat"] and rows["1"]["end_max"] < 0  # it rises, but not to zero
     assert blanks.faults(rows["1"]) == ["at or below zero"]
+    rows["1"]["second"] = blanks.try_again(tiny, "block1_conv2", 1, 14, {"steps": 2})
+    assert all(value < 0 for value in rows["1"]["second"].values())
     state = {"a key": {"block1_conv2": rows}}
     blanks.save(state, tmp_path / "blanks.json")
     again = json.loads((tmp_path / "blanks.json").read_text())["a key"]
