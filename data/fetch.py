@@ -338,15 +338,19 @@ def _ask_pip(source: dict, download: Path) -> str:
     _refuse_if_offline("The package registry")
     wanted = f"{source['package']}=={source['version']}"
     by_hand = f"Or put the file {download.name} into {download.parent}."
+    report = download.with_name(f"{download.name}.{os.getpid()}.json")
     command = [
-        sys.executable, "-m", "pip", "install", "--dry-run", "--report", "-", "--quiet",
+        sys.executable, "-m", "pip", "install", "--dry-run", "--report", str(report), "--quiet",
         "--no-deps", "--ignore-installed", "--ignore-requires-python", "--only-binary", ":all:",
         "--no-input", "--disable-pip-version-check",
         "--retries", "1", "--timeout", str(CONNECT_SECONDS), wanted,
     ]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode == 0:
-        return json.loads(answer.stdout)["install"][0]["download_info"]["url"]
+        # a file, because pip colours what it prints where FORCE_COLOR is set, as in notebooks
+        found = json.loads(report.read_text("utf-8"))
+        report.unlink()
+        return found["install"][0]["download_info"]["url"]
     if "No module named pip" in answer.stderr:
         raise FetchError(f"This Python has no pip to ask where {wanted} lies. "
                          f"Run: {sys.executable} -m ensurepip. {by_hand}")

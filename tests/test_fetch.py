@@ -174,7 +174,9 @@ def test_a_bar_shows_only_for_a_slow_download(toy, server, capfd, monkeypatch):
     assert "toy.bin" in capfd.readouterr().err
 
 
-def test_a_wheel_is_found_by_pip_and_only_its_members_are_kept(package, cache):
+@pytest.mark.parametrize("colour", ["", "1"])  # a notebook's kernel has FORCE_COLOR=1
+def test_a_wheel_is_found_by_pip_and_only_its_members_are_kept(package, cache, monkeypatch, colour):
+    monkeypatch.setenv("FORCE_COLOR", colour)
     path = fetch.fetch("toy")
     assert path.read_bytes() == MEMBER
     assert left_behind(cache) == ["toy.bin"]
