@@ -64,7 +64,8 @@ def imported(text):
 
 def test_every_import_is_declared():
     own = {"vizutils", "data", "techniques", "tools", "conftest"}
-    own |= {path.stem for folder in ("tests", "benchmarks") for path in (ROOT / folder).glob("*.py")}
+    for folder in ("tests", "benchmarks"):
+        own |= {path.stem for path in (ROOT / folder).glob("*.py")}
     carriers = importlib.metadata.packages_distributions()
     for path, text in sources():
         testing = path.parent.name in ("tests", "benchmarks") or path.name == "conftest.py"
