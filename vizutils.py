@@ -23,11 +23,13 @@ import dataclasses
 import functools
 import hashlib
 import io
+import itertools
 import json
 import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -372,10 +374,19 @@ class ImageSet:
         return np.stack([read_image(self.sources[i], size=self.size) for i in indices])
 
     def batches(self, size: int = 16) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield ``(indices, images)``; memory does not grow with the number of pictures."""
-        for start in range(0, len(self), size):
-            indices = np.arange(start, min(start + size, len(self)))
-            yield indices, self.read(indices)
+        """Yield ``(indices, images)``; memory does not grow with the number of pictures.
+
+        One batch is read ahead in a thread while the caller works on the one before.
+        """
+        starts = range(0, len(self), size)
+        batches = [np.arange(start, min(start + size, len(self))) for start in starts]
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self.read, batches[0])
+            for indices, following in itertools.zip_longest(batches, batches[1:]):
+                images = ahead.result()
+                if following is not None:
+                    ahead = reader.submit(self.read, following)
+                yield indices, images
 
     def subset(self, indices: Sequence[int]) -> ImageSet:
         """The same pictures, fewer of them, in the order of `indices`."""
@@ -868,11 +879,11 @@ class Maxima:
     columns: np.ndarray
 
 
-def image_maxima(net: Network, layer: str, image_set: ImageSet) -> Maxima:
+def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None) -> Maxima:
     """Each filter's maximum pre-activation in each picture, streamed batch by batch.
 
-    Memory grows by three numbers a picture and filter; maps are reduced in the batch that made
-    them.
+    Memory grows by three numbers a picture and filter (all of the layer, unless `filters` names
+    some); maps are reduced in the batch that made them.
     """
     inside = receptive_field(net, layer, input_size=image_set.size).unpadded
     if inside.start == inside.stop:
@@ -883,10 +894,12 @@ def image_maxima(net: Network, layer: str, image_set: ImageSet) -> Maxima:
     total = -(-len(image_set) // 16)
     for _, batch in tqdm(image_set.batches(16), f"{layer}: pictures", total, delay=2, leave=False):
         maps = forward(batch)[:, inside, inside, :]
+        if filters is not None:
+            maps = tf.gather(maps, filters, axis=3)
         side = maps.shape[2]
-        flat = tf.reshape(maps, (len(batch), -1, maps.shape[-1]))
-        values.append(tf.reduce_max(flat, 1).numpy())
-        places.append(tf.argmax(flat, 1).numpy())
+        flat = tf.transpose(tf.reshape(maps, (len(batch), -1, maps.shape[-1])), (0, 2, 1))
+        values.append(tf.reduce_max(flat, 2).numpy())
+        places.append(tf.argmax(flat, 2).numpy())  # along memory: half the time of across it
     rows, columns = np.divmod(np.concatenate(places), side)
     return Maxima(np.concatenate(values), rows + inside.start, columns + inside.start)
 
@@ -926,12 +939,14 @@ def top_patches(
     filter = int(_check_filters(net, layer, filter)[0])
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}.")
-    maxima = maxima or image_maxima(net, layer, image_set)
-    best = np.argsort(-maxima.values[:, filter], kind="stable")[:k]
+    place = filter
+    if maxima is None:
+        maxima, place = image_maxima(net, layer, image_set, filters=[filter]), 0
+    best = np.argsort(-maxima.values[:, place], kind="stable")[:k]
     table = pd.DataFrame({
         "picture": best, "name": [image_set.names[i] for i in best],
-        "label": image_set.labels[best], "value": maxima.values[best, filter],
-        "row": maxima.rows[best, filter], "column": maxima.columns[best, filter],
+        "label": image_set.labels[best], "value": maxima.values[best, place],
+        "row": maxima.rows[best, place], "column": maxima.columns[best, place],
     })
     field = receptive_field(net, layer, input_size=image_set.size)
     crops = []
@@ -1560,7 +1575,7 @@ def render(
     measured, rows = [0], [value.numpy()]
     kept = {0: picture.numpy()} if 0 in snapshots else {}
     ended = "done"
-    every = max(1, steps // 32)  # a measurement is a forward pass that does not climb
+    every = max(1, steps // 16)  # a measurement is a forward pass that does not climb
     with tqdm(total=steps, desc="gradient ascent", delay=1, leave=False,
               disable=not progress) as bar:
         try:

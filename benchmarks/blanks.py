@@ -154,6 +154,8 @@ def climb_table(done: dict, sizes: dict) -> str:
                     [f"end_max {row['end_max']:.1f}",
                      f"photographs {row['photographs'] or np.nan:.1f}", *words]))
     every = sum(map(len, done.values()))
+    if not named:
+        return "\n".join([*lines, f"\nNone of the {every} to be named."])
     return "\n".join([*lines, f"\nNamed: {len(named)} of {every}; {solved} of them get above zero "
                       "and their photographs at a second try:\n", *named])
 
