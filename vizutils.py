@@ -1056,6 +1056,41 @@ def group_table(table: pd.DataFrame, *, permutations: int = 2000, seed: int = 0)
     return frame.sort_values("difference", ascending=False, ignore_index=True)
 
 
+def survey_layer(
+    net: Network, layer: str, *, pictures: Sequence[int] | None = None, top: int = 10
+) -> pd.DataFrame:
+    """All filters of a layer, by how promising they are to explain, from stored responses.
+
+    Parameters
+    ----------
+    pictures : sequence of int, optional
+        Which of the 1,000 photographs to use (a half, so that the other stays fresh).
+    top : int
+        How many kernels "concentration" counts.
+
+    Returns
+    -------
+    DataFrame, index: filter; best mean rank first
+        ``selectivity``: share of variance of the maxima over photographs that coarse class
+        groups explain (η²); ``kurtosis``: excess kurtosis of the maxima (rarely but strongly
+        on); ``concentration``: share of squared weight in the `top` kernels; ``mean_rank`` over
+        the three, 1 the best.
+    """
+    values, labels = class_responses(net, layer)
+    pictures = np.arange(len(values)) if pictures is None else np.asarray(pictures)
+    group = np.array([imagenet.group_of(i) for i in labels[pictures]])
+    spread = values[pictures] - values[pictures].mean(0)
+    between = sum((group == g).sum() * spread[group == g].mean(0) ** 2 for g in np.unique(group))
+    found = pd.DataFrame({
+        "selectivity": between / (spread**2).sum(0),
+        "kurtosis": (spread**4).mean(0) / (spread**2).mean(0) ** 2 - 3,
+        "concentration": [rank_kernels(net, layer, f, top=top).attrs["l2_share"]
+                          for f in range(values.shape[1])],
+    })
+    found["mean_rank"] = found.rank(ascending=False).mean(axis=1)
+    return found.rename_axis("filter").sort_values("mean_rank", kind="stable")
+
+
 def split_halves(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Two disjoint random halves A, B of ``range(count)``, sorted.
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 import vizutils as vz
@@ -210,6 +211,19 @@ def test_group_table_finds_a_planted_group_and_nothing_in_noise():
     by_hand = planted["mean"] / planted["mean"].std(ddof=0)
     expected = by_hand[groups == "c"].mean() - by_hand[groups != "c"].mean()
     assert table.loc[0, "difference"] == pytest.approx(expected)
+
+
+def test_survey_against_scipy(vgg16):
+    half, _ = vz.split_halves(1000)
+    found = vz.survey_layer(vgg16, "block2_conv1", pictures=half, top=5)
+    assert found["mean_rank"].is_monotonic_increasing and sorted(found.index) == list(range(128))
+    values = vz.class_responses(vgg16, "block2_conv1")[0][half, 40]
+    groups = pd.Series(values).groupby([imagenet.group_of(i) for i in half])
+    test = scipy.stats.f_oneway(*[v for _, v in groups])
+    free, rest = groups.ngroups - 1, len(half) - groups.ngroups
+    eta = test.statistic * free / (test.statistic * free + rest)  # F from η², turned around
+    assert found.loc[40, "selectivity"] == pytest.approx(eta, rel=1e-4)
+    assert found.loc[40, "kurtosis"] == pytest.approx(scipy.stats.kurtosis(values), rel=1e-3)
 
 
 def test_halves_are_disjoint_and_cover():
