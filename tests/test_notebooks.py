@@ -186,7 +186,7 @@ CASES = {  # name: (what the cell prints, what is committed)
     "percent": ("≈ 96 % of them", "≈ 94 % of them"),
     "time": ("took 12.3 s and 850 ms", "took 9.8 s and 12 ms"),
     "address": ("<Unit at 0x7f0012ab>", "<Unit at 0x7fffffff>"),
-    "path": ("wrote /work/x/build/a.png", "wrote /home/me/lab/build/a.png"),
+    "path": ("wrote /srv/x/build/a.png", "wrote /opt/me/lab/build/a.png"),
     "far": ("pooled ≈ 0.52, 9 patches", "pooled ≈ 0.60, 9 patches"),
     "integer": ("pooled ≈ 0.52, 9 patches", "pooled ≈ 0.52, 8 patches"),
     "unmarked": ("pooled 0.52", "pooled 0.53"),
