@@ -1880,6 +1880,13 @@ def maximize(
     ValueError
         Unknown layer, preset or objective, a layer without positions, filter out of range, no
         filter, steps or seeds below 1.
+
+    Notes
+    -----
+    The same seed gives the same pixels on the same machine in batches of the same size. Another
+    batch size, processor or TensorFlow release rounds differently, and an ascent lets small
+    differences grow: expect activations within 5 %, the tolerance with which the report is
+    checked (it held between TensorFlow 2.20 and 2.21).
     """
     filters = _check_filters(net, layer, filters)
     if seeds < 1 or steps < 1 or batch < 1:
