@@ -1122,11 +1122,15 @@ class Reading:
         Before the layer's activation function.
     chosen : int or None
         Which of the objective's values holds each picture's channel; None: the whole map.
+    at : (row, column) or "centre", optional
+        The one position of the map that is read; None: all. An objective made of single
+        positions only is climbed on the part of the picture that they can see.
     """
 
     layer: str
     pre_activation: bool = True
     chosen: int | None = None
+    at: tuple[int, int] | str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -1155,7 +1159,7 @@ class Objective:
     def __add__(self, other: Objective) -> Objective:
         n_maps, n_values = len(self.readings), len(self.values)
         shifted = tuple(
-            r if r.chosen is None else Reading(r.layer, r.pre_activation, r.chosen + n_values)
+            r if r.chosen is None else dataclasses.replace(r, chosen=r.chosen + n_values)
             for r in other.readings)
         return Objective(
             self.readings + shifted, self.values + other.values,
@@ -1200,13 +1204,10 @@ def unit(
     layer: str, filters, *, position: tuple[int, int] | None = None, pre_activation: bool = True
 ) -> Objective:
     """A filter's value at one position of its map: the centre, or (row, column)."""
-    def formula(maps, values):
-        shape = tf.shape(maps[0])
-        row, column = (shape[1] // 2, shape[2] // 2) if position is None else position
-        return maps[0][:, row, column]
-
-    return Objective((Reading(layer, pre_activation, 0),), (_numbers(filters),), formula,
-                     ("unit", layer, position, pre_activation))
+    at = "centre" if position is None else tuple(position)
+    return Objective((Reading(layer, pre_activation, 0, at),), (_numbers(filters),),
+                     lambda maps, values: maps[0][:, 0, 0],
+                     ("unit", layer, at, pre_activation))
 
 
 def layer(name: str, *, pre_activation: bool = False) -> Objective:
@@ -1726,10 +1727,13 @@ def _reader(
     body = keras.Model(net.model.input, [
         x.input if short else _output(net, name, r.pre_activation)
         for name, r, x, short in zip(names, readings, layers, cut, strict=True)])
-    crops = [_unpadded(net, name, size) if unpadded else None for name in names]
+    rows, columns = _seen_by(net, names, readings, size)
+    crops = [_kept(net, name, r, size, unpadded, (rows.start, columns.start))
+             for name, r in zip(names, readings, strict=True)]
 
     def read(images, values):
-        outputs = tf.nest.flatten(body(net.preprocess(images), training=False))
+        seen = images[:, rows, columns]
+        outputs = tf.nest.flatten(body(net.preprocess(seen), training=False))
         maps = []
         for r, x, short, crop, found in zip(readings, layers, cut, crops, outputs, strict=True):
             if short:
@@ -1742,10 +1746,51 @@ def _reader(
                 found = found if r.pre_activation else x.activation(found)
             elif r.chosen is not None:
                 found = tf.gather(found, values[r.chosen], axis=3, batch_dims=1)
-            maps.append(found if crop is None else found[:, crop, crop])
+            maps.append(found if crop is None else found[:, crop[0], crop[1]])
         return maps
 
     return read
+
+
+def _seen_by(net: Network, names, readings, size: int) -> tuple[slice, slice]:
+    """Rows and columns of the picture that matter to an objective.
+
+    All of them, unless it reads single positions only: then the square that these can see. It
+    starts and ends at multiples of the stride, so that pools fall as they do on the whole picture.
+    """
+    windows, steps = [], [1]
+    for name, reading in zip(names, readings, strict=True):
+        if reading.at is None:
+            return slice(0, size), slice(0, size)
+        seen = receptive_field(net, name, input_size=size)
+        windows.append(seen.window(*_position(reading, seen)))
+        steps.append(seen.stride)
+    step = max(steps)
+    if size % step or net.model.input_shape[1] is not None:  # only the whole picture will do
+        return slice(0, size), slice(0, size)
+    low = np.maximum(np.min(windows, 0)[:2] // step * step, 0)
+    high = np.minimum(-(-np.max(windows, 0)[2:] // step) * step, size)
+    return slice(low[0], high[0]), slice(low[1], high[1])
+
+
+def _position(reading: Reading, seen: ReceptiveField) -> tuple[int, int]:
+    """The row and column that a reading of one position names."""
+    row, column = (seen.positions // 2,) * 2 if reading.at == "centre" else reading.at
+    if not (0 <= row < seen.positions and 0 <= column < seen.positions):
+        raise ValueError(f"position {reading.at} lies outside {reading.layer}'s map, which is "
+                         f"{seen.positions} × {seen.positions} for {seen.input_size} px.")
+    return row, column
+
+
+def _kept(net: Network, name: str, reading: Reading, size: int, unpadded: bool, corner):
+    """Rows and columns of a map that are read (None: all), the picture being cut at `corner`."""
+    if reading.at is None:
+        inside = _unpadded(net, name, size) if unpadded else None
+        return None if inside is None else (inside, inside)
+    seen = receptive_field(net, name, input_size=size)
+    return tuple(slice(i, i + 1) for i in (
+        place - start // seen.stride
+        for place, start in zip(_position(reading, seen), corner, strict=True)))
 
 
 def _signature(objective: Objective, measure: Objective, parameterisation, size: int):
@@ -1995,9 +2040,11 @@ def picture_vectors(net: Network, layer: str, images) -> np.ndarray:
 
 def _agreement(net: Network, layer: str, images: np.ndarray, filters: np.ndarray) -> np.ndarray:
     """Mean cosine between pictures of the same filter, seen by the layer below."""
-    below = picture_vectors(net, layer, images)
     same = (filters[:, None] == filters) & ~np.eye(len(filters), dtype=bool)
     others = same.sum(1)
+    if not others.any():
+        return np.full(len(filters), np.nan)
+    below = picture_vectors(net, layer, images)
     total = np.where(same, below @ below.T, 0).sum(1)
     return np.divide(total, others, out=np.full(len(filters), np.nan), where=others > 0)
 

@@ -30,10 +30,12 @@ import vizutils as vz
 LAYERS = ("block2_conv2", "block3_conv2", "block4_conv2")
 OURS = {  # settings of maximize; one trace serves all filters of a layer
     "vizutils, as it comes": {},
-    "vizutils, Adam(0.4)": {"optimiser": vz.Adam(0.4)},
     "vizutils, Adam(0.4), no transforms": {"optimiser": vz.Adam(0.4), "transforms": ()},
     "vizutils, unit, Adam(0.4), no transforms": {
         "objective": "unit", "optimiser": vz.Adam(0.4), "transforms": ()},
+    "vizutils, unit, pixels, Adam(64), no transforms": {
+        "objective": "unit", "parameterisation": vz.Pixels(), "optimiser": vz.Adam(64.0),
+        "transforms": ()},
 }
 LOOPS = {  # settings of the eager loop; the first is the recipe of many labs
     "eager loop, norm 10": {"rate": 10.0, "by": "norm"},
@@ -192,13 +194,14 @@ def table(found: dict) -> str:
 
 
 def main():
-    """Print two tables a layer and write build/quality.json."""
+    """Print two tables a layer and write the numbers to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", nargs="+", default=LAYERS)
     parser.add_argument("--filters", type=int, default=5, help="seeded filters of each layer")
     parser.add_argument("--cap", type=int, default=128, help="most steps of what is no peer")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--out", default="build/quality.json", help="where the numbers go")
     parser.add_argument("--quick", action="store_true",
                         help="a trial: block2_conv2, 2 filters, 10 steps of the peer, 1 run")
     options = parser.parse_args()
@@ -213,7 +216,7 @@ def main():
         results.append(compare(net, layer, filters, cap=cap, peer_steps=peer_steps, runs=runs))
         print(table(results[-1]), f"\n\n{time.perf_counter() - began:.0f} s so far", flush=True)
     if not options.quick:
-        path = Path(__file__).resolve().parent.parent / "build" / "quality.json"
+        path = Path(options.out)
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(results, indent=1))
 

@@ -82,6 +82,39 @@ def test_linear_filter_reaches_its_closed_form_direction():
     np.testing.assert_array_equal(np.sign(ascent.images[0] - 127.5), np.sign(kernel[..., 0]))
 
 
+@pytest.mark.parametrize("position", [None, (0, 0), (3, 11), (6, 5)])
+@pytest.mark.parametrize("layer", ["block1_conv2", "block3_conv2"])
+def test_a_unit_is_climbed_on_what_it_sees_and_nothing_changes(tiny, noise, layer, position):
+    start, size = noise[:2, :48, :48], 48
+    goal = vz.unit(layer, [1, 2], position=position)
+    found = vz.render(tiny, goal, size=size, steps=3, start=start, transforms=(),
+                      parameterisation=vz.Pixels(), optimiser=vz.Normalised(50.0))
+
+    whole = vz.submodel(tiny, layer, pre_activation=True)
+    images = tf.constant(start)
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            maps = whole(tiny.preprocess(images))
+            row, column = position or (maps.shape[1] // 2, maps.shape[2] // 2)
+            total = maps[0, row, column, 1] + maps[1, row, column, 2]
+        gradient = tape.gradient(total, images).numpy()
+        images += 50 * gradient / np.sqrt((gradient**2).sum((1, 2, 3), keepdims=True))
+    np.testing.assert_allclose(found.images, np.clip(images, 0, 255), atol=0.02)
+
+
+def test_a_unit_needs_only_the_part_of_the_picture_that_it_sees(tiny):
+    readings = vz.unit("block3_conv2", [0]).readings
+    rows, columns = vz._seen_by(tiny, ["block3_conv2"], readings, 96)
+    assert rows == columns
+    assert 32 <= rows.stop - rows.start <= 40 and rows.start % 4 == 0
+    both = vz.unit("block3_conv2", [0]) + vz.channel("block1_conv1", [0])
+    names = [r.layer for r in both.readings]
+    assert vz._seen_by(tiny, names, both.readings, 96) == (slice(0, 96),) * 2
+    with pytest.raises(ValueError, match="24 × 24 for 96 px"):
+        vz.render(tiny, vz.unit("block3_conv2", [0], position=(24, 0)), size=96, steps=1)
+
+
 def test_dead_unit_is_flagged_and_a_ReLU_that_is_off_is_not_fatal():
     kernel = np.zeros((3, 3, 3, 2))
     kernel[1, 1, :, 1] = 1
@@ -116,8 +149,8 @@ def test_objectives_compose_and_agree_with_numpy(tiny, noise):
     np.testing.assert_allclose(start_value(tiny, a - 0.5 * b, images),
                                np.subtract(mean, 0.5 * np.array(centre)), rtol=1e-4)
     at = vz.unit("block1_conv2", [2, 3], position=(5, 7))
-    np.testing.assert_allclose(start_value(tiny, at, images), [low[0, 5, 7, 2], low[1, 5, 7, 3]],
-                               rtol=1e-4)
+    np.testing.assert_allclose(start_value(tiny, at, images), [low[0, 3, 5, 2], low[1, 3, 5, 3]],
+                               rtol=1e-4)  # positions count from the map's corner, padding or not
     power = vz.layer("block2_conv1", pre_activation=True)
     np.testing.assert_allclose(start_value(tiny, power + 0 * a, images),
                                (high**2).mean((1, 2, 3)), rtol=1e-4)
