@@ -956,6 +956,47 @@ def top_patches(
     return Patches(np.stack(crops), table)
 
 
+def patch_responses(net: Network, layer: str, patches, *, filters=None) -> np.ndarray:
+    """What the unit that sees exactly a patch makes of it: no more, no less of the picture.
+
+    Parameters
+    ----------
+    patches : ndarray, shape (n, size, size, 3)
+        RGB 0-255; `size` is the layer's receptive field.
+    filters : sequence of int, optional
+        All filters of the layer by default.
+
+    Returns
+    -------
+    float32 ndarray, shape (n, filters)
+        Pre-activations.
+
+    Raises
+    ------
+    ValueError
+        Patches of another size than the receptive field.
+    """
+    patches = np.asarray(patches, "float32")
+    seen = receptive_field(net, layer)
+    if patches.shape[1:] != (seen.size, seen.size, 3):
+        raise ValueError(f"a unit of {layer} sees {seen.size} × {seen.size} RGB pixels; these "
+                         f"patches have shape {patches.shape[1:]}.")
+    # The smallest picture in which a unit sees no padding; around its square lies plain grey.
+    side = -(-(seen.size + seen.stride) // seen.stride) * seen.stride
+    seen = receptive_field(net, layer, input_size=side)
+    unit = seen.unpadded.start
+    top, left, bottom, right = seen.window(unit, unit)
+    forward = _forward(net, layer, pre_activation=True)
+    found = []
+    for first in range(0, len(patches), 64):
+        some = patches[first : first + 64]
+        picture = np.full((len(some), side, side, 3), 127.5, "float32")
+        picture[:, top:bottom, left:right] = some
+        found.append(forward(picture).numpy()[:, unit, unit])
+    found = np.concatenate(found)
+    return found if filters is None else found[:, _check_filters(net, layer, filters)]
+
+
 def class_responses(net: Network, layer: str, image_set: ImageSet | None = None):
     """Per-picture maxima of all filters of a layer, and the pictures' classes.
 
@@ -2584,6 +2625,7 @@ def plot_kernels(net: Network, layer: str, filter: int, ranking: pd.DataFrame) -
 def plot_circuit(
     upstream: Sequence[np.ndarray], ranking: pd.DataFrame, taps: np.ndarray, picture: np.ndarray,
     *, words: Sequence[str] = (), layer: str = "", filter: int | str = "", feature: str = "",
+    contributions: Sequence[float] = (), effects: Sequence[float] = (),
 ) -> Figure:
     """The circuit as a weight explorer draws it: upstream pictures - kernels - the filter.
 
@@ -2599,9 +2641,15 @@ def plot_circuit(
         The filter's picture.
     words : sequence of str
         What each upstream channel looks for.
+    contributions : sequence of float, optional
+        What each edge gives, as a share of the filter's response; printed beside it.
+    effects : sequence of float, optional
+        By which share the response changes when the edge is cut; printed beside it.
     """
     half = -(-len(ranking) // 2)  # two columns of edges, the filter between them
-    figure = _figure(half * 1.3 + 0.2, layout="none")
+    given = len(contributions) > 0 or len(effects) > 0
+    tall = 1.43 if given else 1.3  # inches: one edge's picture, kernel and text
+    figure = _figure(half * tall + 0.2, layout="none")
     deep = figure.get_figheight()
     norm = CenteredNorm(0, np.abs(taps).max())
     centre = figure.add_axes([0.41, 0.5, 0.18, 0.18 * WIDTH / deep])
@@ -2609,7 +2657,7 @@ def plot_circuit(
     side, small = 0.8, 0.5  # inches: upstream pictures, kernels
     for i, row in enumerate(ranking.itertuples()):
         right = i >= half
-        bottom = deep - 1.3 * (i % half + 1) + 0.35  # inches
+        bottom = deep - tall * (i % half + 1) + (0.48 if given else 0.35)  # inches
         x_picture, x_kernel = (WIDTH - 0.1 - side, WIDTH - 0.25 - side - small) if right else (
             0.1, 0.25 + side)
         box = np.array([WIDTH, deep, WIDTH, deep])
@@ -2621,7 +2669,8 @@ def plot_circuit(
         colour = {"+": RED, "−": BLUE, "±": GREY}[sign]
         word = words[i] if i < len(words) else ""
         figure.text((WIDTH - 0.1 if right else 0.1) / WIDTH, (bottom - 0.04) / deep,
-                    f"{i + 1}. {feature} {row.channel}  {sign} {row.l2:.2f}\n{word}", fontsize=8,
+                    f"{i + 1}. {feature} {row.channel}  {sign} {row.l2:.2f}\n{word}"
+                    + _edge_numbers(i, contributions, effects), fontsize=8,
                     ha="right" if right else "left", va="top", linespacing=1.1)
         level = 1 - (i % half + 0.5) / half  # where the arrow meets the filter's picture
         figure.add_artist(ConnectionPatch(
@@ -2633,6 +2682,100 @@ def plot_circuit(
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="weight")
     figure.text(0.5, 0.19, "solid red: excites\ndashed blue: inhibits\ndotted grey: mixed",
                 fontsize=8, ha="center", va="center", color=GREY)
+    return figure
+
+
+def _edge_numbers(i: int, contributions: Sequence[float], effects: Sequence[float]) -> str:
+    """A line like "gives 31 % · cut −12 %", or nothing."""
+    numbers = []
+    contributions, effects = np.asarray(contributions), np.asarray(effects)
+    for word, shares, form in (("gives", contributions, "d"), ("cut", effects, "+d")):
+        if i < len(shares):
+            percent = round(100 * float(shares[i]))  # an integer, so that there is no −0
+            numbers.append(f"{word} {percent:{form if percent else 'd'}} %".replace("-", "−"))
+    return "\n" + " · ".join(numbers) if numbers else ""
+
+
+@_styled
+def plot_two_hop(
+    picture: np.ndarray, inputs: Sequence[np.ndarray], ranking: pd.DataFrame, taps: np.ndarray,
+    feeders: Sequence[Sequence[np.ndarray]], feeder_rankings: Sequence[pd.DataFrame],
+    feeder_taps: Sequence[np.ndarray], *, title: str = "", feature: str = "", below: str = "",
+    words: Sequence[str] = (), contributions: Sequence[float] = (),
+    effects: Sequence[float] = (),
+) -> Figure:
+    """Two hops of a circuit on one sheet: what feeds the inputs - inputs - the filter.
+
+    Parameters
+    ----------
+    picture : ndarray (h, w, 3)
+        The filter's picture, RGB 0-255, shown under `title`.
+    inputs : sequence of ndarray (h, w, 3)
+        Pictures of its strongest input channels.
+    ranking, taps
+        Their rows of `rank_kernels`, and their kernels, shape (rows, columns, len(inputs)).
+    feeders : sequence (an input) of sequence (a feeder) of ndarray (h, w, 3)
+        For each input: the pictures of the channels that feed it most.
+    feeder_rankings, feeder_taps
+        For each input: as `ranking` and `taps`, for its feeders.
+    feature, below : str
+        Layers of the inputs and of the feeders.
+    words, contributions, effects
+        For the inputs, as in `plot_circuit`.
+
+    Notes
+    -----
+    Each hop has a colour scale of its own, for kernels of two layers differ in size.
+    """
+    rows = max(len(pictures) for pictures in feeders)
+    tall, margin = 0.68, 0.9  # inches: one feeder; the headings and the colour bars
+    deep = len(inputs) * (rows * tall + 0.22) + margin
+    figure = _figure(deep, layout="none")
+    box = np.array([WIDTH, deep, WIDTH, deep])
+
+    def panel(left, middle, side):  # a square, by its left edge and its middle, in inches
+        return figure.add_axes(np.array([left, middle - side / 2, side, side]) / box)
+
+    def label(x, y, text, **how):
+        figure.text(x / WIDTH, y / deep, text, **{"fontsize": 8, "linespacing": 1.1, **how})
+
+    def edge(left, middle, side, kernel, row, norm, to, level, strongest):
+        axes = panel(left, middle, side)
+        drawn = _draw_kernel(axes, kernel, norm, marks=side > 0.45)
+        sign = {"mostly excitatory": "+", "mostly inhibitory": "−"}.get(row.kind, "±")
+        figure.add_artist(ConnectionPatch(
+            (1, 0.5), (0, level), axes.transAxes, to.transAxes, arrowstyle="-|>", alpha=0.8,
+            color={"+": RED, "−": BLUE, "±": GREY}[sign],
+            linewidth=0.8 + 2.2 * row.l2 / strongest,
+            linestyle={"+": "-", "−": "--", "±": ":"}[sign]))
+        return f"{row.channel}  {sign} {row.l2:.2f}", drawn
+
+    scale = CenteredNorm(0, np.abs(taps).max())
+    scale_below = CenteredNorm(0, max(np.abs(t).max() for t in feeder_taps))
+    centre = panel(5.2, deep / 2, 1.2)
+    _show(centre, picture, title)
+    for i, row in enumerate(ranking.itertuples()):
+        middle = deep - 0.25 - (i + 0.5) * (rows * tall + 0.22)
+        mine = panel(2.85, middle + 0.1, 1.0)
+        _show(mine, inputs[i])
+        text, drawn = edge(4.0, middle + 0.1, 0.5, taps[:, :, i], row, scale, centre,
+                           1 - (i + 0.5) / len(inputs), ranking["l2"].max())
+        word = words[i] if i < len(words) else ""
+        label(2.85, middle - 0.44, f"{text}\n{word}{_edge_numbers(i, contributions, effects)}",
+              va="top")
+        l2 = feeder_rankings[i]["l2"].max()
+        for j, below_row in enumerate(feeder_rankings[i].itertuples()):
+            height = middle + (len(feeders[i]) / 2 - 0.5 - j) * tall
+            _show(panel(0.85, height, 0.6), feeders[i][j])
+            text, drawn_below = edge(1.53, height, 0.5, feeder_taps[i][:, :, j], below_row,
+                                     scale_below, mine, 1 - (j + 0.5) / len(feeders[i]), l2)
+            label(0.8, height, text.replace("  ", "\n"), ha="right", va="center")
+    for x, name in ((0.85, below), (2.85, feature)):
+        label(x, deep - 0.2, name, weight="bold")
+    for left, drawn_on, hop in ((0.85, drawn_below, below), (4.0, drawn, feature)):
+        bar = figure.add_axes(np.array([left, 0.34, 1.2, 0.07]) / box)
+        figure.colorbar(drawn_on, cax=bar, orientation="horizontal")
+        label(left + 1.3, 0.3, f"weight from\n{hop}", va="center", color=GREY)
     return figure
 
 

@@ -2,22 +2,37 @@
 
 A filter's pre-activation at one position is a sum, exactly: its bias, plus for every input
 channel the product of that channel's kernel with the window of activations it reads. This file
-takes the sum apart (`contributions`), puts it together again without some of its terms
-(`response`, `cut_curve`, `matched_controls`), and builds the network in which edges are really
-gone (`ablate`), for what lies above the filter.
+
+1. reads the **windows** at strongest, random and graded places (`windows`, `spectrum_places`);
+2. takes the sum apart: **contributions** (`edge_table`, `cumulative_shares`);
+3. puts it together again without some terms: **cutting edges** (`response`, `ablation_table`,
+   `edge_effects`), and builds the network in which they are really gone (`ablate`);
+4. takes all **inhibition** away and looks for what returns (`released`);
+5. silences the filter and asks the **classes** above it (`class_effect`);
+6. draws the results (`plot_shares`, `plot_ablation`).
+
+The unit is the convolution's own output before its activation. Where batch normalisation
+follows, that is the value before the normalisation: the terms still add up exactly, but a
+negative scale would turn excitation into inhibition for whatever lies above.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from matplotlib.figure import Figure
+from scipy import stats
+from tqdm import tqdm
 
 import vizutils as vz
+from data import classes as imagenet
+
+# --- windows: what a filter reads -----------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +54,10 @@ class Windows:
     taps: np.ndarray
     bias: float
     values: np.ndarray
+
+    def at(self, chosen: np.ndarray) -> Windows:
+        """Some of the places: `chosen` is an index or a mask over them."""
+        return Windows(self.inputs[chosen], self.taps, self.bias, self.values[chosen])
 
 
 def windows(
@@ -62,25 +81,37 @@ def windows(
     """
     conv = _plain_convolution(net, layer)
     taps = vz.kernels(net, layer, filter)
-    reads = vz._forward(net, vz.input_layer(net, layer).tensor, pre_activation=False)
-    writes = vz._forward(net, layer, pre_activation=True)
+    forward = _reads_and_writes(net, layer)
     inputs = np.empty((len(places), *taps.shape), "float32")
     values = np.empty(len(places), "float32")
     pictures = places["picture"].to_numpy()
     for picture in np.unique(pictures):
         here = np.flatnonzero(pictures == picture)
         rows, columns = (places[axis].to_numpy()[here] for axis in ("row", "column"))
-        image = image_set.read([picture])
+        read, written = forward(image_set.read([picture]))
         unfolded = tf.image.extract_patches(
-            reads(image), [1, *conv.kernel_size, 1], [1, *conv.strides, 1],
+            read, [1, *conv.kernel_size, 1], [1, *conv.strides, 1],
             [1, *conv.dilation_rate, 1], conv.padding.upper())[0].numpy()
         side = unfolded.shape[:2]
         if (rows >= side[0]).any() or (columns >= side[1]).any() or min(*rows, *columns) < 0:
             raise ValueError(f"a place lies outside the {side[0]} × {side[1]} map of {layer}.")
         inputs[here] = unfolded[rows, columns].reshape(-1, *taps.shape)
-        values[here] = writes(image)[0].numpy()[rows, columns, filter]
+        values[here] = written[0].numpy()[rows, columns, filter]
     bias = float(conv.bias.numpy()[filter]) if conv.use_bias else 0.0
     return Windows(inputs, taps, bias, values)
+
+
+def _reads_and_writes(net: vz.Network, layer: str):
+    """A traced function from RGB pictures to what a layer reads and its pre-activation."""
+    key = ("reads and writes", layer)
+    if key not in net._traces:
+        below = vz.input_layer(net, layer).tensor
+        both = keras.Model(net.model.input, [vz._output(net, below, False),
+                                             vz._output(net, layer, True)])
+        net._traces[key] = tf.function(
+            lambda images: both(net.preprocess(images), training=False),
+            input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])
+    return net._traces[key]
 
 
 def _plain_convolution(net: vz.Network, layer: str) -> keras.layers.Conv2D:
@@ -103,6 +134,87 @@ def random_places(
         "row": rng.integers(inside.start, inside.stop, count),
         "column": rng.integers(inside.start, inside.stop, count),
     })
+
+
+LEVELS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999)  #: quantiles at which levels start
+
+
+def spectrum_places(
+    net: vz.Network, layer: str, filter: int, image_set: vz.ImageSet, *,
+    levels: Sequence[float] = LEVELS, per_level: int = 12, seed: int = 0,
+) -> pd.DataFrame:
+    """Places from a unit's weakest to its strongest responses: its activation spectrum [1]_.
+
+    All positions of all pictures that see no padding are ordered by pre-activation and divided
+    at the quantiles `levels`; from each level places are drawn at random.
+
+    Parameters
+    ----------
+    levels : sequence of float
+        Rising quantiles from 0 to below 1; a level reaches to the next one, the last to the
+        maximum. The steps are finer at the top, where a unit fires.
+    per_level : int
+        Places for each level: from different pictures as far as there are any.
+
+    Returns
+    -------
+    DataFrame
+        ``picture, row, column, level`` (the quantile at which it starts), ``value``
+        (pre-activation), weakest level first; made for `windows`.
+
+    References
+    ----------
+    .. [1] C. Olah, A. Mordvintsev, L. Schubert, "Feature visualization", Distill 2017,
+       doi:10.23915/distill.00007 (dataset examples over the whole range of activation).
+    """
+    if list(levels) != sorted(set(levels)) or not 0 <= levels[0] or not levels[-1] < 1:
+        raise ValueError(f"levels are rising quantiles, 0 ≤ level < 1, not {tuple(levels)}.")
+    if per_level < 1:
+        raise ValueError(f"per_level must be at least 1, not {per_level}.")
+    filter = int(vz._check_filters(net, layer, filter)[0])
+    inside = _unpadded(net, layer, image_set)
+    forward = vz._forward(net, layer, pre_activation=True)
+    maps = np.concatenate([forward(batch)[:, inside, inside, filter].numpy()
+                           for batch in _watched(image_set, layer)])  # one channel is kept
+    values = maps.ravel()
+    level = np.searchsorted(np.quantile(values, levels)[1:], values, side="right")
+    if levels[0] > 0:
+        level[values < np.quantile(values, levels[0])] = -1  # below the first: not asked for
+    rng = np.random.default_rng(seed)
+    drawn = [_one_from_each(rng.permutation(np.flatnonzero(level == i)), maps[0].size)[:per_level]
+             for i in range(len(levels))]
+    places = np.concatenate(drawn)
+    picture, row, column = np.unravel_index(places, maps.shape)
+    return pd.DataFrame({
+        "picture": picture, "row": row + inside.start, "column": column + inside.start,
+        "level": np.repeat(np.asarray(levels, float), [len(d) for d in drawn]),
+        "value": values[places],
+    })
+
+
+def _one_from_each(places: np.ndarray, positions: int) -> np.ndarray:
+    """Flat places re-ordered: first one of each picture, then a second one of each, ..."""
+    turn = pd.Series(places).groupby(places // positions).cumcount()
+    return places[np.argsort(turn.to_numpy(), kind="stable")]
+
+
+def _unpadded(net: vz.Network, layer: str, image_set: vz.ImageSet) -> slice:
+    """Positions of a layer that see no padding; an error if there are none."""
+    inside = vz.receptive_field(net, layer, input_size=image_set.size).unpadded
+    if inside.start == inside.stop:
+        raise ValueError(f"every position of {layer} sees padding at {image_set.size} px: give "
+                         "larger pictures.")
+    return inside
+
+
+def _watched(image_set: vz.ImageSet, layer: str):
+    """The set's pictures, batch by batch, with a progress bar when it takes long."""
+    total = -(-len(image_set) // 16)
+    for _, batch in tqdm(image_set.batches(16), f"{layer}: pictures", total, delay=1, leave=False):
+        yield batch
+
+
+# --- contributions: the terms of the sum ------------------------------------------------------
 
 
 def contributions(found: Windows) -> np.ndarray:
@@ -140,6 +252,35 @@ def edge_table(top: Windows, elsewhere: Windows) -> pd.DataFrame:
     })
 
 
+def by_level(found: Windows, places: pd.DataFrame) -> dict[str, Windows]:
+    """Windows at `spectrum_places`, taken apart by level; keys like ``"≥ 90 %"``."""
+    return {f"≥ {100 * level:g} %": found.at(places["level"].to_numpy() == level)
+            for level in places["level"].unique()}
+
+
+def contribution_table(places: Mapping[str, Windows]) -> pd.DataFrame:
+    """Mean contributions of every edge at several kinds of place.
+
+    Parameters
+    ----------
+    places : mapping of str to Windows
+        Of one filter, e.g. ``{"random": elsewhere, "strongest": top, **by_level(...)}``.
+
+    Returns
+    -------
+    DataFrame, one row an edge and kind of place
+        ``where``; ``channel``; ``signed, size``: mean contribution and mean absolute
+        contribution; ``response``: mean pre-activation there.
+    """
+    tables = []
+    for where, found in places.items():
+        terms = contributions(found)
+        tables.append(pd.DataFrame({
+            "where": where, "channel": np.arange(terms.shape[1]), "signed": terms.mean(0),
+            "size": np.abs(terms).mean(0), "response": found.values.mean()}))
+    return pd.concat(tables, ignore_index=True)
+
+
 def strongest(table: pd.DataFrame, by: str, count: int = 10) -> np.ndarray:
     """The `count` channels that are largest in size by a column of `edge_table`."""
     order = np.argsort(-table[by].abs().to_numpy(), kind="stable")[:count]
@@ -161,6 +302,48 @@ def compare_rankings(table: pd.DataFrame, *, count: int = 10) -> pd.DataFrame:
     pairs = [(a, b) for i, a in enumerate(columns) for b in columns[i + 1 :]]
     return pd.DataFrame([(a, b, ranks.loc[a, b], len(first[a] & first[b])) for a, b in pairs],
                         columns=["ranking", "other", "rank_correlation", "overlap"])
+
+
+def cumulative_shares(
+    top: Windows, elsewhere: Windows, *, rankings: Sequence[str] = ("l2", "l2_spread", "top"),
+    draws: int = 20, seed: int = 0,
+) -> pd.DataFrame:
+    """How much of the strongest patches' response the first edges of a ranking make up.
+
+    Parameters
+    ----------
+    top, elsewhere : Windows
+        At the strongest patches and at random places.
+    rankings : sequence of str
+        Columns of `edge_table` (largest in size first). Random orders are always added.
+    draws : int
+        How many random orders.
+
+    Returns
+    -------
+    DataFrame
+        ``ranking``; ``edges``: how many, from 0; ``response``: bias and the contributions of
+        these edges, as a share of the whole response (it may pass 1 before inhibition brings
+        it back); ``drive``: their share of all positive contributions; ``low, high``: 5th and
+        95th percentile of ``response`` over the random orders (for rankings: ``response``). The
+        ranking ``random`` holds the orders' medians.
+    """
+    table = edge_table(top, elsewhere)
+    terms = contributions(top)
+    gives, drives = terms.mean(0), np.maximum(terms, 0).mean(0)
+    rng = np.random.default_rng(seed)
+    orders = {by: strongest(table, by, len(table))[None] for by in rankings}
+    orders["random"] = np.stack([rng.permutation(len(table)) for _ in range(draws)])
+    curves = []
+    for ranking, order in orders.items():
+        response, drive = (np.insert(amount[order].cumsum(1), 0, 0, axis=1)
+                           for amount in (gives, drives))
+        response = (response + top.bias) / top.values.mean()
+        low, middle, high = np.percentile(response, [5, 50, 95], axis=0)
+        curves.append(pd.DataFrame({
+            "ranking": ranking, "edges": np.arange(len(table) + 1), "response": middle,
+            "drive": np.median(drive, axis=0) / drives.sum(), "low": low, "high": high}))
+    return pd.concat(curves, ignore_index=True)
 
 
 # --- cutting edges ------------------------------------------------------------------------------
@@ -192,7 +375,8 @@ def response(
 
 
 def matched_controls(
-    table: pd.DataFrame, channels: Sequence[int], *, draws: int = 20, seed: int = 0
+    table: pd.DataFrame, channels: Sequence[int], *, draws: int = 20, seed: int = 0,
+    others: bool = True,
 ) -> list[np.ndarray]:
     """Random sets of other edges that hold as much squared weight as `channels` together.
 
@@ -200,20 +384,29 @@ def matched_controls(
     other edges (not mostly zero) are drawn until their Σ L2² reaches that of `channels` - many
     weak edges for a few strong ones - or until none is left.
 
+    Parameters
+    ----------
+    table : DataFrame
+        ``channel, l2``, as from `edge_table`.
+    others : bool
+        False: draw from all edges, `channels` among them - for sets that hold so much weight
+        that the others cannot match it.
+
     Returns
     -------
     list of ndarray
         `draws` sets of channels, each in ascending order.
     """
     mass = table.set_index("channel")["l2"] ** 2
-    pool = mass[(mass >= vz.MOSTLY_ZERO**2 * mass.max()) & ~mass.index.isin(channels)]
+    pool = mass[(mass >= vz.MOSTLY_ZERO**2 * mass.max())
+                & ~(others & mass.index.isin(channels))]
     wanted = mass[list(channels)].sum()
     rng = np.random.default_rng(seed)
     sets = []
     for _ in range(draws):
         order = rng.permutation(len(pool))
         gathered = np.cumsum(pool.to_numpy()[order])
-        count = min(int(np.searchsorted(gathered, wanted)) + 1, len(pool))
+        count = min(int(np.searchsorted(gathered, wanted)) + int(wanted > 0), len(pool))
         sets.append(np.sort(pool.index.to_numpy()[order[:count]]))
     return sets
 
@@ -230,7 +423,10 @@ def ablation_table(
         ``left``: mean response at the strongest patches, as a share of the uncut one;
         ``left_elsewhere``: the same at random places, in units of the uncut response at the
         strongest patches; ``control``: median of ``left`` over random sets; ``percentile``:
-        share of random sets (%) that leave more - for ``keep only``: less - than this one.
+        share of random sets (%) that leave more - for ``keep only``: less - than this one;
+        ``control_low, control_high``: 5th and 95th percentile of ``left`` over random sets;
+        ``control_elsewhere, percentile_elsewhere``: as the two above, for ``left_elsewhere``.
+        ``attrs["uncut_elsewhere"]``: what ``left_elsewhere`` is when nothing is cut.
     """
     table = edge_table(top, elsewhere)
     means = elsewhere.inputs.mean(0)
@@ -241,13 +437,65 @@ def ablation_table(
         chosen = strongest(table, by, count)
         controls = matched_controls(table, chosen, draws=draws, seed=seed)
         for way, options in ways.items():
-            left = response(top, chosen, **options).mean() / whole
-            others = np.array([response(top, c, **options).mean() for c in controls]) / whole
-            beaten = others < left if way == "keep only" else others > left
-            rows.append((by, way, left, response(elsewhere, chosen, **options).mean() / whole,
-                         np.median(others), 100 * beaten.mean()))
-    return pd.DataFrame(rows, columns=["ranking", "way", "left", "left_elsewhere", "control",
-                                       "percentile"])
+            (left, *others), (there, *others_there) = (
+                [response(found, cut, **options).mean() / whole for cut in (chosen, *controls)]
+                for found in (top, elsewhere))
+            sign = 1 if way == "keep only" else -1  # a set that matters leaves more, or less
+            rows.append((by, way, left, there, np.median(others),
+                         100 * np.less(sign * np.array(others), sign * left).mean(),
+                         *np.percentile(others, [5, 95]), np.median(others_there),
+                         100 * np.less(sign * np.array(others_there), sign * there).mean()))
+    cuts = pd.DataFrame(rows, columns=[
+        "ranking", "way", "left", "left_elsewhere", "control", "percentile", "control_low",
+        "control_high", "control_elsewhere", "percentile_elsewhere"])
+    cuts.attrs["uncut_elsewhere"] = float(elsewhere.values.mean() / whole)
+    return cuts
+
+
+def edge_effects(top: Windows, elsewhere: Windows, channels: Sequence[int]) -> pd.DataFrame:
+    """What single edges give at the strongest patches, and what cutting each alone takes away.
+
+    Parameters
+    ----------
+    top, elsewhere : Windows
+        At the strongest patches and at random places (whose mean input replaces a cut one).
+    channels : sequence of int
+        The edges to report, e.g. ``ranking["channel"]``.
+
+    Returns
+    -------
+    DataFrame, in the order of `channels`
+        ``channel, l2``; ``gives``: mean contribution as a share of the whole response;
+        ``zero, mean``: change of the response, as a share, when this edge alone reads nothing
+        or its mean input; ``percentile, percentile_mean``: share (%) of all *other* edges -
+        those not in `channels` and not mostly zero - whose effect is smaller in size.
+
+    Notes
+    -----
+    The pre-activation is a sum, so ``zero`` is ``-gives`` exactly: what an edge gives is what
+    it takes away. ``mean`` differs: an edge that gives as much everywhere carries a level, not
+    information, and its ``mean`` is nearly 0.
+    """
+    table = edge_table(top, elsewhere)
+    wrong = [c for c in channels if not 0 <= c < len(table)]
+    if wrong:
+        raise ValueError(f"the filter reads channels 0 to {len(table) - 1}, not {wrong[0]}.")
+    whole = top.values.mean()
+    zero = -table["top"] / whole
+    mean = (table["elsewhere"] - table["top"]) / whole
+    chosen = np.isin(np.arange(len(table)), channels)
+    others = ~chosen & (table["l2"] >= vz.MOSTLY_ZERO * table["l2"].max()).to_numpy()
+
+    def beaten(effect):
+        return [100 * (np.abs(effect[others]) < abs(effect[c])).mean() if others.any() else np.nan
+                for c in channels]
+
+    return pd.DataFrame({
+        "channel": list(channels), "l2": table["l2"].to_numpy()[list(channels)],
+        **{name: effect.to_numpy()[list(channels)] for name, effect in
+           (("gives", -zero), ("zero", zero), ("mean", mean))},
+        "percentile": beaten(zero), "percentile_mean": beaten(mean),
+    })
 
 
 def minimal_set(
@@ -296,22 +544,527 @@ def ablate(
         A copy; `net` is not changed.
     """
     conv = _plain_convolution(net, layer)
-    filter = int(vz._check_filters(net, layer, filter)[0])
+    taps = vz.kernels(net, layer, filter)
+    if channels is None:
+        return _rewired(net, layer, filter, 0 * taps, f"{layer} filter {filter} silenced", bias=0)
+    wrong = [c for c in channels if not 0 <= c < conv.input.shape[-1]]
+    if wrong:
+        raise ValueError(f"{layer} reads channels 0 to {conv.input.shape[-1] - 1}, "
+                         f"not {wrong[0]}.")
+    gone = np.isin(np.arange(taps.shape[2]), channels) ^ keep_only
+    return _rewired(net, layer, filter, np.where(gone, 0, taps),
+                    f"{int(gone.sum())} edges of {layer} filter {filter} cut")
+
+
+def _rewired(net: vz.Network, layer: str, filter: int, taps, words: str, bias=None) -> vz.Network:
+    """A copy of the network in which one filter has other kernels (and another bias)."""
     model = keras.models.clone_model(net.model)
     model.set_weights(net.model.get_weights())
-    kernel, *bias = conv.get_weights()
-    if channels is None:
-        kernel[..., filter] = 0
-        bias = [np.where(np.arange(b.size) == filter, 0, b) for b in bias]
-        words = f"{layer} filter {filter} silenced"
-    else:
-        wrong = [c for c in channels if not 0 <= c < kernel.shape[2]]
-        if wrong:
-            raise ValueError(f"{layer} reads channels 0 to {kernel.shape[2] - 1}, not {wrong[0]}.")
-        gone = np.isin(np.arange(kernel.shape[2]), channels) ^ keep_only
-        kernel[:, :, gone, filter] = 0
-        words = f"{int(gone.sum())} edges of {layer} filter {filter} cut"
-    model.get_layer(layer).set_weights([kernel, *bias])
+    kernel, *biases = model.get_layer(layer).get_weights()
+    kernel[..., filter] = taps
+    if bias is not None and biases:
+        biases[0][filter] = bias
+    model.get_layer(layer).set_weights([kernel, *biases])
     model.trainable = False
     return vz._replace(net, model=model, weights_source=f"{net.weights_source}; {words}",
                        responses=None)
+
+
+# --- inhibition: what it holds back -----------------------------------------------------------
+
+NON_NEGATIVE = "relu relu6 sigmoid hard_sigmoid softplus softmax exponential".split()
+SIGN_KEEPING = (
+    "MaxPooling2D AveragePooling2D UpSampling2D ZeroPadding2D Cropping2D Dropout "
+    "SpatialDropout2D Identity Add Average Maximum Minimum Multiply Concatenate"
+).split()
+
+
+def without_inhibition(
+    net: vz.Network, layer: str, filter: int, *, clip: bool = False
+) -> vz.Network:
+    """The network in which nothing inhibits one filter.
+
+    Parameters
+    ----------
+    clip : bool
+        False: cut the inhibitory edges, those of a negative sign index (`vizutils.kernel_table`)
+        - what mixed kernels hold against their own channel stays. True: set every negative tap
+        of every edge to zero.
+
+    Returns
+    -------
+    Network
+        A copy; `net` is not changed.
+
+    Raises
+    ------
+    ValueError
+        The layer's inputs can be negative (the picture's colours, features before a ReLU): a
+        negative tap then asks for small values, it does not inhibit.
+    """
+    free = _uninhibited(net, layer, filter, clip)
+    what = "negative taps" if clip else "inhibitory edges"
+    return _rewired(net, layer, filter, free, f"{layer} filter {filter} without {what}")
+
+
+def _uninhibited(net: vz.Network, layer: str, filter: int, clip: bool) -> np.ndarray:
+    """The filter's kernels without inhibition, shape (rows, columns, channels)."""
+    if not _is_rectified(_plain_convolution(net, layer).input):
+        raise ValueError(
+            f"{layer} reads signed inputs (colours, or features before a ReLU): a negative tap "
+            "there asks for small values and does not inhibit; choose a layer that reads the "
+            "output of a ReLU.")
+    taps = vz.kernels(net, layer, filter)
+    return np.maximum(taps, 0) if clip else np.where(taps.sum((0, 1)) < 0, 0, taps)
+
+
+def _is_rectified(tensor) -> bool:
+    """Whether the layer graph shows that a tensor is never negative."""
+    operation, node, _ = tensor._keras_history
+    activation = getattr(operation, "activation", None)
+    if type(operation).__name__ == "ReLU":
+        return not operation.negative_slope
+    if type(operation).__name__ in SIGN_KEEPING:
+        return all(map(_is_rectified, operation._inbound_nodes[node].input_tensors))
+    return activation is not None and activation.__name__ in NON_NEGATIVE
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """What a filter answers to once nothing inhibits it.
+
+    Attributes
+    ----------
+    pictures : DataFrame, strongest picture after the removal first
+        ``picture, name``; ``before, after``: the picture's maximum pre-activation;
+        ``rank_before, rank_after``, 1 the strongest; ``row, column``: where it is now;
+        ``before_there``: what the whole filter answers at that place; ``returned``: among the
+        strongest now, and not before.
+    patches : float32 ndarray, shape (returned, size, size, 3)
+        Their receptive-field crops, RGB 0-255, in the order of `pictures`.
+    measures : DataFrame
+        ``measure, before, after``, then ``control, control_low, control_high`` (median, 5th and
+        95th percentile over random cuts of as much squared weight) and ``percentile`` (share of
+        random cuts, in %, after which the measure is smaller). Measures:
+        ``above`` (% of random places over the 99th percentile they had before),
+        ``above, level kept`` (the same after the mean rise is taken off again, which is what
+        edges that read their mean input would give), ``selectivity`` (mean of the strongest
+        pictures' maxima, in standard deviations above the mean of random places),
+        ``kurtosis`` (excess, over random places), ``rank correlation`` (Spearman, pictures'
+        maxima with those before), ``kept`` (how many of the strongest pictures stay so).
+    """
+
+    pictures: pd.DataFrame
+    patches: np.ndarray
+    measures: pd.DataFrame
+
+
+def released(
+    net: vz.Network, layer: str, filter: int, image_set: vz.ImageSet, *, k: int = 9,
+    clip: bool = False, draws: int = 20, seed: int = 0,
+) -> Release:
+    """Remove all inhibition from a filter and see which pictures it answers to then.
+
+    Parameters
+    ----------
+    k : int
+        How many pictures count as the strongest.
+    clip : bool
+        As in `without_inhibition`.
+    draws : int
+        Random cuts for the control: edges (with `clip`: taps) of either sign, drawn until they
+        hold as much squared weight as what inhibits.
+
+    Returns
+    -------
+    Release
+
+    Notes
+    -----
+    The pre-activation is linear in the kernels, so the layers below run once, and the filter
+    with and without inhibition and all controls are filters of one convolution on top.
+    """
+    variants = _variants(net, layer, filter, clip=clip, draws=draws, seed=seed)
+    seen = _answers(net, layer, filter, variants, image_set, seed=seed)
+    k = min(k, len(image_set))
+    before, after = seen.maxima[:, 0], seen.maxima[:, 1]
+    ranks = stats.rankdata(-seen.maxima[:, :2], axis=0, method="ordinal")
+    pictures = pd.DataFrame({
+        "picture": np.arange(len(image_set)), "name": image_set.names, "before": before,
+        "after": after, "rank_before": ranks[:, 0], "rank_after": ranks[:, 1],
+        "row": seen.rows, "column": seen.columns, "before_there": seen.before_there,
+        "returned": (ranks[:, 1] <= k) & (ranks[:, 0] > k),
+    }).sort_values("rank_after", ignore_index=True)
+    field = vz.receptive_field(net, layer, input_size=image_set.size)
+    crops = [np.empty((0, field.size, field.size, 3), "float32")]
+    for place in pictures[pictures["returned"]].itertuples():
+        top, left, bottom, right = field.window(place.row, place.column)
+        crops.append(image_set.read([place.picture])[:, top:bottom, left:right])
+    measured = [_selectivity(seen, variant, k) for variant in range(len(variants))]
+    return Release(pictures, np.concatenate(crops), _against_controls(measured))
+
+
+def released_stimuli(
+    net: vz.Network, layer: str, filter: int, stimuli: np.ndarray, labels: Sequence, *,
+    threshold: float = 0.0, clip: bool = False, draws: int = 20, seed: int = 0,
+) -> pd.DataFrame:
+    """The same question put with drawn stimuli: which of them does inhibition veto?
+
+    Parameters
+    ----------
+    stimuli : ndarray, shape (n, h, w, 3)
+        RGB 0-255.
+    labels : sequence, length n
+    threshold : float
+        Pre-activation above which a stimulus counts as answered: 0, where the ReLU opens, or
+        e.g. the 99th percentile of random places.
+
+    Returns
+    -------
+    DataFrame, in the order of the stimuli
+        ``label``; ``before, after``: maximum pre-activation; ``returned``: answered now and not
+        before; ``control``: median of ``after`` over random cuts of as much squared weight;
+        ``percentile``: share of random cuts (%) after which the response is smaller.
+    """
+    image_set = vz._as_set(stimuli)
+    if len(labels) != len(image_set):
+        raise ValueError(f"{len(image_set)} stimuli need as many labels, not {len(labels)}.")
+    variants = _variants(net, layer, filter, clip=clip, draws=draws, seed=seed)
+    seen = _answers(net, layer, filter, variants, image_set, seed=seed)
+    before, after, controls = seen.maxima[:, 0], seen.maxima[:, 1], seen.maxima[:, 2:]
+    return pd.DataFrame({
+        "label": list(labels), "before": before, "after": after,
+        "returned": (before <= threshold) & (after > threshold),
+        "control": np.median(controls, axis=1),
+        "percentile": 100 * (controls < after[:, None]).mean(1),
+    })
+
+
+def _variants(net, layer, filter, *, clip: bool, draws: int, seed: int) -> list[np.ndarray]:
+    """Kernels of the whole filter, of the uninhibited one, and of `draws` random cuts."""
+    free = _uninhibited(net, layer, filter, clip)
+    taps = vz.kernels(net, layer, filter)
+    parts = taps.reshape(1 if clip else -1, taps.size if clip else taps.shape[2])
+    gone = (parts != free.reshape(parts.shape)).any(0)
+    table = pd.DataFrame({"channel": np.arange(gone.size), "l2": np.linalg.norm(parts, axis=0)})
+    controls = matched_controls(table, np.flatnonzero(gone), draws=draws, seed=seed, others=False)
+    return [taps, free, *(np.where(np.isin(table["channel"], cut), 0, parts).reshape(taps.shape)
+                          for cut in controls)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """What variants of one filter answer: (pictures, variants) and (places, variants)."""
+
+    maxima: np.ndarray
+    sample: np.ndarray
+    rows: np.ndarray  # of the second variant's maximum in each picture
+    columns: np.ndarray
+    before_there: np.ndarray  # the first variant's answer at that place
+
+
+def _answers(
+    net, layer, filter, variants: Sequence[np.ndarray], image_set, *, seed: int, each: int = 100
+) -> _Answers:
+    """Stream the pictures once through all variants; `each` random places a picture are kept."""
+    conv = _plain_convolution(net, layer)
+    bias = conv.bias.numpy()[filter] if conv.use_bias else 0.0
+    taps = np.stack(variants, -1)
+    reads = vz._forward(net, vz.input_layer(net, layer).tensor, pre_activation=False)
+    inside = _unpadded(net, layer, image_set)
+    rng = np.random.default_rng(seed)
+    found = []
+    for batch in _watched(image_set, layer):
+        maps = keras.ops.conv(reads(batch), taps, conv.strides, conv.padding, "channels_last",
+                              conv.dilation_rate).numpy()[:, inside, inside] + bias
+        side = maps.shape[2]
+        maps = maps.reshape(len(batch), -1, len(variants))
+        spots = rng.integers(maps.shape[1], size=(len(batch), each, 1))
+        place = maps[:, :, 1].argmax(1)
+        found.append((maps.max(1), np.take_along_axis(maps, spots, 1).reshape(-1, len(variants)),
+                      place // side + inside.start, place % side + inside.start,
+                      maps[np.arange(len(batch)), place, 0]))
+    return _Answers(*map(np.concatenate, zip(*found, strict=True)))
+
+
+def _selectivity(seen: _Answers, variant: int, k: int) -> dict[str, float]:
+    """How one variant of a filter compares with the whole filter (variant 0)."""
+    maxima, whole = seen.maxima[:, variant], seen.maxima[:, 0]
+    places, usual = seen.sample[:, variant], seen.sample[:, 0]
+    limit = np.quantile(usual, 0.99)
+    spread = max(places.std(), 1e-12)
+    best, best_before = (np.argsort(-m, kind="stable")[:k] for m in (maxima, whole))
+    return {
+        "above": 100 * (places > limit).mean(),
+        "above, level kept": 100 * (places - places.mean() + usual.mean() > limit).mean(),
+        "selectivity": (maxima[best].mean() - places.mean()) / spread,
+        "kurtosis": (((places - places.mean()) / spread) ** 4).mean() - 3,
+        "rank correlation": _rank_correlation(maxima, whole),
+        "kept": len(np.intersect1d(best, best_before)),
+    }
+
+
+def _rank_correlation(values: np.ndarray, others: np.ndarray) -> float:
+    """Spearman's; 0 where one of the two is constant, for that ranks nothing."""
+    if not (np.ptp(values) and np.ptp(others)):
+        return 0.0
+    return pd.Series(values).corr(pd.Series(others), "spearman")
+
+
+def _against_controls(measured: Sequence[dict[str, float]]) -> pd.DataFrame:
+    """Measures before and after, beside those of the controls (all that follow)."""
+    table = pd.DataFrame(measured).T  # (measures, variants)
+    before, after, controls = table[0], table[1], table.iloc[:, 2:]
+    low, middle, high = np.percentile(controls, [5, 50, 95], axis=1)
+    return pd.DataFrame({
+        "before": before, "after": after, "control": middle, "control_low": low,
+        "control_high": high, "percentile": 100 * controls.lt(after, axis=0).mean(axis=1),
+    }).rename_axis("measure").reset_index()
+
+
+# --- classes: what the filter does to the layers above it -------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class ClassEffect:
+    """What silencing a filter does to the class logits.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The classes that lose most, then those that gain most: ``index, wnid, label, change``
+        (mean over the pictures), ``control``: mean change, over silenced other filters, of the
+        class that stands at the same rank *for them*.
+    change : float64 ndarray, shape (classes,)
+        Mean change of every logit.
+    total : float
+        Root mean square change over pictures and classes.
+    controls : float64 ndarray
+        The same for each control filter.
+    percentile : float
+        Share of the control filters (%) whose silencing changes less.
+    pictures : int
+        How many pictures the filter fires in and was measured on.
+    head : str
+        Which classifier the logits come from (`vizutils.Network`).
+    """
+
+    table: pd.DataFrame
+    change: np.ndarray
+    total: float
+    controls: np.ndarray
+    percentile: float
+    pictures: int
+    head: str
+
+
+def class_effect(
+    net: vz.Network, layer: str, filter: int, images, *, k: int = 5, pictures: int = 5,
+    controls: int = 20, seed: int = 0,
+) -> ClassEffect:
+    """Silence a filter and see which classes lose and gain by it.
+
+    Parameters
+    ----------
+    images : ImageSet, or ndarray of shape (n, h, w, 3)
+        RGB 0-255.
+    k : int
+        How many classes to list on either side.
+    pictures : int
+        A filter - the control filters too - is judged by the pictures in which it fires most
+        strongly, at most so many.
+    controls : int
+        How many other filters of the layer are silenced, one at a time, for comparison.
+
+    Returns
+    -------
+    ClassEffect
+        Changes are relative to the mean change of all logits, since a softmax ignores what
+        raises them all alike.
+
+    Raises
+    ------
+    ValueError
+        The network has no classifier, or there is no other filter to compare with.
+
+    Notes
+    -----
+    Silenced means: its map is zero as the layers above read it, after the batch normalisation
+    and activation that may follow the convolution. Layers below run once for each picture; only
+    what lies above runs again for each filter.
+    """
+    if not net.has_classifier:
+        raise ValueError(f"{net.name} has no classifier ({net.weights_source}): load it with "
+                         "weights='packaged' or weights='imagenet'.")
+    filter = int(vz._check_filters(net, layer, filter)[0])
+    image_set = vz._as_set(images)
+    lower, upper = _split(net, layer)
+    others = np.delete(np.arange(vz._layer(net, layer).output.shape[-1]), filter)
+    drawn = np.random.default_rng(seed).choice(others, min(controls, others.size), replace=False)
+    if not drawn.size:
+        raise ValueError(f"the control silences other filters of {layer}, which has {others.size}: "
+                         f"controls must be at least 1, not {controls}.")
+    filters = np.r_[filter, drawn]
+    peaks = np.concatenate([np.abs(lower(batch)[0].numpy()).max((1, 2))[:, filters]
+                            for batch in _watched(image_set, layer)])
+    ranks = np.argsort(np.argsort(-peaks, axis=0, kind="stable"), axis=0)
+    jobs = (ranks < pictures) & (peaks > 0)  # (pictures, filters)
+    changes = squares = 0.0
+    for i in tqdm(np.flatnonzero(jobs.any(1)), "silencing", delay=1, leave=False):
+        moved = _silencing(lower, upper, image_set.read([i]), filters[jobs[i]])
+        here = np.zeros((len(filters), moved.shape[1]))
+        here[jobs[i]] = moved
+        changes, squares = changes + here, squares + here**2
+    count = np.maximum(jobs.sum(0), 1)
+    mean = np.zeros((len(filters), net.model.output.shape[-1])) + changes / count[:, None]
+    total = np.sqrt(np.mean(np.zeros_like(mean) + squares, axis=1) / count)
+    return ClassEffect(
+        _class_changes(mean, k), mean[0], float(total[0]), total[1:],
+        100 * float((total[1:] < total[0]).mean()), int(jobs[:, 0].sum()), net.head)
+
+
+def _silencing(lower, upper, image: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """Centred change of one picture's logits for each silenced filter, (filters, classes)."""
+    read, *rest = lower(image)
+    keeps = np.ones((len(filters) + 1, read.shape[-1]), "float32")
+    keeps[np.arange(len(filters)) + 1, filters] = 0  # the first row keeps all
+    logits = upper([read * keeps[:, None, None], *(tf.repeat(x, len(keeps), 0) for x in rest)])
+    moved = (logits[1:] - logits[:1]).numpy().astype("float64")
+    return moved - moved.mean(1, keepdims=True)
+
+
+def _class_changes(mean: np.ndarray, k: int) -> pd.DataFrame:
+    """The k classes that lose and the k that gain most by silencing the first filter."""
+    order = np.argsort(mean[0], kind="stable")
+    k = min(k, len(order) // 2)
+    listed = np.r_[:k, len(order) - k : len(order)]  # ranks: losses, then gains
+    known = len(order) == len(imagenet.CLASSES)
+    names = [imagenet.CLASSES[i] if known else ("", f"class {i}") for i in order[listed]]
+    return pd.DataFrame({
+        "index": order[listed], "wnid": [n[0] for n in names], "label": [n[1] for n in names],
+        "change": mean[0, order[listed]], "control": np.sort(mean[1:], axis=1)[:, listed].mean(0)})
+
+
+def _split(net: vz.Network, layer: str):
+    """The network as two traced functions, cut where a layer's map is read.
+
+    The lower one goes from RGB pictures to the map and to whatever by-passes it (skip
+    connections), the upper one from these to the logits. They work on a copy of the model,
+    for Keras marks layers that are used in a second graph.
+    """
+    model = keras.models.clone_model(net.model)
+    model.set_weights(net.model.get_weights())
+    cut = _as_read(model, model.get_layer(layer).output)
+    bypass, known = {}, {id(cut): True}
+
+    def depends(tensor) -> bool:  # on the cut
+        if id(tensor) not in known:
+            below = _parents(tensor)
+            inside = [depends(t) for t in below]  # of all: each may have branches of its own
+            known[id(tensor)] = any(inside)
+            if any(inside):
+                bypass.update({id(t): t for t, own in zip(below, inside, strict=True) if not own})
+        return known[id(tensor)]
+
+    if not depends(model.output):
+        raise ValueError(f"no class logit depends on {layer}.")
+    ports = [cut, *bypass.values()]
+    below, above = keras.Model(model.input, ports), keras.Model(ports, model.output)
+    return (tf.function(lambda images: keras.tree.flatten(below(net.preprocess(images),
+                                                                 training=False)),
+                        reduce_retracing=True),
+            tf.function(lambda read: above(read, training=False), reduce_retracing=True))
+
+
+def _parents(tensor) -> list:
+    """The tensors from which a layer made this one."""
+    operation, node, _ = tensor._keras_history
+    return operation._inbound_nodes[node].input_tensors
+
+
+def _as_read(model: keras.Model, tensor):
+    """A convolution's map after the batch normalisation and activation that alone follow it."""
+    readers = [layer for layer in model.layers for node in layer._inbound_nodes
+               if any(t is tensor for t in node.input_tensors)]
+    follows = ("BatchNormalization", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU")
+    if len(readers) != 1 or type(readers[0]).__name__ not in follows:
+        return tensor
+    return _as_read(model, readers[0].output)
+
+
+# --- figures ----------------------------------------------------------------------------------
+
+RANKINGS = {"l2": "L2", "l2_spread": "L2 × spread", "top": "contribution", "random": "random",
+            "top_size": "contribution (size)", "elsewhere_size": "contribution elsewhere (size)"}
+WAYS = {"zero": "cut: read nothing", "mean": "cut: read their mean", "keep only": "only they stay"}
+
+
+@vz._styled
+def plot_shares(shares: pd.DataFrame, *, mark: int = 10) -> Figure:
+    """How the response and its positive drive gather over edges, one line a ranking.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        From `cumulative_shares`; random orders are grey, with a band from 5 to 95 %.
+    mark : int
+        Number of edges at which a dotted line stands.
+    """
+    figure = vz._figure(2.5)
+    panels = figure.subplots(1, 2)
+    looks = zip(["-", "--", "-.", (0, (1, 1))], ["#1b1b1b", vz.RED, vz.BLUE, "#1b7837"],
+                strict=True)
+    for ranking, curve in shares.groupby("ranking", sort=False):
+        style, colour = ("-", "#999999") if ranking == "random" else next(looks)
+        for axes, column in zip(panels, ("response", "drive"), strict=True):
+            axes.plot(curve["edges"], 100 * curve[column], linestyle=style, color=colour,
+                      label=RANKINGS.get(ranking, ranking))
+        if ranking == "random":
+            panels[0].fill_between(curve["edges"], 100 * curve["low"], 100 * curve["high"],
+                                   color=colour, alpha=0.25, linewidth=0)
+    for axes, of in zip(panels, ("the response", "positive\ncontributions"), strict=True):
+        axes.axhline(100, color=vz.GREY, linewidth=0.8)
+        axes.axvline(mark, color=vz.GREY, linewidth=0.8, linestyle=":")
+        axes.set(xlabel="edges, strongest first", ylabel=f"share of {of} (%)", xlim=(0, None))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
+                  frameon=False)
+    return figure
+
+
+@vz._styled
+def plot_ablation(cuts: pd.DataFrame) -> Figure:
+    """What cutting leaves, a bar for each ranking and way; below it the random sets.
+
+    Parameters
+    ----------
+    cuts : DataFrame
+        From `ablation_table`. Left: at the strongest patches, with the random sets' median
+        (tick) and their 5th to 95th percentile (line); right: at random places, as a share of the
+        uncut response at the strongest patches (dotted: of the uncut filter).
+    """
+    figure = vz._figure(0.95 + 0.42 * len(cuts))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.6, 1])
+    shown = cuts.sort_values("way", key=lambda way: way.map(list(WAYS).index), kind="stable")
+    places = np.arange(len(shown))[::-1] + 0.0
+    solid = (shown["ranking"] == "l2").to_numpy()
+    for axes, column, control in ((left, "left", "control"),
+                                  (right, "left_elsewhere", "control_elsewhere")):
+        axes.barh(places + 0.12, 100 * shown[column], 0.42, edgecolor="#404040",
+                  color=np.where(solid, "#404040", "#d0d0d0"))
+        axes.scatter(100 * shown[control], places - 0.27, marker="|", s=60, color=vz.RED, zorder=3,
+                     label="random sets of as much weight")
+        axes.axvline(0, color=vz.GREY, linewidth=0.8)
+        for place, value in zip(places, 100 * shown[column], strict=True):
+            axes.annotate(f"{value:.0f}".replace("-", "−"), (max(value, 0), place + 0.12),
+                          xytext=(3, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.margins(x=0.14)
+    left.hlines(places - 0.27, 100 * shown["control_low"], 100 * shown["control_high"],
+                color=vz.RED, linewidth=1.5)
+    left.axvline(100, color=vz.GREY, linewidth=0.8, linestyle=":")
+    right.axvline(100 * cuts.attrs["uncut_elsewhere"], color=vz.GREY, linewidth=0.8, linestyle=":")
+    left.set_yticks(places, [f"{RANKINGS[row.ranking]}\n{WAYS[row.way]}"
+                             for row in shown.itertuples()])
+    left.set(xlabel="left at the strongest patches (%)")
+    right.set(xlabel="at random places (%)")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", frameon=False)
+    return figure

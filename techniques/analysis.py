@@ -1,0 +1,345 @@
+"""One filter taken apart in one call: hypothesis on half A, tests on half B, verdict by rule.
+
+`observe` looks at half A and ends in a hypothesis with predictions; `test` puts them to half B;
+`analyse` does both and judges. The parts are those of the other techniques, called with one seed
+and kept, so that a report can show each of them and a claim can be traced to its numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+import vizutils as vz
+from techniques import alterations, circuits, claims, families, polysemy, stimuli
+from techniques.claims import Finding
+
+#: The alteration of real patches that decides a claim about a property.
+DECIDES = {"orientation": "turned", "polarity": "inverted", "colour": "grey",
+           "arrangement": "phases"}
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What half A showed, and the hypothesis made from it.
+
+    Attributes
+    ----------
+    layer, filter
+        The unit.
+    tuned : stimuli.Tuning
+        Of all filters of the layer; real pictures of half A give the scale.
+    summary : stimuli.Summary
+    groups : DataFrame
+        `vizutils.group_table` of half A's classes.
+    hypothesis : claims.Hypothesis
+    """
+
+    layer: str
+    filter: int
+    tuned: stimuli.Tuning
+    summary: stimuli.Summary
+    groups: pd.DataFrame
+    hypothesis: claims.Hypothesis
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What the tests on half B gave.
+
+    Attributes
+    ----------
+    top, elsewhere : circuits.Windows
+        The filter's input at its strongest patches, and at random places.
+    patches : vizutils.Patches
+        Those strongest patches.
+    edges, rankings, shares, cuts, effects : DataFrame
+        `circuits.edge_table`, `compare_rankings`, `cumulative_shares`, `ablation_table`, and
+        `edge_effects` of the strongest kernels by L2.
+    kept : DataFrame
+        `alterations.kept`.
+    release : circuits.Release or None
+        None where the layer reads signed inputs.
+    use : circuits.ClassEffect or None
+        None without a classifier.
+    causes : polysemy.Causes
+    relatives : families.Relatives
+    signs : Signs or None
+        None where no feature lies below.
+    findings : dict of str to claims.Finding
+    """
+
+    top: circuits.Windows
+    elsewhere: circuits.Windows
+    patches: vz.Patches
+    edges: pd.DataFrame
+    rankings: pd.DataFrame
+    shares: pd.DataFrame
+    cuts: pd.DataFrame
+    effects: pd.DataFrame
+    kept: pd.DataFrame
+    release: circuits.Release | None
+    use: circuits.ClassEffect | None
+    causes: polysemy.Causes
+    relatives: families.Relatives
+    signs: Signs | None
+    findings: dict[str, Finding]
+
+
+@dataclass(frozen=True, eq=False)
+class Signs:
+    """Whether pictures of upstream channels push a filter the way their kernels say.
+
+    Attributes
+    ----------
+    own : float32 ndarray, shape (ranked channels,)
+        The filter's mean pre-activation on each ranked channel's picture.
+    random : float32 ndarray
+        The same on pictures of channels drawn at random, none of the ranked.
+    right : bool ndarray, shape (ranked channels,)
+        On the side of `random`'s median that the kernel's sign demands.
+    """
+
+    own: np.ndarray
+    random: np.ndarray
+    right: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """Everything about one filter: `observed`, `tested`, the claims' table and the verdict."""
+
+    observed: Observed
+    tested: Tested
+    claims: pd.DataFrame
+    verdict: str
+
+
+def observe(
+    net: vz.Network, layer: str, filter: int, image_set: vz.ImageSet, *, top: int = 10,
+    seed: int = 0, progress: bool = True,
+) -> Observed:
+    """Look at half A: drawn stimuli, classes by group; then make a hypothesis by rule.
+
+    Parameters
+    ----------
+    image_set : ImageSet
+        Half A of the pictures. For VGG16 the class groups come from half A of its stored
+        responses to 1,000 photographs instead (`vizutils.split_halves` of 1,000 by `seed`).
+    top : int
+        How many kernels will be ranked.
+    """
+    filter = int(vz._check_filters(net, layer, filter)[0])
+    tuned = stimuli.tuning(net, layer, image_set=image_set, progress=progress)
+    summary = stimuli.summary(tuned, filter)
+    groups = vz.group_table(_class_half(net, layer, filter, image_set, 0, seed), seed=seed)
+    clear = groups[(groups.p_holm < 0.05) & (groups.difference > 0)].group.tolist()
+    hypothesis = claims.hypothesise(layer, filter, summary.properties, clear, top=top,
+                                    channels=vz.kernels(net, layer, filter).shape[2])
+    return Observed(layer, filter, tuned, summary, groups, hypothesis)
+
+
+def _class_half(net, layer: str, filter: int, image_set, half: int, seed: int) -> pd.DataFrame:
+    """Class table of one half: of the stored responses if there are any, else of the pictures."""
+    if net.responses is None:
+        return vz.class_table(net, layer, filter, image_set)
+    table = vz.class_table(net, layer, filter)
+    return table[table["index"].isin(vz.split_halves(len(table), seed=seed)[half])]
+
+
+def test(
+    net: vz.Network, seen: Observed, image_set: vz.ImageSet, *,
+    random_net: vz.Network | None = None, upstream: vz.Ascent | None = None, top: int = 10,
+    draws: int = 20, k: int = 9, places: int = 300, controls: int = 12, diverse: bool = True,
+    seed: int = 0, progress: bool = True,
+) -> Tested:
+    """Put the predictions to half B.
+
+    Parameters
+    ----------
+    seen : Observed
+    image_set : ImageSet
+        Half B: none of the pictures that `seen` was made from.
+    random_net : Network, optional
+        The standing control: the same tests where the weights are random.
+    upstream : Ascent, optional
+        Pictures of the ranked channels, if they have been made; short climbs otherwise.
+    top, draws, k, places : int
+        Kernels ranked; random sets for each cut; strongest patches; random places.
+    controls : int
+        Other filters asked about altered patches and silenced.
+    diverse : bool
+        Whether to draw a diversity batch, without which no filter is called polysemantic.
+    """
+    layer, filter = seen.layer, seen.filter
+    maxima = vz.image_maxima(net, layer, image_set)
+    patches = vz.top_patches(net, image_set, layer, filter, k=k, maxima=maxima)
+    strong = circuits.windows(net, layer, filter, image_set, patches.table)
+    somewhere = circuits.random_places(net, layer, image_set, places, seed=seed)
+    anywhere = circuits.windows(net, layer, filter, image_set, somewhere)
+    edges = circuits.edge_table(strong, anywhere)
+    kept = alterations.kept(net, layer, filter, image_set, level=seen.tuned.mean, maxima=maxima,
+                            k=k, controls=controls, seed=seed)
+    pictures = polysemy.diverse_pictures(net, layer, filter, seed=seed, count=8, steps=32, scale=(
+        float(maxima.values[:, filter].max()))) if diverse else None
+    rectified = circuits._is_rectified(vz._conv_layer(net, layer).input)
+    below = vz.input_layer(net, layer).feature
+    ranking = vz.rank_kernels(net, layer, filter, top=top)
+    found = {
+        "top": strong, "elsewhere": anywhere, "patches": patches, "edges": edges, "kept": kept,
+        "rankings": circuits.compare_rankings(edges, count=top),
+        "shares": circuits.cumulative_shares(strong, anywhere, seed=seed),
+        "cuts": circuits.ablation_table(strong, anywhere, count=top, draws=draws, seed=seed),
+        "effects": circuits.edge_effects(strong, anywhere, ranking.channel),
+        "release": circuits.released(net, layer, filter, image_set, k=k, draws=draws,
+                                     seed=seed) if rectified else None,
+        "use": circuits.class_effect(net, layer, filter, image_set, controls=max(20, controls),
+                                     seed=seed) if net.has_classifier else None,
+        "causes": polysemy.causes(net, layer, filter, image_set, diverse=pictures, seed=seed),
+        "relatives": _relatives(net, seen, image_set, below, seed),
+        "signs": None if below is None else upstream_signs(
+            net, layer, filter, ranking, upstream=upstream, seed=seed, progress=progress),
+    }
+    findings = _findings(net, seen, image_set, found, top, seed)
+    if random_net is not None:
+        findings = _with_random(random_net, seen, image_set, findings, top, draws, k, places, seed)
+    predicted = {p.about for p in seen.hypothesis.predictions}
+    return Tested(**found, findings={a: f for a, f in findings.items() if a in predicted})
+
+
+def analyse(
+    net: vz.Network, layer: str, filter: int, image_set: vz.ImageSet | None = None, *,
+    seed: int = 0, top: int = 10, progress: bool = True, **options,
+) -> Analysis:
+    """A filter's hypothesis, its tests and the verdict, in one call.
+
+    Parameters
+    ----------
+    image_set : ImageSet, optional
+        Real pictures, halved by `seed`; the packaged ones by default.
+    **options
+        Passed on to `test`.
+
+    Raises
+    ------
+    ValueError
+        Unknown layer or filter, a layer that is no plain convolution, too few pictures.
+    """
+    image_set = vz.load_images(size=net.input_size) if image_set is None else image_set
+    half_a, half_b = vz.split_halves(len(image_set), seed=seed)
+    seen = observe(net, layer, filter, image_set.subset(half_a), top=top, seed=seed,
+                   progress=progress)
+    found = test(net, seen, image_set.subset(half_b), top=top, seed=seed, progress=progress,
+                 **options)
+    table = claims.judge(seen.hypothesis.predictions, found.findings)
+    return Analysis(seen, found, table, claims.verdict(table))
+
+
+def upstream_signs(
+    net: vz.Network, layer: str, filter: int, ranking: pd.DataFrame, *,
+    upstream: vz.Ascent | None = None, controls: int = 20, steps: int = 32, seed: int = 0,
+    progress: bool = True,
+) -> Signs:
+    """Show a filter the pictures of its ranked input channels, and of random ones.
+
+    Parameters
+    ----------
+    ranking : DataFrame
+        From `vizutils.rank_kernels`.
+    upstream : Ascent, optional
+        The ranked channels' pictures; else they are drawn as the controls are, in `steps` steps
+        on the smallest canvas on which a unit of `layer` sees no padding.
+    controls : int
+        How many random channels.
+    """
+    below = vz.input_layer(net, layer).feature
+    if below is None:
+        raise ValueError(f"{layer} reads the picture itself: no channel below has a picture.")
+    channels = vz.kernels(net, layer, filter).shape[2]
+    pool = np.setdiff1d(np.arange(channels), ranking.channel)
+    drawn = np.random.default_rng(seed).choice(pool, min(controls, len(pool)), replace=False)
+    options = {"steps": steps, "size": vz._canvas(net, layer, strides=1), "seed": seed,
+               "optimiser": vz.Adam(0.2), "progress": progress}
+    if upstream is None:
+        upstream = vz.maximize(net, below, ranking.channel, **options)
+    others = vz.maximize(net, below, drawn, **options)
+
+    def answers(pictures):
+        maps = vz.activations(net, layer, pictures, pre_activation=True)
+        inside = vz.receptive_field(net, layer, input_size=pictures.shape[1]).unpadded
+        return maps[:, inside, inside, filter].mean((1, 2))
+
+    own, random = answers(upstream.images), answers(others.images)
+    return Signs(own, random, np.sign(own - np.median(random)) == np.sign(ranking.sign_index))
+
+
+def _relatives(net, seen: Observed, image_set, below: str | None, seed: int) -> families.Relatives:
+    """Families by responses and kernels, with the tuning's turns beside them."""
+    layers = [seen.layer] if below is None else [below, seen.layer]
+    *lower, response = families.response_agreement(net, layers, image_set, pictures=16, seed=seed)
+    match = families.correspondence(lower[0]) if lower else None
+    kernel = families.kernel_agreement(net, seen.layer, match)
+    turns = families.tuning_agreement(seen.tuned.table, seen.tuned.scores)
+    return families.relatives(seen.filter, response, kernel, tuning=turns)
+
+
+def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: int) -> dict:
+    """Numbers for every prediction that could have been made."""
+    kept, cuts = found["kept"].set_index("way"), found["cuts"].set_index(["ranking", "way"])
+    pairs = found["rankings"].set_index(["ranking", "other"])
+    channels = len(found["edges"])
+    findings = {about: Finding(kept.kept[way], kept.control[way])
+                for about, way in DECIDES.items()}
+    table = _class_half(net, seen.layer, seen.filter, image_set, 1, seed)
+    member = table["group"].isin(seen.hypothesis.groups)
+    effect, p = claims.group_p(table, member, seed=seed)
+    findings["classes"] = Finding(p, 0.5, words="" if np.isnan(p) else f"{effect:.2f} sd")
+    findings["cut"] = Finding(cuts.percentile["l2", "zero"], cuts.percentile["top", "zero"],
+                              words=f"{100 * cuts.left['l2', 'zero']:.0f} % left")
+    findings["ranking"] = Finding(pairs.overlap["l2", "top"] / top, top / channels)
+    if found["signs"] is None:
+        findings["signs"] = Finding(np.nan, words="the layer reads the picture itself")
+    else:
+        findings["signs"] = Finding(found["signs"].right.mean(), 0.5, approximate=True)
+    if found["release"] is None:
+        findings["inhibition"] = Finding(np.nan, words="inputs are signed")
+    else:
+        row = found["release"].measures.set_index("measure").loc["above, level kept"]
+        findings["inhibition"] = Finding(row["percentile"], row["control"],
+                                         words=f"{row['after']:.1f} % of places")
+    if found["use"] is None:
+        findings["use"] = Finding(np.nan, words="no classifier")
+    else:
+        findings["use"] = Finding(found["use"].percentile, 50.0)
+    causes, relatives = found["causes"], found["relatives"]
+    single = {"one cause": 1.0, "several related": 1.0, "several unrelated": 0.0}
+    findings["one cause"] = Finding(single.get(causes.verdict, np.nan), words=causes.verdict)
+    findings["family"] = Finding({"family": 1.0, "no family": 0.0}.get(relatives.verdict, np.nan),
+                                 words=relatives.verdict)
+    findings["own turns"] = Finding(relatives.itself["response"].min(),
+                                    relatives.pairs["response"].median())
+    return findings
+
+
+def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places, seed) -> dict:
+    """Findings with the same numbers for the filter of a network with random weights."""
+    layer, filter = seen.layer, seen.filter
+    maxima = vz.image_maxima(net, layer, image_set)
+    level, _ = stimuli._on_pictures(net, layer, image_set, False)
+    kept = alterations.kept(net, layer, filter, image_set, level=level, maxima=maxima, k=k,
+                            ways=tuple(DECIDES.values()), controls=1, seed=seed).set_index("way")
+    patches = vz.top_patches(net, image_set, layer, filter, k=k, maxima=maxima)
+    strong = circuits.windows(net, layer, filter, image_set, patches.table)
+    anywhere = circuits.windows(net, layer, filter, image_set, circuits.random_places(
+        net, layer, image_set, places, seed=seed))
+    cuts = circuits.ablation_table(strong, anywhere, count=top, draws=draws, seed=seed)
+    pairs = circuits.compare_rankings(circuits.edge_table(strong, anywhere), count=top)
+    numbers = {about: kept.kept[way] for about, way in DECIDES.items()}
+    numbers["cut"] = cuts.set_index(["ranking", "way"]).percentile["l2", "zero"]
+    numbers["ranking"] = pairs.set_index(["ranking", "other"]).overlap["l2", "top"] / top
+    return {about: dataclasses.replace(f, random=numbers.get(about, np.nan))
+            for about, f in findings.items()}
