@@ -11,14 +11,26 @@ CELL_TIMEOUT := 1800
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint lab figures atlas data execute clean distclean
+.PHONY: help report reports test lint lab figures atlas data execute clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-report: .venv/ready ## run the report from nothing and write build/lab3_circuit.html
+# The notebook's parameters that a call of make may set, as NAME=VALUE.
+given = $(foreach name,$(1),$(if $($(name)),"$(name)=$($(name))"))
+ASKED = $(call given,NETWORK WEIGHTS LAYER FILTER TOP SEED PROFILE)
+
+report: .venv/ready ## run the report; another filter's: make report LAYER=block4_conv2 FILTER=17
+ifeq ($(strip $(ASKED)),)
 	$(BIN)/python tools/execute.py $(REPORT).ipynb build/$(REPORT).ipynb
 	$(BIN)/python tools/export_html.py build/$(REPORT).ipynb build/$(REPORT).html
+else
+	$(BIN)/python tools/report.py $(REPORT).ipynb $(ASKED)
+endif
+
+reports: .venv/ready ## run many and rank them: make reports LAYER=block3_conv2 FILTERS=0-15
+	$(BIN)/python tools/reports.py $(REPORT).ipynb $(ASKED) \
+	    $(call given,FILTERS SCHEDULER WORKERS)
 
 test: .venv/ready-dev ## run the tests and re-check every number the notebooks print
 	$(BIN)/python -m pytest -q tests $(NOTEBOOKS) --nbval --nbval-current-env \
@@ -34,7 +46,7 @@ lab: .venv/ready ## open the report in JupyterLab
 figures: .venv/ready ## run the report and renew the committed pictures in figures/
 	VIZUTILS_FIGURES=figures $(BIN)/python tools/execute.py $(REPORT).ipynb build/$(REPORT).ipynb
 
-LAYER ?= block3_conv1
+atlas: LAYER ?= block3_conv1
 atlas: .venv/ready ## draw every filter of a layer: make atlas LAYER=block3_conv1
 	$(BIN)/python tools/atlas.py $(LAYER)
 

@@ -31,14 +31,26 @@ def alter(patches: np.ndarray, way: str, *, seed: int = 0) -> np.ndarray:
         mirrored about the patch's mean), ``blurred`` (Gaussian, a sixteenth of the patch),
         ``scrambled`` (its pixels in random order: same colours, no structure), ``phases``
         (random phases, the same for all colours: same spectrum, no alignment).
+    seed : int
+        For what is random.
 
     Returns
     -------
     float32 ndarray, the same shape, RGB 0-255
+        Values that the alteration took beyond 0-255 are cut off there, which costs ``inverted``
+        and ``phases`` some contrast in very dark or very light patches.
+
+    Raises
+    ------
+    ValueError
+        An unknown way; patches that are not square RGB pictures.
     """
-    patches = np.asarray(patches, "float32")
     if way not in ALTERATIONS:
         raise ValueError(f"way is one of {', '.join(ALTERATIONS)}, not {way!r}.")
+    patches = np.asarray(patches, "float32")
+    if patches.ndim != 4 or patches.shape[1:] != (patches.shape[1], patches.shape[1], 3):
+        raise ValueError(f"patches have shape (n, size, size, 3), not {patches.shape}; give a "
+                         "single one as patch[None].")
     return np.clip(ALTERATIONS[way](patches, np.random.default_rng(seed)), 0, 255)
 
 
@@ -89,35 +101,56 @@ def kept(
         Each filter's mean pre-activation on real pictures: what counts as nothing kept.
     maxima : Maxima, optional
         ``image_maxima(net, layer, image_set)``, if it is there already.
+    ways : sequence of str
+        See `alter`.
+    k : int
+        How many patches (fewer if there are fewer pictures).
     controls : int
         Other filters of the layer, drawn at random, each asked about its own strongest patches.
+    seed : int
+        For the draw of the controls, and for `alter`.
 
     Returns
     -------
     DataFrame, one row a way
         ``way``; ``kept``: (response to the altered patches − level) / (response to the patches −
         level), means over patches; 1: nothing lost, 0: nothing left, below 0: turned into the
-        opposite; ``control``: the median over the other filters; ``percentile``: the share of
-        them (%) that keep less; ``spread``: standard deviation of `kept` over patches.
+        opposite; NaN for a filter whose strongest patches do not exceed its level, which has
+        nothing to lose; ``control``: the median over the other filters (without such ones);
+        ``percentile``: the share of them (%) that keep less; both NaN where there is no other
+        filter; ``spread``: standard deviation of `kept` over patches.
+
+    Raises
+    ------
+    ValueError
+        Unknown layer or way, filter out of range, `k` below 1, a level that is not one number a
+        filter of the layer.
     """
+    filter = int(vz._check_filters(net, layer, filter)[0])
+    level, filters = np.asarray(level), vz._layer(net, layer).output.shape[-1]
+    if level.shape != (filters,):
+        raise ValueError(f"level needs a number for each of the {filters} filters of {layer} (as "
+                         f"in stimuli.tuning(net, {layer!r}).mean), not shape {level.shape}.")
     maxima = vz.image_maxima(net, layer, image_set) if maxima is None else maxima
     rng = np.random.default_rng(seed)
-    others = np.setdiff1d(np.arange(maxima.values.shape[1]), [filter])
+    others = np.setdiff1d(np.arange(filters), filter)
     units = [filter, *rng.choice(others, min(controls, len(others)), replace=False).tolist()]
     patches = [vz.top_patches(net, image_set, layer, f, k=k, maxima=maxima).images for f in units]
     owner = np.repeat(units, [len(p) for p in patches])
     patches = np.concatenate(patches)
 
-    def answers(images):  # each patch to the unit it was taken for
+    def answers(images):  # each patch to the unit it was taken for, above that unit's level
         found = vz.patch_responses(net, layer, images)[np.arange(len(owner)), owner]
-        return found - np.asarray(level)[owner]
+        return pd.Series(found - level[owner])
 
-    before = answers(patches)
+    whole = answers(patches).groupby(owner).mean()
+    whole = whole.where(whole > 1e-5 * np.abs(level[whole.index]))  # more than rounding
     rows = []
     for way in ways:
         after = answers(alter(patches, way, seed=seed))
-        shares = pd.Series(after).groupby(owner).mean() / pd.Series(before).groupby(owner).mean()
-        mine, rest = shares[filter], shares.drop(filter)
-        single = after[owner == filter] / before[owner == filter].mean()
-        rows.append((way, mine, rest.median(), 100 * (rest < mine).mean(), single.std()))
+        shares = after.groupby(owner).mean() / whole
+        mine, rest = shares[filter], shares.drop(filter).dropna()
+        less = np.nan if np.isnan(mine) else 100 * (rest < mine).mean()
+        spread = (after[owner == filter] / whole[filter]).std(ddof=0)
+        rows.append((way, mine, rest.median(), less, spread))
     return pd.DataFrame(rows, columns=["way", "kept", "control", "percentile", "spread"])

@@ -35,7 +35,7 @@ class Observed:
         Of all filters of the layer; real pictures of half A give the scale.
     summary : stimuli.Summary
     groups : DataFrame
-        `vizutils.group_table` of half A's classes.
+        `vizutils.group_table` of half A's classes; empty if no picture has a label.
     hypothesis : claims.Hypothesis
     """
 
@@ -69,7 +69,7 @@ class Tested:
     causes : polysemy.Causes
     relatives : families.Relatives
     signs : Signs or None
-        None where no feature lies below.
+        None where no feature lies below, or none besides the ranked ones.
     findings : dict of str to claims.Finding
     """
 
@@ -132,11 +132,21 @@ def observe(
         responses to 1,000 photographs instead (`vizutils.split_halves` of 1,000 by `seed`).
     top : int
         How many kernels will be ranked.
+
+    Raises
+    ------
+    ValueError
+        Unknown layer or filter, a layer that is no plain convolution, pictures so small that
+        every position sees padding.
     """
+    circuits._plain_convolution(net, layer)  # before the long part
+    circuits._unpadded(net, layer, image_set)
     filter = int(vz._check_filters(net, layer, filter)[0])
     tuned = stimuli.tuning(net, layer, image_set=image_set, progress=progress)
     summary = stimuli.summary(tuned, filter)
-    groups = vz.group_table(_class_half(net, layer, filter, image_set, 0, seed), seed=seed)
+    classes = _class_half(net, layer, filter, image_set, 0, seed)
+    groups = vz.group_table(classes, seed=seed) if len(classes) else pd.DataFrame(
+        columns=["group", "classes", "difference", "p", "p_holm"])
     clear = groups[(groups.p_holm < 0.05) & (groups.difference > 0)].group.tolist()
     hypothesis = claims.hypothesise(layer, filter, summary.properties, clear, top=top,
                                     channels=vz.kernels(net, layer, filter).shape[2])
@@ -144,9 +154,14 @@ def observe(
 
 
 def _class_half(net, layer: str, filter: int, image_set, half: int, seed: int) -> pd.DataFrame:
-    """Class table of one half: of the stored responses if there are any, else of the pictures."""
+    """Class table of one half: of the stored responses if there are any, else of the pictures.
+
+    Empty if no picture has a label: then nothing is said about classes.
+    """
     if net.responses is None:
-        return vz.class_table(net, layer, filter, image_set)
+        known = (image_set.labels >= 0).any()
+        return vz.class_table(net, layer, filter, image_set) if known else pd.DataFrame(
+            columns=["index", "group", "mean"])
     table = vz.class_table(net, layer, filter)
     return table[table["index"].isin(vz.split_halves(len(table), seed=seed)[half])]
 
@@ -171,11 +186,12 @@ def test(
     top, draws, k, places : int
         Kernels ranked; random sets for each cut; strongest patches; random places.
     controls : int
-        Other filters asked about altered patches and silenced.
+        Other filters asked about altered patches, and (at least 20) silenced.
     diverse : bool
         Whether to draw a diversity batch, without which no filter is called polysemantic.
     """
     layer, filter = seen.layer, seen.filter
+    top = min(top, vz.kernels(net, layer, filter).shape[2])
     maxima = vz.image_maxima(net, layer, image_set)
     patches = vz.top_patches(net, image_set, layer, filter, k=k, maxima=maxima)
     strong = circuits.windows(net, layer, filter, image_set, patches.table)
@@ -185,7 +201,7 @@ def test(
     kept = alterations.kept(net, layer, filter, image_set, level=seen.tuned.mean, maxima=maxima,
                             k=k, controls=controls, seed=seed)
     pictures = polysemy.diverse_pictures(net, layer, filter, seed=seed, count=8, steps=32, scale=(
-        float(maxima.values[:, filter].max()))) if diverse else None
+        abs(float(maxima.values[:, filter].max())))) if diverse else None
     rectified = circuits._is_rectified(vz._conv_layer(net, layer).input)
     below = vz.input_layer(net, layer).feature
     ranking = vz.rank_kernels(net, layer, filter, top=top)
@@ -201,7 +217,7 @@ def test(
                                      seed=seed) if net.has_classifier else None,
         "causes": polysemy.causes(net, layer, filter, image_set, diverse=pictures, seed=seed),
         "relatives": _relatives(net, seen, image_set, below, seed),
-        "signs": None if below is None else upstream_signs(
+        "signs": None if below is None or len(ranking) == len(edges) else upstream_signs(
             net, layer, filter, ranking, upstream=upstream, seed=seed, progress=progress),
     }
     findings = _findings(net, seen, image_set, found, top, seed)
@@ -227,9 +243,13 @@ def analyse(
     Raises
     ------
     ValueError
-        Unknown layer or filter, a layer that is no plain convolution, too few pictures.
+        Unknown layer or filter, a layer that is no plain convolution, too few or too small
+        pictures.
     """
     image_set = vz.load_images(size=net.input_size) if image_set is None else image_set
+    if len(image_set) < 4:
+        raise ValueError(f"{len(image_set)} picture(s) cannot be halved into some to look at and "
+                         "some to test on: give four or more, better forty.")
     half_a, half_b = vz.split_halves(len(image_set), seed=seed)
     seen = observe(net, layer, filter, image_set.subset(half_a), top=top, seed=seed,
                    progress=progress)
@@ -255,12 +275,21 @@ def upstream_signs(
         on the smallest canvas on which a unit of `layer` sees no padding.
     controls : int
         How many random channels.
+
+    Raises
+    ------
+    ValueError
+        The layer reads the picture itself; every channel is ranked, so that none is left to
+        compare with; `upstream` lacks a ranked channel or is too small a canvas.
     """
     below = vz.input_layer(net, layer).feature
     if below is None:
         raise ValueError(f"{layer} reads the picture itself: no channel below has a picture.")
     channels = vz.kernels(net, layer, filter).shape[2]
     pool = np.setdiff1d(np.arange(channels), ranking.channel)
+    if not pool.size:
+        raise ValueError(f"all {channels} channels that {layer} reads are ranked, none is left to "
+                         "compare with: rank fewer, rank_kernels(..., top=...).")
     drawn = np.random.default_rng(seed).choice(pool, min(controls, len(pool)), replace=False)
     options = {"steps": steps, "size": vz._canvas(net, layer, strides=1), "seed": seed,
                "optimiser": vz.Adam(0.2), "progress": progress}
@@ -269,11 +298,12 @@ def upstream_signs(
     others = vz.maximize(net, below, drawn, **options)
 
     def answers(pictures):
+        inside = circuits._unpadded(net, layer, vz._as_set(pictures))
         maps = vz.activations(net, layer, pictures, pre_activation=True)
-        inside = vz.receptive_field(net, layer, input_size=pictures.shape[1]).unpadded
         return maps[:, inside, inside, filter].mean((1, 2))
 
-    own, random = answers(upstream.images), answers(others.images)
+    own = answers(np.stack([upstream.of(c) for c in ranking.channel]))
+    random = answers(others.images)
     return Signs(own, random, np.sign(own - np.median(random)) == np.sign(ranking.sign_index))
 
 
@@ -292,17 +322,23 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
     kept, cuts = found["kept"].set_index("way"), found["cuts"].set_index(["ranking", "way"])
     pairs = found["rankings"].set_index(["ranking", "other"])
     channels = len(found["edges"])
+    nothing = ("it never fires" if found["top"].values.mean() <= 0 else
+               f"all {channels} kernels are ranked" if top == channels else "")
     findings = {about: Finding(kept.kept[way], kept.control[way])
                 for about, way in DECIDES.items()}
     table = _class_half(net, seen.layer, seen.filter, image_set, 1, seed)
     member = table["group"].isin(seen.hypothesis.groups)
     effect, p = claims.group_p(table, member, seed=seed)
     findings["classes"] = Finding(p, 0.5, words="" if np.isnan(p) else f"{effect:.2f} sd")
-    findings["cut"] = Finding(cuts.percentile["l2", "zero"], cuts.percentile["top", "zero"],
-                              words=f"{100 * cuts.left['l2', 'zero']:.0f} % left")
-    findings["ranking"] = Finding(pairs.overlap["l2", "top"] / top, top / channels)
+    findings["cut"] = Finding(np.nan, words=nothing) if nothing else Finding(
+        cuts.percentile["l2", "zero"], cuts.percentile["top", "zero"],
+        words=f"{100 * cuts.left['l2', 'zero']:.0f} % left")
+    findings["ranking"] = Finding(np.nan, words=nothing) if nothing else Finding(
+        pairs.overlap["l2", "top"] / top, top / channels)
     if found["signs"] is None:
-        findings["signs"] = Finding(np.nan, words="the layer reads the picture itself")
+        reads_picture = vz.input_layer(net, seen.layer).feature is None
+        findings["signs"] = Finding(np.nan, words="the layer reads the picture itself" if
+                                    reads_picture else "no other channel to compare with")
     else:
         findings["signs"] = Finding(found["signs"].right.mean(), 0.5, approximate=True)
     if found["release"] is None:

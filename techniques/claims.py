@@ -37,7 +37,8 @@ class Prediction:
     supported, refuted : float
         The claim is supported from `supported` on and refuted from `refuted` on, in the
         direction that leads from the one to the other; between them it is undecided. Equal
-        numbers: supported at it and above (`more`) or below it.
+        numbers: supported at that number and beyond it - above it (`more`) or below - and
+        refuted on its other side.
     test, control : str
         How it is tested, and what stands beside the number.
     core : bool
@@ -141,9 +142,11 @@ def verdict(table: pd.DataFrame) -> str:
     """The hypothesis's verdict by rule.
 
     *Refuted* if one of its core claims is; *supported* if at least one core claim is supported,
-    none is undecided, and more of the other claims are supported than refuted; else *undecided*.
+    none is undecided, and no more of the other claims are refuted than supported; else
+    *undecided*.
     """
-    core, other = table[table.core], table[~table.core]
+    is_core = table["core"].astype(bool)  # an empty table's column is not
+    core, other = table[is_core], table[~is_core]
     if (core.verdict == REFUTED).any():
         return REFUTED
     sound = len(core) and (core.verdict == SUPPORTED).all()
@@ -202,6 +205,14 @@ WORDS = {
     ("colour", "chromatic"): "in the right colour",
 }
 
+#: Families of stimuli whose name alone is no noun.
+THINGS = {
+    "coloured": "a coloured figure",
+    "colour pair": "an edge between two colours",
+    "high-low": "a boundary between fine and coarse stripes",
+    "patch": "a uniform patch",
+}
+
 
 def hypothesise(
     layer: str, filter: int, properties: Mapping[str, str], groups: Sequence[str], *,
@@ -216,10 +227,11 @@ def hypothesise(
     groups : sequence of str
         Groups of classes that respond clearly more than the others in half A.
     top : int
-        How many kernels are ranked.
+        How many kernels are ranked (all, if there are fewer).
     channels : int
         How many kernels there are.
     """
+    groups, top = tuple(groups), min(top, channels)
     known = [(k, v) for k, v in properties.items() if (k, v) in ALTERED]
     core = [_altered(*ALTERED[item], name=item[0]) for item in known]
     if properties.get("family") != "patch":
@@ -232,13 +244,20 @@ def hypothesise(
             "classes", f"among photographs, {_listed(groups)} excite it more than others", 0.05,
             0.05, "permutation p in half B", "random groups of as many classes", True, "{:.3f}",
             False))
-    shape = properties.get("family", "none")
-    thing = "no drawn stimulus in particular" if shape == "none" else f"something like a {shape}"
+    thing = _thing(properties.get("family", "none"))
     said = ", ".join([thing, *(WORDS[item] for item in known)])
     where = f"; among photographs most of all to {_listed(groups)}" if groups else (
         "; no group of classes leads")
     return Hypothesis(f"Filter {filter} of {layer} answers to {said}{where}.", dict(properties),
-                      tuple(groups), (*core, *_mechanism(properties, top, channels)))
+                      groups, (*core, *_mechanism(properties, top, channels)))
+
+
+def _thing(family: str) -> str:
+    """A family of stimuli as the sentence names it."""
+    if family == "none":
+        return "no drawn stimulus in particular"
+    article = "an" if family[0] in "aeiou" else "a"
+    return "something like " + THINGS.get(family, f"{article} {family}")
 
 
 def _altered(way: str, survives: bool, claim: str, *, name: str) -> Prediction:
@@ -265,7 +284,7 @@ def _mechanism(properties: Mapping[str, str], top: int, channels: int) -> list[P
                    "share of random cuts of as much weight that let in less at random places (%)",
                    "% of places over the old 99th percentile after a random cut", form="{:.0f}"),
         Prediction("one cause", "its causes are one or related (not polysemantic)", 1, 0,
-                   "1: one or related, 0: unrelated clusters of patches", "permuted columns",
+                   "1: one or related, 0: unrelated clusters of patches", "clouds without clusters",
                    form="{:.0f}"),
         Prediction("use", "later layers use it: class scores change when it is silenced", BEYOND,
                    50.0, "percentile of the change among other filters", "50 by chance",
@@ -303,14 +322,16 @@ def group_p(
     effect : float
         Their mean response, in standard deviations above the mean of all rows.
     p : float
-        Share of random sets of as many rows that reach it; NaN for none or all of them.
+        Share of random sets of as many rows that reach it (never 0: the observed one counts).
+        Both are NaN if none or all of the rows are members.
     """
     member = np.asarray(member, bool)
     if not 0 < member.sum() < len(member):
         return np.nan, np.nan
-    score = ((table["mean"] - table["mean"].mean()) / table["mean"].std()).to_numpy()
+    score = table["mean"].to_numpy("float64")
+    score = (score - score.mean()) / max(score.std(), 1e-12)
     rng = np.random.default_rng(seed)
     shuffled = np.array([rng.choice(score, member.sum(), replace=False).mean()
                          for _ in range(permutations)])
     effect = score[member].mean()
-    return float(effect), float((1 + (shuffled >= effect).sum()) / (permutations + 1))
+    return float(effect), float((1 + (shuffled >= effect - 1e-12).sum()) / (permutations + 1))

@@ -6,6 +6,7 @@ With SOURCE as TARGET this is how an author saves a notebook (`make execute`);
 nothing else in the project changes one. If a cell fails, TARGET stays as it was.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -63,7 +64,7 @@ def tidy(notebook):
     return normalize(notebook)[1]
 
 
-def execute(notebook, folder, *, on_section=lambda heading: None):
+def execute(notebook, folder, *, environment=None, on_section=lambda heading: None):
     """Run every cell of a notebook.
 
     Parameters
@@ -72,6 +73,8 @@ def execute(notebook, folder, *, on_section=lambda heading: None):
         Changed in place: it gets the new outputs.
     folder : path
         Where its kernel runs.
+    environment : dict, optional
+        Variables that the kernel has besides those of this process.
     on_section : callable
         Called with the first line of each Markdown cell that opens with a heading.
 
@@ -100,28 +103,35 @@ def execute(notebook, folder, *, on_section=lambda heading: None):
         store_widget_state=False,
         on_cell_start=announce,
         resources={"metadata": {"path": str(folder)}},
-    ).execute(stderr=subprocess.DEVNULL)  # chatter of libraries; errors come as outputs
+    ).execute(
+        stderr=subprocess.DEVNULL,  # chatter of libraries; errors come as outputs
+        env={**os.environ, **(environment or {})},
+    )
     return tidy(notebook)
 
 
-def main(source, target):
-    """Execute `source` in its own folder, write `target` and say how long it took."""
+def run(notebook, folder, target, *, environment=None):
+    """Execute a notebook in `folder`, write `target` and say how long it took."""
     began = time.monotonic()
 
     def report(text):
         print(f"{time.monotonic() - began:6.0f} s  {text}", flush=True)
 
-    source, target = Path(source), Path(target)
-    if not source.exists():
-        sys.exit(f"{source} does not exist; run make from the folder that holds the Makefile.")
-    notebook = nbformat.read(source, as_version=4)
-    try:
-        notebook = execute(notebook, source.resolve().parent, on_section=report)
-    except CellExecutionError as error:
-        sys.exit(f"{error}\n{source} stopped at the cell above; {target} was not written.")
+    notebook = execute(notebook, folder, environment=environment, on_section=report)
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
     report(f"wrote {target}")
+
+
+def main(source, target):
+    """Execute the notebook `source` in its own folder and write `target`."""
+    source, target = Path(source), Path(target)
+    if not source.exists():
+        sys.exit(f"{source} does not exist; run make from the folder that holds the Makefile.")
+    try:
+        run(nbformat.read(source, as_version=4), source.resolve().parent, target)
+    except CellExecutionError as error:
+        sys.exit(f"{error}\n{source} stopped at the cell above; {target} was not written.")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,340 @@
+"""Influence beyond one layer: what reaches a filter from two layers down, and who reads it.
+
+`expanded_weights` multiplies the weights along all paths to a lower layer, `factors` groups a
+filter's inputs by what is active together, `clients` lists the filters above that listen to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from sklearn.decomposition import NMF
+
+import vizutils as vz
+from techniques import circuits
+
+# --- two layers down ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Expanded:
+    """The weights of a filter's paths from a lower layer's channels, added up.
+
+    Attributes
+    ----------
+    weights : float32 ndarray, shape (rows, columns, channels)
+        Over the part of the lower layer's map that the filter sees: what one unit more of a
+        channel at that place would add to the pre-activation if every ReLU between were open.
+    sizes : float32 ndarray, shape (rows, columns, channels)
+        The same with the absolute value of each path: positive and negative do not cancel.
+    down_to : str
+        The lower layer.
+    """
+
+    weights: np.ndarray
+    sizes: np.ndarray
+    down_to: str
+
+    def table(self) -> pd.DataFrame:
+        """Every channel, the largest L2 norm of expanded weights first.
+
+        Returns
+        -------
+        DataFrame
+            ``channel, l2, total`` (sum of weights), ``cancelled``: 1 − Σ|Σ paths| / Σ|paths|,
+            from 0 (all paths to a place agree) to 1 (they cancel). ``attrs["cancelled"]``: the
+            same over all channels.
+        """
+        kept, whole = np.abs(self.weights).sum((0, 1)), self.sizes.sum((0, 1))
+        table = pd.DataFrame({
+            "channel": np.arange(len(kept)), "l2": np.sqrt((self.weights**2).sum((0, 1))),
+            "total": self.weights.sum((0, 1)),
+            "cancelled": 1 - np.divide(kept, whole, out=np.ones_like(kept), where=whole > 0)})
+        table = table.sort_values("l2", ascending=False, kind="stable", ignore_index=True)
+        table.attrs["cancelled"] = float(1 - kept.sum() / whole.sum()) if whole.any() else 0.0
+        return table
+
+
+def expanded_weights(net: vz.Network, layer: str, filter: int, *, down_to: str) -> Expanded:
+    """The linearised weights from a lower convolution's channels to a filter.
+
+    Along each path weights are multiplied, and paths between the same two places added: the
+    transposed convolutions of the layers between, from the filter's kernels downwards. Every
+    ReLU between is taken as open, every pool as an average [1]_.
+
+    Parameters
+    ----------
+    net, layer, filter
+    down_to : str
+        A convolution below; its activations (after its own ReLU) are what the weights multiply.
+        For VGG16's ``block3_conv2``, two layers down is ``block2_conv2``.
+
+    Raises
+    ------
+    ValueError
+        `down_to` is not below `layer` on a road of plain convolutions, pools and batch norms.
+
+    References
+    ----------
+    .. [1] C. Voss et al., "Visualizing weights", Distill 2021, doi:10.23915/distill.00024.007.
+    """
+    vz._conv_layer(net, down_to)
+    taps = vz.kernels(net, layer, filter)
+    circuits._plain_convolution(net, layer)
+    signed = _dilated(taps[..., None], net.model.get_layer(layer).dilation_rate)[None, ..., 0]
+    weights, sizes = signed, np.abs(signed)
+    operation = net.model.get_layer(layer).input._keras_history.operation
+    while operation.name != down_to:
+        weights = _down(net, operation, weights, down_to)
+        sizes = _down(net, operation, sizes, down_to, np.abs)
+        operation = operation.input._keras_history.operation
+    return Expanded(weights[0], sizes[0], down_to)
+
+
+def _down(net, operation, weights: np.ndarray, down_to: str, change=np.asarray) -> np.ndarray:
+    """Weights (1, rows, columns, channels) on an operation's output, taken to its input.
+
+    `change` is applied to the operation's own weights.
+    """
+    kind = type(operation).__name__
+    if kind == "BatchNormalization":
+        scale = operation.gamma.numpy() if operation.scale else 1.0
+        return weights * change(scale / np.sqrt(operation.moving_variance.numpy()
+                                                + operation.epsilon)).astype("float32")
+    if kind in ("MaxPooling2D", "AveragePooling2D"):
+        area = np.prod(operation.pool_size)
+        box = np.full((*operation.pool_size, 1, 1), 1 / area, "float32")
+        each = _transposed(weights.transpose(3, 1, 2, 0), box, operation.strides)  # by channel
+        return each.transpose(3, 1, 2, 0)
+    if kind == "Conv2D":
+        circuits._plain_convolution(net, operation.name)
+        kernel = change(_dilated(operation.kernel.numpy(), operation.dilation_rate))
+        return _transposed(weights, kernel, operation.strides)
+    if kind in ("Activation", "ReLU", "LeakyReLU", "Dropout", "SpatialDropout2D", "Identity",
+                "ZeroPadding2D"):  # open, or without weights
+        return weights
+    raise ValueError(f"between the filter and {down_to!r} lies {operation.name} ({kind}); paths "
+                     "are followed through plain convolutions, pools and batch norms only. "
+                     "Choose as down_to a convolution between the two.")
+
+
+def _transposed(maps: np.ndarray, kernel: np.ndarray, strides) -> np.ndarray:
+    """What `maps`, as weights on a convolution's output, are on its input; no padding."""
+    sides = [(n - 1) * s + k for n, s, k in
+             zip(maps.shape[1:3], strides, kernel.shape[:2], strict=True)]
+    return tf.nn.conv2d_transpose(maps, kernel, (len(maps), *sides, kernel.shape[2]), strides,
+                                  "VALID").numpy()
+
+
+def _dilated(kernel: np.ndarray, rate) -> np.ndarray:
+    """A kernel with the zeros of its dilation written out."""
+    sides = [(k - 1) * r + 1 for k, r in zip(kernel.shape[:2], rate, strict=True)]
+    spread = np.zeros((*sides, *kernel.shape[2:]), kernel.dtype)
+    spread[:: rate[0], :: rate[1]] = kernel
+    return spread
+
+
+def linear_prediction(
+    net: vz.Network, layer: str, filter: int, expanded: Expanded, image_set: vz.ImageSet,
+    places: pd.DataFrame, *, draws: int = 20, seed: int = 0,
+) -> pd.DataFrame:
+    """How far expanded weights foretell the filter's true pre-activation.
+
+    Parameters
+    ----------
+    places : DataFrame
+        ``picture, row, column`` in `layer`'s map, e.g. from `circuits.random_places`; none may
+        see padding.
+    draws : int
+        Controls: the same weights dealt to other channels at random.
+
+    Returns
+    -------
+    DataFrame, a row a place
+        ``predicted`` (without a constant) and ``value``. ``attrs``: ``correlation`` of the two
+        over the places, ``control``: the median correlation of the draws, ``percentile``: share
+        of the draws (%) below the true one.
+    """
+    lower = vz._forward(net, expanded.down_to, pre_activation=False)
+    upper = vz._forward(net, layer, pre_activation=True)
+    below, above = (vz.receptive_field(net, name, input_size=image_set.size)
+                    for name in (expanded.down_to, layer))
+    rng = np.random.default_rng(seed)
+    dealt = [rng.permutation(expanded.weights.shape[2]) for _ in range(draws)]
+    sets = np.stack([expanded.weights, *(expanded.weights[..., d] for d in dealt)], axis=-1)
+    rows, columns, channels = expanded.weights.shape
+    predicted, values = np.empty((len(places), draws + 1)), np.empty(len(places))
+    for picture, here in places.groupby("picture").indices.items():
+        image = image_set.read([picture])
+        seen = lower(image)[0].numpy()
+        at = places.iloc[here][["row", "column"]].to_numpy()
+        values[here] = upper(image)[0].numpy()[at[:, 0], at[:, 1], filter]
+        corners = (above.start + above.stride * at - below.start) // below.stride
+        if (corners < 0).any() or (corners + (rows, columns) > seen.shape[:2]).any():
+            raise ValueError(f"a place of {layer} sees padding, where weights end at the "
+                             "picture's edge; take places from circuits.random_places.")
+        windows = np.stack([seen[r : r + rows, c : c + columns] for r, c in corners])
+        predicted[here] = windows.reshape(len(here), -1) @ sets.reshape(-1, draws + 1)
+    found = np.corrcoef(predicted.T, values)[-1, :-1]
+    table = pd.DataFrame({"predicted": predicted[:, 0], "value": values})
+    table.attrs = {"correlation": float(found[0]), "control": float(np.median(found[1:])),
+                   "percentile": float(100 * (found[1:] < found[0]).mean())}
+    return table
+
+
+# --- inputs that act together -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """Groups of inputs that are active together, and what each does to the filter.
+
+    Attributes
+    ----------
+    channels : int ndarray, shape (channels,)
+    parts : float64 ndarray, shape (factors, channels)
+        How much of each channel a factor holds, at the factor's mean strength.
+    taps : float64 ndarray, shape (factors, kernel rows, kernel columns)
+        What a factor at its mean strength adds to the pre-activation at each tap.
+    table : DataFrame
+        ``factor, channels`` (the three largest parts, in units of each channel's root mean
+        square), ``effect`` (sum of taps), ``raises, lowers`` (positive and negative taps'
+        sums), ``share`` of the activation that the factors explain.
+    explained : float
+        Share of the inputs' squared size that the factors hold, channels on equal footing.
+    """
+
+    channels: np.ndarray
+    parts: np.ndarray
+    taps: np.ndarray
+    table: pd.DataFrame
+    explained: float
+
+
+def factors(
+    found: circuits.Windows, channels: Sequence[int], *, count: int = 3, seed: int = 0
+) -> Factors:
+    """One-sided NMF of some of a filter's inputs.
+
+    The factorisation is of the *activations* alone, which are never negative: each window
+    position is written as a sum of `count` fixed mixtures of channels. Weights, which have both
+    signs, are not factorised; they are then read through the mixtures, so that a factor's effect
+    keeps its sign. That is the one-sided use of NMF on weights [1]_. Channels are brought to
+    equal root mean square first, or the loudest would be the factors.
+
+    Parameters
+    ----------
+    found : circuits.Windows
+        At strong places, say.
+    channels : sequence of int
+        The edges to group, e.g. the ten strongest.
+    count : int
+        Number of factors, at most the number of channels.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        Inputs are negative somewhere (a layer that reads signed colours, or no ReLU before it);
+        `count` not between 1 and the number of channels; a channel out of range.
+
+    References
+    ----------
+    .. [1] C. Voss et al., "Visualizing weights", Distill 2021, section "One-sided NMF",
+       doi:10.23915/distill.00024.007.
+    """
+    channels = np.asarray(channels, int)
+    if not 1 <= count <= len(channels):
+        raise ValueError(f"count must be 1 to {len(channels)}, the number of channels, "
+                         f"not {count}.")
+    if channels.min() < 0 or channels.max() >= found.taps.shape[2]:
+        raise ValueError(f"the filter reads channels 0 to {found.taps.shape[2] - 1}.")
+    inputs = found.inputs[..., channels].reshape(-1, len(channels)).astype("float64")
+    if inputs.min() < 0:
+        raise ValueError("the inputs are negative in places; non-negative factors need a layer "
+                         "that reads the outputs of a ReLU.")
+    loudness = np.sqrt((inputs**2).mean(0))
+    scaled = np.divide(inputs, loudness, out=np.zeros_like(inputs), where=loudness > 0)
+    nmf = NMF(count, init="nndsvda", max_iter=600, tol=1e-4, random_state=seed)
+    strengths = nmf.fit_transform(scaled)
+    mixed = nmf.components_ * strengths.mean(0)[:, None]
+    parts = mixed * loudness
+    taps = np.einsum("fk,rck->frc", parts, found.taps[..., channels].astype("float64"))
+    table = pd.DataFrame({
+        "factor": np.arange(count),
+        "channels": [channels[np.argsort(-row, kind="stable")[:3]].tolist() for row in mixed],
+        "effect": taps.sum((1, 2)), "raises": np.maximum(taps, 0).sum((1, 2)),
+        "lowers": np.minimum(taps, 0).sum((1, 2)),
+        "share": mixed.sum(1) / max(mixed.sum(), 1e-12)})
+    rest = ((scaled - strengths @ nmf.components_) ** 2).sum()
+    return Factors(channels, parts, taps, table, float(1 - rest / max((scaled**2).sum(), 1e-12)))
+
+
+# --- one layer up -------------------------------------------------------------------------------
+
+
+def clients(net: vz.Network, layer: str, filter: int, *, top: int = 5) -> pd.DataFrame:
+    """The filters above that listen most to a filter.
+
+    Parameters
+    ----------
+    net, layer, filter
+    top : int
+        How many to list, over all convolutions that read this layer's channels (through pools,
+        activations and norms; a layer may have several).
+
+    Returns
+    -------
+    DataFrame, the largest kernel first
+        ``layer, filter`` of the client; ``l2, sign_index, kind`` of its kernel for this channel;
+        ``rank``: of that kernel among the client's own (1: it listens to nothing more);
+        ``share``: of the client's squared weight. ``attrs``: ``percentile``: share of this
+        layer's channels (%) whose outgoing weight (root of the squared kernels of all clients)
+        is below this one's; ``excited``: share of all clients whose kernel for it sums above 0.
+
+    Raises
+    ------
+    ValueError
+        No plain convolution reads the layer channel by channel (the last one; a layer whose
+        output is added to, or concatenated with, another's; depthwise readers).
+
+    Notes
+    -----
+    Weights carry the inverse scale of what they read: a channel that speaks softly has larger
+    outgoing kernels. The percentile compares within the layer with that caveat.
+    """
+    filter = int(vz._check_filters(net, layer, filter)[0])
+    vz._conv_layer(net, layer)
+    if top < 1:
+        raise ValueError(f"top must be at least 1, not {top}.")
+    readers = [name for name in net.conv_layers if vz.input_layer(net, name).feature == layer]
+    if not readers:
+        raise ValueError(f"no convolution reads {layer}'s channels one by one: it is the last "
+                         "one, or its output is joined with another's first. Choose a layer "
+                         "below another convolution.")
+    tables, mass = [], 0
+    for name in readers:
+        kernel = circuits._plain_convolution(net, name).kernel.numpy().astype("float64")
+        norms = np.sqrt((kernel**2).sum((0, 1)))  # (channels, clients)
+        own = kernel[:, :, filter]
+        size = np.abs(own).sum((0, 1))
+        tables.append(pd.DataFrame({
+            "layer": name, "filter": np.arange(kernel.shape[3]), "l2": norms[filter],
+            "sign_index": np.divide(own.sum((0, 1)), size, out=np.zeros_like(size),
+                                    where=size > 0),
+            "rank": 1 + (norms > norms[filter]).sum(0),
+            "share": norms[filter] ** 2 / np.maximum((norms**2).sum(0), 1e-30)}))
+        mass = mass + (norms**2).sum(1)
+    table = pd.concat(tables)
+    excited = float((table["sign_index"] > 0).mean())
+    table = table.sort_values("l2", ascending=False, kind="stable").head(top)
+    table.insert(4, "kind", np.select(
+        [table["sign_index"] > vz.EXCITATORY, table["sign_index"] < vz.INHIBITORY],
+        ["mostly excitatory", "mostly inhibitory"], "mixed"))
+    table = table.reset_index(drop=True)
+    table.attrs = {"percentile": float(100 * (mass < mass[filter]).mean()), "excited": excited}
+    return table

@@ -1,0 +1,176 @@
+"""Run the report on another filter: the same notebook with other parameters.
+
+    python tools/report.py NOTEBOOK LAYER=block4_conv2 FILTER=17 [PROFILE=quick] ...
+
+writes build/<network>_<layer>_<filter>.html and the executed notebook beside it.
+Any parameter of the notebook can be given; NOTEBOOK itself is only read. For
+another unit than the one it was written about, cells tagged `only-pinned` (what
+was said by hand about that unit) are left out and the figures numbered anew.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from nbclient.exceptions import CellExecutionError
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from tools import execute, export_html
+
+PINNED = ("NETWORK", "WEIGHTS", "LAYER", "FILTER")  # another one of these, another unit
+PROFILES = ("quick", "full")
+
+CAPTION = re.compile(r"^\*\*Figure (\d+)\.\*\*", re.MULTILINE)
+MENTION = re.compile(r"\bFigure\s+\d+|\bFigures\s+\d+(?:(?:\s*[-–,]\s*|,?\s+and\s+)\d+)*")
+
+
+def tagged(notebook, tag):
+    """The cells of a notebook that carry a tag."""
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def parameters_of(notebook):
+    """A notebook's parameters and their values: what its `parameters` cell assigns."""
+    values = {}
+    for cell in tagged(notebook, "parameters"):
+        exec(cell.source, {}, values)
+    return values
+
+
+def read_parameters(words, defaults):
+    """Turn words like ``FILTER=17`` into parameters.
+
+    Parameters
+    ----------
+    words : sequence of str
+    defaults : dict
+        The notebook's own; each value gets the type of its default.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If there is no such parameter, or it cannot have such a value.
+    """
+    asked = {}
+    for name, _, text in (word.partition("=") for word in words):
+        if name not in defaults:
+            raise ValueError(f"The notebook has no parameter {name}; it has {', '.join(defaults)}.")
+        try:
+            asked[name] = type(defaults[name])(text)
+        except ValueError:
+            raise ValueError(f"{name}={text} cannot be: give something like "
+                             f"{name}={defaults[name]}.") from None
+    if asked.get("PROFILE", "full") not in PROFILES:
+        raise ValueError(f"PROFILE is {' or '.join(PROFILES)}, not {asked['PROFILE']}.")
+    return asked
+
+
+def captions(cells):
+    """The numbers of the figures that Markdown captions introduce."""
+    texts = (cell.source for cell in cells if cell.cell_type == "markdown")
+    return [int(number) for text in texts for number in CAPTION.findall(text)]
+
+
+def renumber(cell, numbers):
+    """Give a cell's figures, and those it mentions, the numbers of the dict `numbers`."""
+
+    def number(match):
+        if int(match[0]) not in numbers:
+            opening = cell.source.strip().partition("\n")[0]
+            raise ValueError(
+                f"Cell {cell.get('id')} ({opening!r}) mentions Figure {match[0]}, which stands in "
+                "a cell tagged only-pinned: tag this cell too, or leave the mention out.")
+        return str(numbers[int(match[0])])
+
+    cell.source = MENTION.sub(lambda mention: re.sub(r"\d+", number, mention[0]), cell.source)
+
+
+def leave_out(notebook, tag="only-pinned"):
+    """Take the cells with a tag out of a notebook, in place, and number its figures anew.
+
+    Raises
+    ------
+    ValueError
+        If a cell that stays, text or code, mentions a figure that went.
+    """
+    before, gone = captions(notebook.cells), tagged(notebook, tag)
+    notebook.cells = [cell for cell in notebook.cells if cell not in gone]
+    kept = captions(notebook.cells)
+    if kept != before:
+        for cell in notebook.cells:
+            renumber(cell, {old: new for new, old in enumerate(kept, 1)})
+
+
+def prepare(source, asked):
+    """A notebook as it is to be run.
+
+    Parameters
+    ----------
+    source : path
+        The committed notebook; it is only read.
+    asked : dict
+        Parameters that differ from its own.
+
+    Returns
+    -------
+    NotebookNode
+        Without outputs, and with a cell after its parameters that sets `asked`.
+    """
+    notebook = load_notebook_node(str(source))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # if it fails, nothing of the committed run must remain
+            cell.outputs, cell.execution_count = [], None
+    own = parameters_of(notebook)
+    if any(asked.get(name, own[name]) != own[name] for name in PINNED):
+        leave_out(notebook)
+    return parameterize_notebook(notebook, asked)
+
+
+def check(unit, filters):
+    """Refuse what the network does not have, before a kernel is started for it.
+
+    Raises
+    ------
+    ValueError, OSError
+        In a sentence that lists what there is.
+    """
+    import vizutils as vz  # and TensorFlow with it: seconds
+
+    net = vz.load_network(unit["NETWORK"], weights=unit["WEIGHTS"])
+    for number in filters:
+        vz.kernels(net, unit["LAYER"], number)
+
+
+def request(source, words):
+    """What is asked for: the parameters that were given, all of them, and the files' name."""
+    own = parameters_of(load_notebook_node(str(source)))
+    asked = read_parameters(words, own)
+    unit = {**own, **asked}
+    weights = [] if unit["WEIGHTS"] == own["WEIGHTS"] else [Path(unit["WEIGHTS"]).stem]
+    stem = "_".join(map(str, [unit["NETWORK"], unit["LAYER"], unit["FILTER"], *weights]))
+    return asked, unit, stem if asked.keys() & set(PINNED) else Path(source).stem
+
+
+def main(source, *words):
+    """Run `source` with the parameters in `words`; write the notebook and its page to build/."""
+    try:
+        asked, unit, stem = request(source, words)
+        notebook = prepare(source, asked)
+        check(unit, [unit["FILTER"]])
+        target = Path("build", f"{stem}.ipynb")
+        execute.run(notebook, Path(source).resolve().parent, target,
+                    environment={"VIZUTILS_FIGURES": f"build/figures/{stem}"})
+    except (ValueError, OSError) as problem:
+        sys.exit(str(problem))
+    except CellExecutionError as error:
+        sys.exit(f"{error}\nThe report stopped at the cell above; {target} was not written.")
+    export_html.main(target, target.with_suffix(".html"))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
