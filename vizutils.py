@@ -2753,7 +2753,7 @@ def plot_two_hop(
     scale = CenteredNorm(0, np.abs(taps).max())
     scale_below = CenteredNorm(0, max(np.abs(t).max() for t in feeder_taps))
     centre = panel(5.2, deep / 2, 1.2)
-    _show(centre, picture, title)
+    _show(centre, picture, title.replace(" ", "\n", 1))
     for i, row in enumerate(ranking.itertuples()):
         middle = deep - 0.25 - (i + 0.5) * (rows * tall + 0.22)
         mine = panel(2.85, middle + 0.1, 1.0)

@@ -243,8 +243,8 @@ def analyse(
     Raises
     ------
     ValueError
-        Unknown layer or filter, a layer that is no plain convolution, too few or too small
-        pictures.
+        Unknown layer or filter, a layer that is no plain convolution or has fewer than four
+        filters, too few or too small pictures.
     """
     image_set = vz.load_images(size=net.input_size) if image_set is None else image_set
     if len(image_set) < 4:
@@ -304,7 +304,8 @@ def upstream_signs(
 
     own = answers(np.stack([upstream.of(c) for c in ranking.channel]))
     random = answers(others.images)
-    return Signs(own, random, np.sign(own - np.median(random)) == np.sign(ranking.sign_index))
+    side = np.sign(own - np.median(random))
+    return Signs(own, random, (side * ranking.sign_index).to_numpy() > 0)
 
 
 def _relatives(net, seen: Observed, image_set, below: str | None, seed: int) -> families.Relatives:

@@ -115,8 +115,9 @@ def judge(predictions: Sequence[Prediction], findings: Mapping[str, Finding]) ->
     Returns
     -------
     DataFrame, one row a prediction
-        ``about, claim, demanded, found, control, random weights, verdict, core``; a prediction
-        without a finding is undecided.
+        ``about, claim, demanded, found, control, random weights, verdict, core``, and
+        ``random too``: would random weights support the claim as well? A prediction without a
+        finding is undecided.
 
     Raises
     ------
@@ -133,9 +134,10 @@ def judge(predictions: Sequence[Prediction], findings: Mapping[str, Finding]) ->
         said = ["–" if np.isnan(n) else near + p.form.format(n)
                 for n in (found.number, found.control, found.random)]
         said[0] = f"{said[0]} ({found.words})" if found.words else said[0]
-        rows.append((p.about, p.claim, p.demanded, *said, p.judge(found.number), p.core))
+        rows.append((p.about, p.claim, p.demanded, *said, p.judge(found.number), p.core,
+                     p.judge(found.random) == SUPPORTED))
     return pd.DataFrame(rows, columns=["about", "claim", "demanded", "found", "control",
-                                       "random weights", "verdict", "core"])
+                                       "random weights", "verdict", "core", "random too"])
 
 
 def verdict(table: pd.DataFrame) -> str:

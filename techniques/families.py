@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 import vizutils as vz
 from techniques import circuits
@@ -449,7 +449,7 @@ def plot_relatives(
 def plot_pairs(found: Relatives) -> Figure:
     """Agreement of all pairs of the layer, with the filter's nearest relatives marked."""
     witnesses = list(found.pairs.columns)
-    figure = vz._figure(2.3)
+    figure = vz._figure(2.5, layout="constrained")
     panels = figure.subplots(1, len(witnesses), squeeze=False)[0]
     for axes, name in zip(panels, witnesses, strict=True):
         axes.hist(found.pairs[name], bins=80, color="#bbbbbb", log=True)

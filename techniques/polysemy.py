@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import silhouette_score
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 import vizutils as vz
 from techniques import circuits

@@ -167,6 +167,46 @@ def test_a_patch_alone_excites_the_unit_as_much(vgg16, pictures):
     np.testing.assert_allclose(values, patches.table["value"], rtol=1e-3)
 
 
+@pytest.mark.parametrize("layer", ["block1_conv1", "block2_conv2", "block3_conv1", "block4_conv1"])
+def test_patches_answer_alone_as_in_their_pictures(tiny, layer):
+    images = np.random.default_rng(2).uniform(0, 255, (70, 72, 72, 3)).astype("float32")
+    image_set = vz._as_set(images if layer == "block1_conv1" else images[:5])
+    maxima = vz.image_maxima(tiny, layer, image_set)
+    for filter in (0, 3):
+        patches = vz.top_patches(tiny, image_set, layer, filter, k=70, maxima=maxima)
+        alone = vz.patch_responses(tiny, layer, patches.images)
+        assert alone.shape == (len(image_set), maxima.values.shape[1])
+        expected = maxima.values[patches.table["picture"], filter]
+        np.testing.assert_allclose(alone[:, filter], expected, rtol=1e-4, atol=1e-5)
+        # the other filters answer at the same place
+        maps = vz.activations(tiny, layer, image_set, pre_activation=True)
+        place = patches.table[["picture", "row", "column"]].to_numpy().T
+        np.testing.assert_allclose(alone, maps[tuple(place)], rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(
+            vz.patch_responses(tiny, layer, patches.images, filters=[filter]),
+            alone[:, [filter]])
+
+
+@pytest.mark.parametrize("stride, padding", [(2, "same"), (2, "valid"), (3, "valid")])
+def test_patches_of_strided_and_dilated_layers(stride, padding):
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 5, strides=stride, padding=padding)(inputs)
+    x = keras.layers.MaxPooling2D(2)(x)
+    x = keras.layers.Conv2D(3, 3, padding="same", dilation_rate=2, name="wide")(x)
+    net = vz.as_network(keras.Model(inputs, x))
+    image_set = vz._as_set(np.random.default_rng(3).uniform(0, 255, (4, 65, 65, 3)))
+    patches = vz.top_patches(net, image_set, "wide", 1)
+    np.testing.assert_allclose(vz.patch_responses(net, "wide", patches.images, filters=1)[:, 0],
+                               patches.table["value"], rtol=1e-4)
+
+
+def test_patches_of_another_size_are_refused(tiny):
+    with pytest.raises(ValueError, match=r"block3_conv1 sees 24 × 24 RGB .* \(32, 32, 3\)"):
+        vz.patch_responses(tiny, "block3_conv1", np.zeros((2, 32, 32, 3)))
+    with pytest.raises(ValueError, match="out of range"):
+        vz.patch_responses(tiny, "block3_conv1", np.zeros((2, 24, 24, 3)), filters=[8])
+
+
 def test_too_small_pictures_are_refused(tiny, noise):
     with pytest.raises(ValueError, match="sees padding at 64 px"):
         vz.top_patches(tiny, vz._as_set(noise), "block5_conv1", 0)

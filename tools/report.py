@@ -5,7 +5,8 @@
 writes build/<network>_<layer>_<filter>.html and the executed notebook beside it.
 Any parameter of the notebook can be given; NOTEBOOK itself is only read. For
 another unit than the one it was written about, cells tagged `only-pinned` (what
-was said by hand about that unit) are left out and the figures numbered anew.
+was said by hand about that unit) are left out, for PROFILE=quick those tagged
+`only-full`, and the figures are numbered anew.
 """
 
 import re
@@ -76,21 +77,24 @@ def captions(cells):
     return [int(number) for text in texts for number in CAPTION.findall(text)]
 
 
-def renumber(cell, numbers):
-    """Give a cell's figures, and those it mentions, the numbers of the dict `numbers`."""
+def renumber(cell, numbers, tag):
+    """Give a cell's figures, and those it mentions, the numbers of the dict `numbers`.
+
+    `tag` is named if one has none.
+    """
 
     def number(match):
         if int(match[0]) not in numbers:
             opening = cell.source.strip().partition("\n")[0]
             raise ValueError(
                 f"Cell {cell.get('id')} ({opening!r}) mentions Figure {match[0]}, which stands in "
-                "a cell tagged only-pinned: tag this cell too, or leave the mention out.")
+                f"a cell tagged {tag}: tag this cell too, or leave the mention out.")
         return str(numbers[int(match[0])])
 
     cell.source = MENTION.sub(lambda mention: re.sub(r"\d+", number, mention[0]), cell.source)
 
 
-def leave_out(notebook, tag="only-pinned"):
+def leave_out(notebook, tag):
     """Take the cells with a tag out of a notebook, in place, and number its figures anew.
 
     Raises
@@ -103,7 +107,7 @@ def leave_out(notebook, tag="only-pinned"):
     kept = captions(notebook.cells)
     if kept != before:
         for cell in notebook.cells:
-            renumber(cell, {old: new for new, old in enumerate(kept, 1)})
+            renumber(cell, {old: new for new, old in enumerate(kept, 1)}, tag)
 
 
 def prepare(source, asked):
@@ -127,7 +131,9 @@ def prepare(source, asked):
             cell.outputs, cell.execution_count = [], None
     own = parameters_of(notebook)
     if any(asked.get(name, own[name]) != own[name] for name in PINNED):
-        leave_out(notebook)
+        leave_out(notebook, "only-pinned")
+    if asked.get("PROFILE") == "quick":
+        leave_out(notebook, "only-full")
     return parameterize_notebook(notebook, asked)
 
 
@@ -142,6 +148,9 @@ def check(unit, filters):
     import vizutils as vz  # and TensorFlow with it: seconds
 
     net = vz.load_network(unit["NETWORK"], weights=unit["WEIGHTS"])
+    if unit["NETWORK"] != "vgg16":
+        raise ValueError(f"The report's text is about vgg16, not {unit['NETWORK']}. In Python, "
+                         "techniques.analysis.analyse takes any network.")
     for number in filters:
         vz.kernels(net, unit["LAYER"], number)
 
