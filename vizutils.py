@@ -1629,7 +1629,7 @@ def render(
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, not {steps}.")
-    size = size or max(_canvas(net, reading.layer) for reading in objective.readings)
+    size = size or max(canvas(net, reading.layer) for reading in objective.readings)
     count = max((v.shape[0] for v in objective.values if np.ndim(v)), default=1)
     seeds = [(seed, i) for i in range(count)] if np.ndim(seed) == 0 else list(seed)
     count = max(count, len(seeds))
@@ -1698,8 +1698,15 @@ def _has_settled(measured, rows, steps: int, settle: float) -> bool:
     return bool((np.abs(lately) <= settle * np.abs(in_all)).all())
 
 
-def _canvas(net: Network, layer: str, strides: int = 8) -> int:
-    """Receptive field plus some strides, rounded up to the stride; input size for logits."""
+def canvas(net: Network, layer: str, *, strides: int = 8) -> int:
+    """Side of the picture that suits a layer's units, in pixels.
+
+    Parameters
+    ----------
+    strides : int
+        Room beyond one receptive field: 8 lets a texture show, 1 is the least with which a unit
+        sees no padding. Rounded up to the layer's stride.
+    """
     if layer == LOGITS:
         return net.input_size
     seen = receptive_field(net, layer)
@@ -1855,7 +1862,7 @@ def _unpadded(net: Network, layer: str, size: int) -> slice | None:
     if inside.start == inside.stop:
         warnings.warn(
             f"a unit of {layer} sees {seen.size} px, more than the canvas of {size} px: every "
-            f"position sees padding, and all are used. size={_canvas(net, layer)} avoids that.",
+            f"position sees padding, and all are used. size={canvas(net, layer)} avoids that.",
             stacklevel=3)
         return None
     return inside
@@ -1989,7 +1996,7 @@ def maximize(
                          "compose others with render().")
     climbed = kinds.get(objective, objective)
     measured = unit if objective == "unit" else channel
-    size = size or _canvas(net, layer)
+    size = size or canvas(net, layer)
     receptive_field(net, layer)  # refuses a layer without positions
     jobs = [(f, s) for f in filters.tolist() for s in range(seed, seed + seeds)]
 
@@ -2149,7 +2156,7 @@ def atlas(
     """
     filters = _check_filters(
         net, layer, range(_layer(net, layer).output.shape[-1]) if filters is None else filters)
-    size = size or max(48, _canvas(net, layer, strides=2))
+    size = size or max(48, canvas(net, layer, strides=2))
     made_by = {"version": ATLAS_VERSION, "network": net.name, "layer": layer, "size": size,
                "weights": weights.tensor_digest(*submodel(net, layer).get_weights()),
                "steps": steps, "seed": seed, "optimiser": repr(optimiser), "calm": calm,

@@ -41,7 +41,7 @@ SECOND_TRIES = {  # for what the first climb leaves wanting
 
 def canvas(net, layer: str, cap: int) -> int:
     """The default canvas, or, if it is above `cap`, the smallest that shows a whole unit."""
-    default = vz._canvas(net, layer)
+    default = vz.canvas(net, layer)
     stride = vz.receptive_field(net, layer).stride
     for size in range(stride, default, stride):
         seen = vz.receptive_field(net, layer, input_size=size)
@@ -101,7 +101,7 @@ def check_prediction(net, layer: str, preset: str, picture, dead, count: int = 2
 
 def study_starts(net, layer: str) -> dict:
     """Preset → dead filters, how many of them wake at other starts, and wrong predictions."""
-    size, found = vz._canvas(net, layer), {}
+    size, found = vz.canvas(net, layer), {}
     for preset in vz.PRESETS:
         pictures = starting_pictures(preset, size)
         dead = dead_filters(net, layer, pictures)

@@ -90,7 +90,7 @@ def watched(method, steps: int, count: int, score) -> tuple[np.ndarray, float]:
 
 def compare(net, layer: str, filters: list[int], *, cap: int, peer_steps: int, runs: int) -> dict:
     """All methods on one layer; see the module's text."""
-    size = vz._canvas(net, layer)
+    size = vz.canvas(net, layer)
     score = functools.partial(end_max, net, layer, filters=filters)
     rng = np.random.default_rng(0)
     starts = rng.uniform(0, 255, (len(filters), size, size, 3)).astype("float32")  # as PEER does

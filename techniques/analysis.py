@@ -121,7 +121,7 @@ class Analysis:
 
 def observe(
     net: vz.Network, layer: str, filter: int, image_set: vz.ImageSet, *, top: int = 10,
-    seed: int = 0, progress: bool = True,
+    colours: bool = True, seed: int = 0, progress: bool = True,
 ) -> Observed:
     """Look at half A: drawn stimuli, classes by group; then make a hypothesis by rule.
 
@@ -132,6 +132,9 @@ def observe(
         responses to 1,000 photographs instead (`vizutils.split_halves` of 1,000 by `seed`).
     top : int
         How many kernels will be ranked.
+    colours : bool
+        Whether to show coloured stimuli too: nearly half of them. Without, nothing is claimed
+        about colour.
 
     Raises
     ------
@@ -142,7 +145,7 @@ def observe(
     circuits._plain_convolution(net, layer)  # before the long part
     circuits._unpadded(net, layer, image_set)
     filter = int(vz._check_filters(net, layer, filter)[0])
-    tuned = stimuli.tuning(net, layer, image_set=image_set, progress=progress)
+    tuned = stimuli.tuning(net, layer, image_set=image_set, colours=colours, progress=progress)
     summary = stimuli.summary(tuned, filter)
     classes = _class_half(net, layer, filter, image_set, 0, seed)
     groups = vz.group_table(classes, seed=seed) if len(classes) else pd.DataFrame(
@@ -169,7 +172,7 @@ def _class_half(net, layer: str, filter: int, image_set, half: int, seed: int) -
 def test(
     net: vz.Network, seen: Observed, image_set: vz.ImageSet, *,
     random_net: vz.Network | None = None, upstream: vz.Ascent | None = None, top: int = 10,
-    draws: int = 20, k: int = 9, places: int = 300, controls: int = 12, diverse: bool = True,
+    draws: int = 20, k: int = 9, places: int = 300, controls: int = 12, steps: int = 32,
     seed: int = 0, progress: bool = True,
 ) -> Tested:
     """Put the predictions to half B.
@@ -187,8 +190,8 @@ def test(
         Kernels ranked; random sets for each cut; strongest patches; random places.
     controls : int
         Other filters asked about altered patches, and (at least 20) silenced.
-    diverse : bool
-        Whether to draw a diversity batch, without which no filter is called polysemantic.
+    steps : int
+        Of the short climbs: the diversity batch, upstream pictures and those of their controls.
     """
     layer, filter = seen.layer, seen.filter
     top = min(top, vz.kernels(net, layer, filter).shape[2])
@@ -200,9 +203,9 @@ def test(
     edges = circuits.edge_table(strong, anywhere)
     kept = alterations.kept(net, layer, filter, image_set, level=seen.tuned.mean, maxima=maxima,
                             k=k, controls=controls, seed=seed)
-    pictures = polysemy.diverse_pictures(net, layer, filter, seed=seed, count=8, steps=32, scale=(
-        abs(float(maxima.values[:, filter].max())))) if diverse else None
-    rectified = circuits._is_rectified(vz._conv_layer(net, layer).input)
+    pictures = polysemy.diverse_pictures(net, layer, filter, count=8, steps=steps, seed=seed,
+                                         scale=abs(float(maxima.values[:, filter].max())))
+    rectified = circuits.reads_rectified(net, layer)
     below = vz.input_layer(net, layer).feature
     ranking = vz.rank_kernels(net, layer, filter, top=top)
     found = {
@@ -218,7 +221,8 @@ def test(
         "causes": polysemy.causes(net, layer, filter, image_set, diverse=pictures, seed=seed),
         "relatives": _relatives(net, seen, image_set, below, seed),
         "signs": None if below is None or len(ranking) == len(edges) else upstream_signs(
-            net, layer, filter, ranking, upstream=upstream, seed=seed, progress=progress),
+            net, layer, filter, ranking, upstream=upstream, steps=steps, seed=seed,
+            progress=progress),
     }
     findings = _findings(net, seen, image_set, found, top, seed)
     if random_net is not None:
@@ -291,7 +295,7 @@ def upstream_signs(
         raise ValueError(f"all {channels} channels that {layer} reads are ranked, none is left to "
                          "compare with: rank fewer, rank_kernels(..., top=...).")
     drawn = np.random.default_rng(seed).choice(pool, min(controls, len(pool)), replace=False)
-    options = {"steps": steps, "size": vz._canvas(net, layer, strides=1), "seed": seed,
+    options = {"steps": steps, "size": vz.canvas(net, layer, strides=1), "seed": seed,
                "optimiser": vz.Adam(0.2), "progress": progress}
     if upstream is None:
         upstream = vz.maximize(net, below, ranking.channel, **options)

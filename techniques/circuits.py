@@ -609,13 +609,18 @@ def without_inhibition(
 
 def _uninhibited(net: vz.Network, layer: str, filter: int, clip: bool) -> np.ndarray:
     """The filter's kernels without inhibition, shape (rows, columns, channels)."""
-    if not _is_rectified(_plain_convolution(net, layer).input):
+    if not reads_rectified(net, layer):
         raise ValueError(
             f"{layer} reads signed inputs (colours, or features before a ReLU): a negative tap "
             "there asks for small values and does not inhibit; choose a layer that reads the "
             "output of a ReLU.")
     taps = vz.kernels(net, layer, filter)
     return np.maximum(taps, 0) if clip else np.where(taps.sum((0, 1)) < 0, 0, taps)
+
+
+def reads_rectified(net: vz.Network, layer: str) -> bool:
+    """Whether a plain convolution's inputs are never negative, so that a weight's sign is final."""
+    return _is_rectified(_plain_convolution(net, layer).input)
 
 
 def _is_rectified(tensor) -> bool:

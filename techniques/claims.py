@@ -239,13 +239,11 @@ def hypothesise(
     if properties.get("family") != "patch":
         core.append(Prediction(
             "arrangement", "how the parts are arranged matters, not their spectrum alone", LOSES,
-            KEEPS, "share of the response kept when phases are random", "other filters, median",
-            True))
+            KEEPS, "share of the response kept when phases are random", "other filters, median"))
     if groups:
         core.append(Prediction(
             "classes", f"among photographs, {_listed(groups)} excite it more than others", 0.05,
-            0.05, "permutation p in half B", "random groups of as many classes", True, "{:.3f}",
-            False))
+            0.5, "permutation p in half B", "random groups of as many classes", True, "{:.3f}"))
     thing = _thing(properties.get("family", "none"))
     said = ", ".join([thing, *(WORDS[item] for item in known)])
     where = f"; among photographs most of all to {_listed(groups)}" if groups else (

@@ -130,7 +130,8 @@ class Stimuli:
 
 
 def battery(
-    *, size: int, field: int, centre: tuple[float, float] | None = None, angles: int = 12
+    *, size: int, field: int, centre: tuple[float, float] | None = None, angles: int = 12,
+    colours: bool = True,
 ) -> Stimuli:
     """Stimuli for a unit whose receptive field is `field` pixels wide.
 
@@ -152,6 +153,8 @@ def battery(
     angles : int
         Orientations over 180 degrees, a multiple of 12 (nets repeat after 60 degrees, and their
         opposite lies at 30).
+    colours : bool
+        Whether to draw coloured figures and pairs of colours, nearly half of the battery.
     """
     if size < max(field, SMALLEST):
         raise ValueError(f"a canvas of {size} px is too small for a receptive field of {field} px:"
@@ -159,6 +162,8 @@ def battery(
     if angles < 12 or angles % 12:
         raise ValueError(f"angles must be a multiple of 12, not {angles}.")
     table = pd.concat(_families(field, angles), ignore_index=True)
+    if not colours:
+        table = table[~table["family"].isin(["coloured", "colour pair"])].reset_index(drop=True)
     table["form"] = table["form"].fillna(table["family"])
     table[["colour", "colour2"]] = table[["colour", "colour2"]].fillna("")
     table["luma"] = table["luma"].fillna(CONTRAST * table["polarity"].fillna(1))
@@ -386,7 +391,7 @@ class Tuning:
 def tuning(
     net: vz.Network, layer: str, filter: int | Sequence[int] | None = None, *,
     image_set: vz.ImageSet | None = None, size: int | None = None, angles: int = 12,
-    progress: bool = True,
+    colours: bool = True, progress: bool = True,
 ) -> Tuning:
     """Show the battery to a layer and read the unit in the middle.
 
@@ -401,8 +406,8 @@ def tuning(
     size : int, optional
         Canvas in pixels; by default the smallest, in whole strides, on which a unit sees no
         padding.
-    angles : int
-        Orientations over 180 degrees; see `battery`.
+    angles, colours
+        Orientations over 180 degrees, and whether to test colours; see `battery`.
 
     Raises
     ------
@@ -419,7 +424,7 @@ def tuning(
     seen, unit = _middle_unit(net, layer, size)
     centre = float(seen.start + seen.stride * unit + seen.size / 2)
     stimuli = battery(size=seen.input_size, field=min(seen.size, seen.input_size),
-                      centre=(centre, centre), angles=angles)
+                      centre=(centre, centre), angles=angles, colours=colours)
     forward = vz._forward(net, layer, pre_activation=True)
     responses = np.empty((len(stimuli), len(filters)), "float32")
     step = max(4, 2**17 // stimuli.size**2)  # pictures a batch: some 100 MB of activations
@@ -582,7 +587,8 @@ def summary(tuned: Tuning, filter: int) -> Summary:
     known = {
         "orientation": oriented["score"], "polarity": signed["score"],
         "curvature": np.inf if numbers["curvature"] >= -1 else -np.inf,
-        "colour": families.loc[["coloured", "colour pair", "patch"], "score"].max(),
+        "colour": families["score"].reindex(["coloured", "colour pair", "patch"]).max()
+        if numbers["colour"] >= -1 else -np.inf,
     }
     rules = {
         "orientation": {"invariant": numbers["variation"] <= FLAT,
@@ -667,6 +673,8 @@ def _curvature(seen: pd.DataFrame) -> dict[str, float]:
 
 
 def _colour(seen: pd.DataFrame) -> dict[str, float]:
+    if not (seen["family"] == "coloured").any():
+        return dict.fromkeys(("hue", "colour", "colour_variation"), np.nan)
     # The other half of a grating or net is the opposite hue: as much of a cause as the first.
     one_hue = seen[(seen["colour"] != "") & seen["form"].isin(["patch", "bar", "disc"])]
     by_hue = one_hue[one_hue["luma"] == 0].groupby("colour")["response"].max()

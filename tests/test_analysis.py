@@ -156,7 +156,7 @@ def test_the_same_call_says_the_same(found, net, photographs):
 
 def test_a_layer_that_reads_the_picture_leaves_questions_open(net, photographs):
     made = analysis.analyse(net, "block1_conv1", 1, photographs.subset(range(20)), progress=False,
-                            diverse=False)
+                            steps=4)
     said = made.claims.set_index("about")
     for about, words in (("signs", "the layer reads the picture itself"),
                          ("inhibition", "inputs are signed"), ("use", "no classifier"),
@@ -168,7 +168,7 @@ def test_a_layer_that_reads_the_picture_leaves_questions_open(net, photographs):
 
 def test_unlabelled_pictures_say_nothing_about_classes(net, photographs):
     plain = vz._as_set(photographs.read(range(8)))
-    made = analysis.analyse(net, LAYER, 1, plain, progress=False, diverse=False)
+    made = analysis.analyse(net, LAYER, 1, plain, progress=False, steps=4)
     assert made.observed.groups.empty and "classes" not in made.claims["about"].tolist()
     # all six channels are ranked: none is left to compare pictures with
     said = made.claims.set_index("about").found
@@ -188,7 +188,7 @@ def with_filter(kernel, bias):
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 def test_a_dead_filter_supports_nothing_that_needs_a_response(photographs):
     made = analysis.analyse(with_filter(0, -1), "block2_conv2", 3, photographs.subset(range(12)),
-                            top=3, progress=False, diverse=False)
+                            top=3, progress=False, steps=4)
     said = made.claims.set_index("about")
     assert "no drawn stimulus" in made.observed.hypothesis.text
     assert said.found["cut"] == said.found["ranking"] == "– (it never fires)"

@@ -119,7 +119,7 @@ def test_blanks_canvas_shows_a_whole_unit_and_samples_are_nested(tiny):
         size = blanks.canvas(tiny, layer, cap=112)
         seen = vz.receptive_field(tiny, layer, input_size=size)
         assert seen.unpadded.start <= seen.positions // 2 < seen.unpadded.stop
-        assert size == vz._canvas(tiny, layer) or size < vz._canvas(tiny, layer) > 112
+        assert size == vz.canvas(tiny, layer) or size < vz.canvas(tiny, layer) > 112
     few, more = (set(blanks.sample(tiny, "block3_conv2", n)) for n in (3, 6))
     assert few < more
     assert blanks.sample(tiny, "block3_conv2", None) == list(range(8))

@@ -78,7 +78,7 @@ def test_every_import_is_declared():
 
 def test_ci_runs_the_linter_and_the_command_that_readers_are_told():
     commands = (ROOT / ".ci/run").read_text().splitlines()
-    assert commands[-2:] == ["make lint", "make test"]
+    assert commands[-3:] == ["make lint", "make test", "make test-notebooks"]
     assert re.search(r"^ *make test\b", (ROOT / "README.md").read_text(), re.MULTILINE)
 
 
@@ -143,7 +143,7 @@ def test_an_unfit_python_is_refused_in_a_sentence(sandbox):
 def test_help_names_every_command(sandbox):
     said = make(sandbox, "help")[0].stdout
     phony = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
-    assert sorted(re.findall(r"^make (\w+)", said, re.MULTILINE)) == sorted(phony)
+    assert sorted(re.findall(r"^make ([\w-]+)", said, re.MULTILINE)) == sorted(phony)
 
 
 # --- the Colab cell ----------------------------------------------------------------------

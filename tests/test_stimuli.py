@@ -309,3 +309,11 @@ def test_bad_input(tiny):
     with pytest.warns(UserWarning, match="sees padding"):
         stimuli.tuning(tiny, "block3_conv3", size=16, progress=False,
                        image_set=vz._as_set(np.full((1, 64, 64, 3), 9.0, "float32")))
+
+
+def test_without_colours_nothing_is_said_about_them(tiny, pictures):
+    tuned = stimuli.tuning(tiny, "block2_conv1", 1, image_set=pictures.subset([0]), colours=False)
+    assert not set(tuned.table["family"]) & {"coloured", "colour pair"}
+    assert len(tuned.stimuli) >= 1000
+    found = stimuli.summary(tuned, 1)
+    assert found.properties["colour"] == "none" and np.isnan(found.colour_variation)

@@ -130,7 +130,7 @@ def prepare(source, asked):
         if cell.cell_type == "code":  # if it fails, nothing of the committed run must remain
             cell.outputs, cell.execution_count = [], None
     own = parameters_of(notebook)
-    if any(asked.get(name, own[name]) != own[name] for name in PINNED):
+    if any(asked[name] != own[name] for name in PINNED if name in asked):
         leave_out(notebook, "only-pinned")
     if asked.get("PROFILE") == "quick":
         leave_out(notebook, "only-full")

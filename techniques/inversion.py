@@ -1,0 +1,704 @@
+"""What a layer still knows of a picture: feature inversion, and what is left to measure.
+
+A layer's map Φ₀ of a photograph is kept, the photograph thrown away, and a picture x sought
+that gives the layer the same map [1]_:
+
+    ‖Φ(x) − Φ₀‖² / ‖Φ₀‖²  +  λ_α Σ |x|^α  +  λ_TV Σ (squared differences of neighbours)^(β/2)
+
+with α = 6 (no extreme pixels) and β = 2 (no noise). Whatever comes back differently was not in
+the map, or could not be found. This file
+
+1. counts the layers as the **original exercise** does (`positions`);
+2. **inverts** a layer (`invert`), or several (`invert_depths`), by one of two `RECIPES`;
+3. **measures** what came back: pixels, features, class (`measures`), where most of it goes
+   (`bottleneck`);
+4. makes **caricatures**: not the same map, but more of it (`caricature`);
+5. draws the results (`plot_depths`, `plot_losses`, `plot_trajectories`, `plot_information`).
+
+References
+----------
+.. [1] A. Mahendran, A. Vedaldi, "Understanding deep image representations by inverting them",
+   CVPR 2015, arXiv:1412.0035.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import keras
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from matplotlib.figure import Figure
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from tqdm import tqdm
+
+import vizutils as vz
+from data import classes as imagenet
+
+ALPHA, BETA = 6, 2  #: the two exponents
+TERMS = ("features", "alpha norm", "variation")  #: what the loss is made of, in this order
+MEAN, SPREAD = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], "float32")
+
+# --- positions: layers as another library counts them ---------------------------------------
+
+SEVEN = (1, 5, 10, 15, 20, 25, 30)  #: the exercise's depths
+COMPARED = (2, 7, 14, 21, 28)  #: and its comparison row: each block's last convolution
+
+
+def positions(net: vz.Network) -> pd.DataFrame:
+    """The convolution trunk as a list of modules, as torchvision numbers them from 0.
+
+    There a ReLU is a module of its own, so that every convolution counts twice: once before its
+    ReLU (here: its pre-activation) and once after it.
+
+    Returns
+    -------
+    DataFrame, indexed by ``position``
+        ``module`` (the usual short name: conv2_1, relu2_1, pool2), ``layer`` and
+        ``pre_activation`` (what `invert` wants), ``channels``, ``sees`` (receptive field, px)
+        and ``stride`` (px).
+
+    Raises
+    ------
+    ValueError
+        The trunk holds more than convolutions with a ReLU and pools, or names them unlike VGG.
+    """
+    rows = []
+    for layer in net.model.layers[1:]:
+        block, _, which = layer.name.removeprefix("block").partition("_")
+        if type(layer) is keras.layers.Conv2D and which.startswith("conv"):
+            number = which.removeprefix("conv")
+            rows += [(f"conv{block}_{number}", layer.name, True),
+                     (f"relu{block}_{number}", layer.name, False)]
+        elif type(layer) is keras.layers.MaxPooling2D:
+            rows.append((f"pool{block}", layer.name, False))
+        else:
+            break  # the head begins
+    if {row[1] for row in rows if row[2]} != set(net.conv_layers):
+        raise ValueError(f"{net.name} is no plain VGG, whose modules could be counted: name the "
+                         "layer itself, e.g. invert(net, net.conv_layers[0], image).")
+    table = pd.DataFrame(rows, columns=["module", "layer", "pre_activation"])
+    seen = [vz.receptive_field(net, layer) for layer in table["layer"]]
+    table["channels"] = [net.model.get_layer(layer).output.shape[-1] for layer in table["layer"]]
+    table["sees"], table["stride"] = [s.size for s in seen], [s.stride for s in seen]
+    return table.rename_axis("position")
+
+
+# --- inversion ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Pixels in the units of the original exercise, (RGB / 255 − mean) / standard deviation.
+
+    Parameters
+    ----------
+    spread : float
+        Standard deviation of the starting noise, in these units.
+    """
+
+    spread: float = 1e-3
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Noise around ImageNet's mean colour, one picture."""
+        return rng.normal(0, self.spread, (size, size, 3)).astype("float32")
+
+    def picture(self, values, size: int):
+        """Values → RGB 0-255; not bounded."""
+        return 255 * (values * SPREAD + MEAN)
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """Gradient descent that keeps a share of its speed.
+
+    Parameters
+    ----------
+    rate : float
+    share : float
+        Of the last step's velocity that is kept.
+    """
+
+    rate: float = 1e3
+    share: float = 0.9
+
+    def change(self, gradient, first, second, number, rate):
+        """(step, new velocity, unchanged second memory); the protocol of `vz.Adam`."""
+        first = self.share * first + gradient
+        return rate * first, first, second
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an inversion searches, and what it prefers among pictures that fit.
+
+    Attributes
+    ----------
+    parameterisation : Standardised or vz.Fourier
+    optimiser : Momentum or vz.Adam
+    steps : int
+    alpha_weight, tv_weight : float
+        λ_α and λ_TV, for pictures in standardised units whatever the parameterisation is.
+    side : int
+        The pictures' side, in px, that these numbers were chosen for.
+    """
+
+    parameterisation: object
+    optimiser: object
+    steps: int
+    alpha_weight: float
+    tv_weight: float
+    side: int = 224
+
+    def at(self, size: int) -> Recipe:
+        """The same recipe for pictures of another side.
+
+        The feature term is a share, the regularisers are sums over pixels: with fewer pixels
+        each of them pulls harder at the former and less at the latter. A momentum's rate is
+        multiplied, and the weights are divided, by the change in the number of pixels. (Adam's
+        steps have the same length whatever the gradient's scale is.)
+        """
+        pixels = (size / self.side) ** 2
+        optimiser = self.optimiser
+        if isinstance(optimiser, Momentum):
+            optimiser = replace(optimiser, rate=optimiser.rate * pixels)
+        return replace(self, optimiser=optimiser, alpha_weight=self.alpha_weight / pixels,
+                       tv_weight=self.tv_weight / pixels, side=size)
+
+
+#: The exercise's own numbers, and frequencies climbed by Adam: no rate to tune by depth.
+RECIPES = {
+    "exercise": Recipe(Standardised(), Momentum(), 200, 1e-7, 1e-8),
+    "fourier": Recipe(vz.Fourier(), vz.Adam(0.15), 128, 1e-7, 3e-6, side=96),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """What `invert` returns.
+
+    Attributes
+    ----------
+    images : float32 ndarray, shape (n, size, size, 3)
+        The pictures found, RGB 0-255 (clipped).
+    original : float32 ndarray, shape (n, size, size, 3)
+    layer : str
+    pre_activation : bool
+    history : float64 ndarray, shape (steps + 1, n, 3)
+        The `TERMS` of the loss, weighted, after each step (row 0: the start).
+    snapshots : dict of int to ndarray
+        The pictures after some of the steps.
+    broken : bool ndarray, shape (n,)
+        Pictures whose gradient stopped being finite; they are kept as they last were.
+    ended : {"done", "interrupted"}
+    """
+
+    images: np.ndarray
+    original: np.ndarray
+    layer: str
+    pre_activation: bool
+    history: np.ndarray
+    snapshots: dict[int, np.ndarray]
+    broken: np.ndarray
+    ended: str
+
+    @property
+    def loss(self) -> np.ndarray:
+        """The whole loss after each step, shape (steps + 1, n)."""
+        return self.history.sum(-1)
+
+    @property
+    def reduction(self) -> np.ndarray:
+        """How many times smaller the loss is at the end than at the start, shape (n,)."""
+        return self.loss[0] / self.loss[-1]
+
+
+def invert(
+    net: vz.Network, layer: str, image: np.ndarray, *, pre_activation: bool = False,
+    recipe: str | Recipe = "fourier", steps: int | None = None,
+    alpha_weight: float | None = None, tv_weight: float | None = None,
+    checkpoints: int | Sequence[int] = 10, seed: int = 0,
+    cancel: threading.Event | None = None, progress: bool = True,
+) -> Inversion:
+    """Find a picture that a layer cannot tell from a given one (Mahendran & Vedaldi).
+
+    Parameters
+    ----------
+    net : Network
+    layer : str
+        Any layer with a map: convolution, pool, ...
+    image : ndarray, shape (size, size, 3) or (n, size, size, 3)
+        RGB 0-255, square; several are inverted side by side, each on its own.
+    pre_activation : bool
+        Before the layer's ReLU (conv2_1) instead of after it (relu2_1).
+    recipe : str or Recipe
+        A name in `RECIPES`, or one of your own.
+    steps, alpha_weight, tv_weight : optional
+        Instead of the recipe's; a weight of 0 switches its regulariser off.
+    checkpoints : int or sequence of int
+        After which steps to keep the pictures, or how many such steps, evenly spaced.
+    seed : int
+        Of the starting noise.
+    cancel : threading.Event, optional
+        When it is set, or on an interrupt from the keyboard, what there is at the last
+        checkpoint is returned.
+    progress : bool
+        Show a bar when the work takes over a second.
+
+    Returns
+    -------
+    Inversion
+
+    Raises
+    ------
+    ValueError
+        Unknown layer or recipe, a layer without a map, a picture that is not square, a map of
+        zeros (there is nothing to invert), fewer steps than one.
+    """
+    recipe = _recipe(recipe, steps=steps, alpha_weight=alpha_weight, tv_weight=tv_weight)
+    original = _square(image)
+    target = _target(net, layer, original, pre_activation)
+    count, size = original.shape[:2]
+    stops, kept_at = _stops(checkpoints, recipe.steps)
+    advance = _descent(net, layer, pre_activation, size, recipe)
+    goal = (target, np.float32(recipe.optimiser.rate),
+            np.float32([1, recipe.alpha_weight, recipe.tv_weight]))
+    start = np.stack([recipe.parameterisation.start(np.random.default_rng((seed, i)), size)
+                      for i in range(count)])
+    state = (start, np.zeros_like(start), np.zeros_like(start), np.int32(0), np.ones(count, bool))
+
+    picture, losses, state = advance(state, np.int32(0), *goal)
+    done, rows, snapshots = 0, [losses.numpy()], {}
+    with tqdm(total=recipe.steps, desc=f"inverting {layer}", delay=1, leave=False,
+              disable=not progress) as bar:
+        try:
+            for stop in stops:
+                if cancel is not None and cancel.is_set():
+                    break
+                picture, losses, state = advance(state, np.int32(stop - done), *goal)
+                rows.append(losses.numpy()[1:])
+                bar.update(stop - done)
+                done = stop
+                if stop in kept_at:
+                    snapshots[stop] = picture.numpy()
+        except KeyboardInterrupt:
+            print(f"Interrupted after {done} of {recipe.steps} steps; the picture so far is kept.")
+    return Inversion(picture.numpy(), original, layer, pre_activation,
+                     np.concatenate(rows).astype("float64"), snapshots, ~np.array(state[4]),
+                     "done" if done == recipe.steps else "interrupted")
+
+
+def invert_depths(
+    net: vz.Network, image: np.ndarray, *, at: Sequence[int] = SEVEN, **options
+) -> dict[str, Inversion]:
+    """`invert` at several `positions` of a VGG: module name → inversion, in the order given."""
+    table = positions(net)
+    unknown = [p for p in at if p not in table.index]
+    if unknown:
+        raise ValueError(f"{net.name} has positions 0 to {len(table) - 1}, not {unknown[0]}; "
+                         "inversion.positions(net) lists them.")
+    rows = [table.loc[position] for position in at]
+    return {row["module"]: invert(net, row["layer"], image,
+                                  pre_activation=bool(row["pre_activation"]), **options)
+            for row in rows}
+
+
+def regularisers(standardised):
+    """Σ |x|^α and the total variation of each picture: tensor (n, size, size, 3) → two of (n,)."""
+    down = standardised[:, 1:, :-1] - standardised[:, :-1, :-1]
+    right = standardised[:, :-1, 1:] - standardised[:, :-1, :-1]
+    return (tf.reduce_sum(tf.abs(standardised) ** ALPHA, (1, 2, 3)),
+            tf.reduce_sum((down**2 + right**2) ** (BETA / 2), (1, 2, 3)))
+
+
+def _recipe(recipe, **given) -> Recipe:
+    """A recipe by name, with what is given instead of its own."""
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise ValueError(f"recipe {recipe!r} not found; there are {', '.join(RECIPES)}, or "
+                             "give an inversion.Recipe of your own.")
+        recipe = RECIPES[recipe]
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    if recipe.steps < 1:
+        raise ValueError(f"steps must be at least 1, not {recipe.steps}.")
+    return recipe
+
+
+def _square(image) -> np.ndarray:
+    """One picture or several as a batch, if they are square."""
+    images = np.asarray(image, "float32")
+    images = images[None] if images.ndim == 3 else images
+    if images.ndim != 4 or images.shape[-1] != 3 or images.shape[1] != images.shape[2]:
+        raise ValueError(f"a square RGB picture is needed, (size, size, 3), not {images.shape}; "
+                         "vz.read_image(path, size=128) cuts one out of any file.")
+    return images
+
+
+def _target(net: vz.Network, layer: str, original: np.ndarray, pre_activation: bool):
+    """The map that is to be met, if it is one."""
+    target = vz.activations(net, layer, original, pre_activation=pre_activation)
+    if target.ndim != 4:
+        raise ValueError(f"{layer} has no map (its output is a vector): choose a convolution or "
+                         "a pool.")
+    if not target.reshape(len(target), -1).any(1).all():
+        raise ValueError(f"{layer} is silent on this picture (its map is zero everywhere, or "
+                         "empty): give a larger one, or a lower layer.")
+    return target
+
+
+def _stops(checkpoints, steps: int) -> tuple[list[int], set[int]]:
+    """Steps at which the search comes back: what is kept, and tenths, so that a break loses little.
+
+    Returns the sorted stops, `steps` last, and those of them whose pictures are kept.
+    """
+    if np.ndim(checkpoints) == 0:
+        count = min(checkpoints, steps)
+        checkpoints = np.linspace(steps / count, steps, count).round()
+    kept = {int(step) for step in checkpoints}
+    if not all(0 < step <= steps for step in kept):
+        raise ValueError(f"checkpoints lie between 1 and {steps} (the last step), not "
+                         f"{sorted(kept)}.")
+    tenths = range(max(1, steps // 10), steps, max(1, steps // 10))
+    return sorted({*kept, *tenths, steps}), kept
+
+
+def _descent(net: vz.Network, layer: str, pre_activation: bool, size: int, recipe: Recipe):
+    """The traced function that takes some steps and tells the loss before them and after each."""
+    parameterisation, rule = recipe.parameterisation, replace(recipe.optimiser, rate=1.0)
+    key = ("inversion", layer, pre_activation, size, parameterisation, rule)
+    if key in net._traces:
+        return net._traces[key]
+    body = vz.submodel(net, layer, pre_activation=pre_activation)
+
+    def terms(numbers, target, weights):  # (n, 3)
+        images = parameterisation.picture(numbers, size)
+        found = body(net.preprocess(images), training=False)
+        axes = list(range(1, len(target.shape)))
+        missed = tf.reduce_sum((found - target) ** 2, axes) / tf.reduce_sum(target**2, axes)
+        return weights * tf.stack([missed, *regularisers((images / 255 - MEAN) / SPREAD)], 1)
+
+    @tf.function(reduce_retracing=True)
+    def advance(state, count, target, rate, weights):
+        numbers, first, second, number, alive = state
+        losses = tf.TensorArray(tf.float32, count + 1)
+        for i in tf.range(count):
+            with tf.GradientTape() as tape:
+                tape.watch(numbers)
+                now = terms(numbers, target, weights)
+            gradient = tape.gradient(now, numbers)
+            sound = tf.reduce_all(tf.math.is_finite(gradient),
+                                  list(range(1, len(gradient.shape))))
+            alive = tf.logical_and(alive, sound)  # once broken, a picture stays as it was
+            moves = tf.reshape(alive, (-1, *[1] * (len(numbers.shape) - 1)))
+            change, new_first, new_second = rule.change(gradient, first, second, number, rate)
+            numbers = tf.where(moves, numbers - change, numbers)
+            first, second = tf.where(moves, new_first, first), tf.where(moves, new_second, second)
+            number += 1
+            losses = losses.write(i, now)
+        picture = tf.clip_by_value(parameterisation.picture(numbers, size), 0, 255)
+        losses = losses.write(count, terms(numbers, target, weights))
+        return picture, losses.stack(), (numbers, first, second, number, alive)
+
+    advance._omit_frequent_tracing_warning = True  # as in vizutils: one trace for each layer
+    net._traces[key] = advance
+    return advance
+
+
+# --- measures: what came back -----------------------------------------------------------------
+
+MEASURES = {  #: column of `measures`: how a figure names it
+    "psnr": "PSNR (dB)", "ssim": "SSIM", "correlation": "correlation of pixels",
+    "error": "relative feature error", "probability": "probability of\nthe original's class",
+    "rank": "rank of the\noriginal's class",
+}
+
+
+def likeness(original: np.ndarray, image: np.ndarray) -> dict[str, float]:
+    """PSNR (dB), SSIM and Pearson's correlation of two pictures, RGB 0-255, of equal shape.
+
+    The first two are scikit-image's, with a data range of 255.
+    """
+    return {
+        "psnr": float(peak_signal_noise_ratio(original, image, data_range=255)),
+        "ssim": float(structural_similarity(original, image, data_range=255, channel_axis=-1)),
+        "correlation": float(np.corrcoef(original.ravel(), image.ravel())[0, 1]),
+    }
+
+
+def measures(
+    net: vz.Network, inversion: Inversion, *, names: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """How much of each picture an inversion brought back.
+
+    Parameters
+    ----------
+    net : Network
+    inversion : Inversion
+    names : sequence of str, optional
+        The pictures' names.
+
+    Returns
+    -------
+    DataFrame, one row a picture
+        ``picture``; ``psnr``, ``ssim``, ``correlation`` (`likeness`); ``error``: the relative
+        feature error ‖Φ(x) − Φ₀‖² / ‖Φ₀‖² of the clipped picture; ``reduction``: loss at the
+        start over loss at the end. With a classifier also ``seen`` and ``found``: the class of
+        the original and of the inversion; ``rank`` and ``probability`` that the inversion gives
+        the original's class; ``top1, top5``: whether it is named first, or among the first five.
+        Both pictures are enlarged to the classifier's input size.
+    """
+    kind = {"pre_activation": inversion.pre_activation}
+    goal = vz.activations(net, inversion.layer, inversion.original, **kind)
+    missed = vz.activations(net, inversion.layer, inversion.images, **kind) - goal
+    axes = (1, 2, 3)
+    table = pd.DataFrame({
+        "picture": [str(i) for i in range(len(goal))] if names is None else list(names),
+        **pd.DataFrame([likeness(*pair) for pair in zip(
+            inversion.original, inversion.images, strict=True)]).to_dict("list"),
+        "error": (missed.astype("float64") ** 2).sum(axes) / (goal.astype("float64")**2).sum(axes),
+        "reduction": inversion.reduction,
+    })
+    return pd.concat([table, _verdicts(net, inversion)], axis=1) if net.has_classifier else table
+
+
+def _verdicts(net: vz.Network, inversion: Inversion) -> pd.DataFrame:
+    """What the classifier makes of the originals and of the inversions."""
+    side = (net.input_size, net.input_size)
+    before, after = (
+        vz.logits(net, np.clip(tf.image.resize(images, side, "bicubic").numpy(), 0, 255))
+        for images in (inversion.original, inversion.images))
+    seen, each = before.argmax(1), np.arange(len(before))
+    rank = 1 + (after > after[each, seen][:, None]).sum(1)
+    return pd.DataFrame({
+        "seen": [imagenet.CLASSES[i][1] for i in seen],
+        "found": [imagenet.CLASSES[i][1] for i in after.argmax(1)],
+        "rank": rank, "probability": tf.nn.softmax(after).numpy()[each, seen],
+        "top1": rank == 1, "top5": rank <= 5,
+    })
+
+
+def information(
+    net: vz.Network, inversions: Mapping[str, Inversion], *, names: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """`measures` of every depth in one table, with a column ``module``, in the order given."""
+    return pd.concat([measures(net, found, names=names).assign(module=module)
+                      for module, found in inversions.items()], ignore_index=True)
+
+
+def by_depth(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """One measure from `information`: a row for each module, a column for each picture."""
+    return table.pivot(index="module", columns="picture", values=measure).loc[
+        table["module"].unique()]
+
+
+def bottleneck(table: pd.DataFrame, *, measure: str = "ssim") -> pd.DataFrame:
+    """Between which neighbouring depths most information goes, by rule.
+
+    The bottleneck is the step with the largest mean fall over the pictures, provided that it is
+    also the largest step of more than half of them; otherwise none is named.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `information`, depths in rising order, two at least.
+    measure : str
+        A column that falls with depth: ``ssim``, ``psnr`` or ``correlation``.
+
+    Returns
+    -------
+    DataFrame, one row a step, in order of depth
+        ``step`` ("pool1 → pool2"), ``fall`` (mean), ``least, most`` (over pictures),
+        ``pictures`` (for how many it is the largest step), ``bottleneck``.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two depths.
+    """
+    values = by_depth(table, measure)
+    if len(values) < 2:
+        raise ValueError("a bottleneck lies between two depths: invert two layers at least.")
+    falls = -values.diff().iloc[1:].to_numpy()
+    votes = np.bincount(falls.argmax(0), minlength=len(falls))
+    mean = falls.mean(1)
+    return pd.DataFrame({
+        "step": [f"{a} → {b}" for a, b in zip(values.index[:-1], values.index[1:], strict=True)],
+        "fall": mean, "least": falls.min(1), "most": falls.max(1), "pictures": votes,
+        "bottleneck": (np.arange(len(mean)) == mean.argmax()) & (2 * votes > falls.shape[1]),
+    })
+
+
+# --- caricatures ----------------------------------------------------------------------------
+
+
+def resemblance(
+    layer: str, target: np.ndarray, *, cosine_power: float = 2.0, pre_activation: bool = False
+) -> vz.Objective:
+    """Mean over positions of the dot product with a map, times a power of the cosine.
+
+    `vz.direction` asks for one direction everywhere; here every position has its own.
+
+    Parameters
+    ----------
+    target : ndarray, shape (n, rows, columns, channels)
+    cosine_power : float
+        0: the larger the better, in whatever direction it grows fastest; above 0 the direction
+        must be kept as well.
+    """
+    def formula(maps, values):
+        product = tf.reduce_sum(maps[0] * values[0], -1)
+        lengths = tf.norm(maps[0] + 1e-6, axis=-1) * tf.norm(values[0], axis=-1) + 1e-6
+        cosine = tf.maximum(product / lengths, 0.1)
+        return tf.reduce_mean(product * cosine**cosine_power, (1, 2))
+
+    target = np.asarray(target, "float32")
+    return vz.Objective((vz.Reading(layer, pre_activation),), (target,), formula,
+                        ("resemblance", layer, cosine_power, pre_activation, target.shape[1:]))
+
+
+def caricature(
+    net: vz.Network, layer: str, image: np.ndarray, *, cosine_power: float = 2.0,
+    pre_activation: bool = False, **options,
+) -> vz.Rendering:
+    """Exaggerate what a layer sees in a picture [1]_.
+
+    Inversion wants the same map; a caricature wants *more* of it: at every position the largest
+    possible dot product with what the layer found there.
+
+    Parameters
+    ----------
+    net, layer, pre_activation
+    image : ndarray, shape (size, size, 3) or (n, size, size, 3)
+        RGB 0-255.
+    cosine_power : float
+        See `resemblance`.
+    **options
+        For `vz.render`: ``steps, seed, transforms, snapshots, cancel, ...``
+
+    References
+    ----------
+    .. [1] C. Olah, A. Mordvintsev et al., Lucid, notebook "Feature inversion: caricatures",
+       2018 (Apache-2.0).
+    """
+    original = _square(image)
+    target = _target(net, layer, original, pre_activation)
+    size = original.shape[1]
+    inside = vz.receptive_field(net, layer, input_size=size).unpadded
+    seen = target[:, inside, inside] if inside.start < inside.stop else target
+    kind = {"cosine_power": cosine_power, "pre_activation": pre_activation}
+    return vz.render(net, resemblance(layer, target, **kind), size=size,
+                     measure=resemblance(layer, seen, **kind), **options)
+
+
+# --- figures --------------------------------------------------------------------------------
+
+
+@vz._styled
+def plot_depths(
+    inversions: Mapping[str, Inversion], *, picture: int = 0, below: Sequence[str] = (),
+    columns: int = 4, heading: str = "",
+) -> Figure:
+    """The original, then what each depth gives back, with its SSIM.
+
+    Parameters
+    ----------
+    inversions : mapping of str to Inversion
+        Title → inversion, shallowest first.
+    picture : int
+        Which of the pictures inverted side by side.
+    below : sequence of str
+        Words under each inversion.
+    """
+    original = next(iter(inversions.values())).original[picture]
+    drawn = [("original", original, "")]
+    for i, (module, found) in enumerate(inversions.items()):
+        image = found.images[picture]
+        title = f"{module}\nSSIM {likeness(original, image)['ssim']:.2f}"
+        drawn.append((title + (" (diverged)" if found.loss[-1, picture] > 1
+                               or found.broken[picture] else ""), image,
+                      below[i] if below else ""))
+    rows = -(-len(drawn) // columns)
+    lines = max(text.count("\n") + 1 for text in below) if below else 0
+    figure = vz._figure(rows * (vz.WIDTH / columns + 0.3 + 0.14 * lines)
+                        + (0.3 if heading else 0))
+    if heading:
+        figure.suptitle(heading, fontsize=10)
+    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if i < len(drawn):
+            title, image, words = drawn[i]
+            vz._show(axes, image, title)
+            axes.set_xlabel(words, fontsize=8)
+        else:
+            axes.set_axis_off()
+    return figure
+
+
+@vz._styled
+def plot_losses(runs: Mapping[str, Mapping[str, Inversion]], *, picture: int = 0) -> Figure:
+    """Loss by step, one panel a recipe, one line a depth.
+
+    Parameters
+    ----------
+    runs : mapping of str to (mapping of str to Inversion)
+        Panel → module → inversion.
+    """
+    figure = vz._figure(2.9)
+    panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+    for axes, (recipe, inversions) in zip(panels, runs.items(), strict=True):
+        for i, (module, found) in enumerate(inversions.items()):
+            loss = found.loss[:, picture]
+            axes.plot(np.where(np.isfinite(loss), loss, np.nan), linewidth=1.2, label=module,
+                      color=mpl.colormaps["viridis"](i / len(inversions)),
+                      marker="osv^D*P"[i % 7], markersize=4, markevery=(i * 3, len(loss) // 6 + 1))
+        axes.set(title=recipe, xlabel="step", yscale="log", ylim=(1e-3, 1e2))
+    panels[0].set_ylabel("loss")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center",
+                  ncols=7, frameon=False, columnspacing=1, handlelength=1.5)
+    return figure
+
+
+@vz._styled
+def plot_trajectories(
+    inversions: Mapping[str, Inversion], *, picture: int = 0, columns: int = 5
+) -> Figure:
+    """How inversions took shape: the pictures after some steps, with their SSIM."""
+    drawn = []
+    for module, found in inversions.items():
+        for step, images in found.snapshots.items():
+            ssim = likeness(found.original[picture], images[picture])["ssim"]
+            drawn.append((f"{module}, step {step}\nSSIM {ssim:.2f}", images[picture]))
+    return vz.plot_images([image for _, image in drawn], [title for title, _ in drawn],
+                          columns=columns)
+
+
+@vz._styled
+def plot_information(table: pd.DataFrame, measures: Sequence[str] = tuple(MEASURES)) -> Figure:
+    """Each measure by depth: mean over pictures, their range, and every picture's own line.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `information`.
+    measures : sequence of str
+        Its columns to draw, three in a row; those it does not have are left out.
+    """
+    measures = [m for m in measures if m in table]
+    rows = -(-len(measures) // 3)
+    figure = vz._figure(2.3 * rows)
+    for axes, measure in zip(figure.subplots(rows, 3, squeeze=False).flat, measures,
+                             strict=False):
+        values = by_depth(table, measure)
+        places = np.arange(len(values))
+        axes.fill_between(places, values.min(axis=1), values.max(axis=1), color="#d9d9d9",
+                          linewidth=0)
+        axes.plot(places, values, color=vz.GREY, linewidth=0.6)
+        axes.plot(places, values.mean(axis=1), color=vz.BLUE, marker="o", markersize=4)
+        axes.set_xticks(places, values.index, rotation=60)
+        axes.set_ylabel(MEASURES.get(measure, measure))
+        if measure in ("error", "rank"):
+            axes.set_yscale("log")
+    return figure
