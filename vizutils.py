@@ -1652,7 +1652,7 @@ def render(
     measured, rows = [0], [value.numpy()]
     kept = {0: picture.numpy()} if 0 in snapshots else {}
     ended = "done"
-    every = max(1, steps // 16)  # a measurement is a forward pass that does not climb
+    every = max(2, steps // 16)  # a measurement is a forward pass that does not climb
     with tqdm(total=steps, desc="gradient ascent", delay=1, leave=False,
               disable=not progress) as bar:
         try:

@@ -172,8 +172,8 @@ def _class_half(net, layer: str, filter: int, image_set, half: int, seed: int) -
 def test(
     net: vz.Network, seen: Observed, image_set: vz.ImageSet, *,
     random_net: vz.Network | None = None, upstream: vz.Ascent | None = None, top: int = 10,
-    draws: int = 20, k: int = 9, places: int = 300, controls: int = 12, steps: int = 32,
-    seed: int = 0, progress: bool = True,
+    draws: int = 20, k: int = 9, places: int = 300, controls: int = 20, steps: int = 32,
+    pieces: int = 16, seed: int = 0, progress: bool = True,
 ) -> Tested:
     """Put the predictions to half B.
 
@@ -189,9 +189,11 @@ def test(
     top, draws, k, places : int
         Kernels ranked; random sets for each cut; strongest patches; random places.
     controls : int
-        Other filters asked about altered patches, and (at least 20) silenced.
+        Other filters asked about altered patches and silenced, and other channels drawn.
     steps : int
         Of the short climbs: the diversity batch, upstream pictures and those of their controls.
+    pieces : int
+        Pieces of pictures shown in all eight positions, for families.
     """
     layer, filter = seen.layer, seen.filter
     top = min(top, vz.kernels(net, layer, filter).shape[2])
@@ -216,13 +218,13 @@ def test(
         "effects": circuits.edge_effects(strong, anywhere, ranking.channel),
         "release": circuits.released(net, layer, filter, image_set, k=k, draws=draws,
                                      seed=seed) if rectified else None,
-        "use": circuits.class_effect(net, layer, filter, image_set, controls=max(20, controls),
+        "use": circuits.class_effect(net, layer, filter, image_set, controls=controls,
                                      seed=seed) if net.has_classifier else None,
         "causes": polysemy.causes(net, layer, filter, image_set, diverse=pictures, seed=seed),
-        "relatives": _relatives(net, seen, image_set, below, seed),
+        "relatives": _relatives(net, seen, image_set, below, pieces, seed),
         "signs": None if below is None or len(ranking) == len(edges) else upstream_signs(
-            net, layer, filter, ranking, upstream=upstream, steps=steps, seed=seed,
-            progress=progress),
+            net, layer, filter, ranking, upstream=upstream, controls=controls, steps=steps,
+            seed=seed, progress=progress),
     }
     findings = _findings(net, seen, image_set, found, top, seed)
     if random_net is not None:
@@ -312,10 +314,11 @@ def upstream_signs(
     return Signs(own, random, (side * ranking.sign_index).to_numpy() > 0)
 
 
-def _relatives(net, seen: Observed, image_set, below: str | None, seed: int) -> families.Relatives:
+def _relatives(net, seen: Observed, image_set, below, pieces: int, seed: int):
     """Families by responses and kernels, with the tuning's turns beside them."""
     layers = [seen.layer] if below is None else [below, seen.layer]
-    *lower, response = families.response_agreement(net, layers, image_set, pictures=16, seed=seed)
+    *lower, response = families.response_agreement(net, layers, image_set, pictures=pieces,
+                                                   seed=seed)
     match = families.correspondence(lower[0]) if lower else None
     kernel = families.kernel_agreement(net, seen.layer, match)
     turns = families.tuning_agreement(seen.tuned.table, seen.tuned.scores)

@@ -135,19 +135,19 @@ def plot_through(
     maps = vz._forward(net, tuple(layers), pre_activation=False)(image[None])
     rows = -(-len(layers) // columns)
     figure = vz._figure(rows * 1.75)
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, layer, found in zip(panels, layers, tf.nest.flatten(maps), strict=False):
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat[len(layers):]:
+        axes.set_axis_off()
+    for axes, layer, found in zip(panels.flat, layers, tf.nest.flatten(maps), strict=False):
         shape = " × ".join(map(str, found.shape[1:]))
         _panel(axes, found[0].numpy().mean(-1), f"{layer}\n{shape}")
-    for axes in panels:  # what is left over
-        axes.set_axis_off()
     return figure
 
 
 @vz._styled
 def plot_maps(
     net: vz.Network, layer: str, image: np.ndarray, *, count: int = 64, strongest: bool = False,
-    columns: int = 8,
+    columns: int = 8, width: float = vz.WIDTH,
 ) -> Figure:
     """Up to `count` maps of a layer for one picture, on one scale from zero.
 
@@ -166,7 +166,7 @@ def plot_maps(
     # the brightest thousandth would leave all others dark
     norm = Normalize(0, float(np.quantile(maps[:, :, order], 0.999)) or 1.0, clip=True)
     rows = -(-len(order) // columns)
-    figure = vz._figure(rows * (vz.WIDTH / columns + 0.06) + 0.3)
+    figure = vz._figure(rows * (width / columns + 0.1) + 0.3, width)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat[len(order):]:
         axes.set_axis_off()
@@ -410,7 +410,7 @@ def plot_shares(table: pd.DataFrame, *, label: str = "share of filters (%)") -> 
     hatches = ["", "///", "...", "\\\\\\", "xxx", "---", "+++", "ooo"]
     shades = ["#08306b", "#fdae61", "#abd9e9", "#b2182b", "#9970ab", "#d9d9d9", "#7fbf7b",
               "#ffffbf"]
-    figure = vz._figure(0.32 * len(table) + 1.0)
+    figure = vz._figure(0.32 * len(table) + 1.1)
     axes = figure.subplots()
     left = np.zeros(len(table))
     for part, hatch, shade in zip(table.columns, hatches, shades, strict=False):
@@ -425,5 +425,5 @@ def plot_shares(table: pd.DataFrame, *, label: str = "share of filters (%)") -> 
     axes.invert_yaxis()
     axes.set(xlabel=label, xlim=(0, 100))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center",
-                  ncols=min(6, len(table.columns)), frameon=False)
+                  ncols=min(4, len(table.columns)), frameon=False)
     return figure

@@ -33,6 +33,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from matplotlib.figure import Figure
+from skimage.filters import gaussian
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from tqdm import tqdm
 
@@ -429,6 +430,27 @@ def likeness(original: np.ndarray, image: np.ndarray) -> dict[str, float]:
     }
 
 
+def blurred(original: np.ndarray, ssim: float) -> np.ndarray:
+    """A picture blurred until its SSIM to itself is as given: a control for what SSIM misses.
+
+    Parameters
+    ----------
+    original : ndarray, shape (size, size, 3)
+        RGB 0-255.
+    ssim : float
+        If even its mean colour is more alike than that, the mean colour is (nearly) returned.
+    """
+    sharp, blunt = 0.0, float(original.shape[0])  # standard deviations of the Gaussian, px
+    for _ in range(12):
+        middle = (sharp + blunt) / 2
+        image = gaussian(original, middle, channel_axis=-1, preserve_range=True)
+        if likeness(original, image)["ssim"] > ssim:
+            sharp = middle
+        else:
+            blunt = middle
+    return image.astype("float32")
+
+
 def measures(
     net: vz.Network, inversion: Inversion, *, names: Sequence[str] | None = None
 ) -> pd.DataFrame:
@@ -654,7 +676,8 @@ def plot_losses(runs: Mapping[str, Mapping[str, Inversion]], *, picture: int = 0
             axes.plot(np.where(np.isfinite(loss), loss, np.nan), linewidth=1.2, label=module,
                       color=mpl.colormaps["viridis"](i / len(inversions)),
                       marker="osv^D*P"[i % 7], markersize=4, markevery=(i * 3, len(loss) // 6 + 1))
-        axes.set(title=recipe, xlabel="step", yscale="log", ylim=(1e-3, 1e2))
+        axes.set(title=recipe, xlabel="step", yscale="log")
+        axes.set_ylim(top=min(axes.get_ylim()[1], 1e2))  # what diverges leaves the panel
     panels[0].set_ylabel("loss")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center",
                   ncols=7, frameon=False, columnspacing=1, handlelength=1.5)

@@ -346,9 +346,9 @@ def test_interruption_keeps_the_picture(tiny, monkeypatch, capsys):
     original = vz._ascent
     monkeypatch.setattr(vz, "_ascent", interrupting)
     result = vz.render(tiny, vz.channel("block2_conv1", [1]), size=24, steps=10)
-    assert result.measured == (0, 1) and result.history.shape == (2, 1)
+    assert result.measured == (0, 2) and result.history.shape == (3, 1)
     assert np.isfinite(result.images).all()
-    assert "Interrupted after 1 of 10" in capsys.readouterr().out
+    assert "Interrupted after 2 of 10" in capsys.readouterr().out
 
 
 def test_canvas_smaller_than_the_field_warns_and_names_the_size(tiny):

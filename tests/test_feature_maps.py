@@ -53,7 +53,9 @@ def test_averaging_keeps_equal_kernels_and_loses_cancelling_ones(planted, noise)
 
 def test_plots_show_what_was_asked_for(tiny, noise):
     layers = [*tiny.conv_layers, "block5_pool"]
-    through = panels(fm.plot_through(tiny, noise[0], layers))
+    figure = fm.plot_through(tiny, noise[0], layers)
+    through = panels(figure)
+    assert [axes.axison for axes in figure.axes] == [True] * 14 + [False] * 2
     assert [p.get_title() for p in through][::13] == ["block1_conv1\n64 × 64 × 4",
                                                      "block5_pool\n2 × 2 × 8"]
     maps = vz.activations(tiny, "block3_conv1", noise[:1])[0]

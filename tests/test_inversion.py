@@ -229,6 +229,13 @@ def test_likeness_equals_scikit_image():
     assert inversion.likeness(one, one + 1e-3)["ssim"] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("wanted", [0.9, 0.4])
+def test_a_blurred_picture_is_as_alike_as_asked(cat, wanted):
+    image = inversion.blurred(cat, wanted)
+    assert inversion.likeness(cat, image)["ssim"] == pytest.approx(wanted, abs=0.01)
+    assert np.abs(np.diff(image, axis=0)).mean() < np.abs(np.diff(cat, axis=0)).mean()
+
+
 def still(net, layer, original, images):
     """An inversion that found given pictures."""
     return inversion.Inversion(images, original, layer, False, np.ones((2, len(images), 3)), {},
@@ -244,6 +251,12 @@ def test_measures_of_the_picture_itself_and_of_another(vgg16):
                                  names=["dog", "rug"])
     assert (swapped["picture"] == ["dog", "rug"]).all()
     assert not swapped["top1"].any() and (swapped["rank"] > 1).all()
+    mixed = np.stack([a * pictures[0] + (1 - a) * pictures[1] for a in (0.3, 0.6, 0.75, 0.95)])
+    shown = np.repeat(pictures[:1], 4, axis=0)
+    between = inversion.measures(vgg16, still(vgg16, "block2_conv1", shown, mixed))
+    assert {*between["top1"]} == {True, False} and (between["probability"] > 0).all()
+    assert (between["top1"] == (between["seen"] == between["found"])).all()
+    assert (between["top5"] == (between["rank"] <= 5)).all()
     goal, map_ = vz.activations(vgg16, "block2_conv1", pictures)
     assert swapped.loc[0, "error"] == pytest.approx(
         ((map_ - goal) ** 2).sum() / (goal**2).sum(), rel=1e-4)
