@@ -3,7 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 REPORT := lab3_circuit
-NOTEBOOKS := $(wildcard $(REPORT).ipynb notebooks/*.ipynb)
+COMPANIONS := $(wildcard notebooks/*.ipynb)
+NOTEBOOKS := $(wildcard $(REPORT).ipynb) $(COMPANIONS)
 # A cell may take this many seconds: the slowest need minutes on two cores.
 CELL_TIMEOUT := 1800
 
@@ -11,10 +12,10 @@ CELL_TIMEOUT := 1800
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report reports test lint lab figures atlas data execute clean distclean
+.PHONY: help report reports notebook test test-notebooks lint lab figures atlas data execute clean distclean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 # The notebook's parameters that a call of make may set, as NAME=VALUE.
 given = $(foreach name,$(1),$(if $($(name)),"$(name)=$($(name))"))
@@ -32,10 +33,21 @@ reports: .venv/ready ## run many and rank them: make reports LAYER=block3_conv2 
 	$(BIN)/python tools/reports.py $(REPORT).ipynb $(ASKED) \
 	    $(call given,FILTERS SCHEDULER WORKERS)
 
-test: .venv/ready-dev ## run the tests and re-check every number the notebooks print
-	$(BIN)/python -m pytest -q tests $(NOTEBOOKS) --nbval --nbval-current-env \
-	    --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	    --nbval-cell-timeout $(CELL_TIMEOUT) --nbval-kernel-startup-timeout 180
+notebook: .venv/ready ## run a companion on your picture: make notebook N=2 IMAGE=cat.jpg
+	$(BIN)/python tools/companion.py "$(N)" $(call given,IMAGE SEED)
+
+# Run a notebook again and compare what it prints.
+NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
+    --nbval-cell-timeout $(CELL_TIMEOUT) --nbval-kernel-startup-timeout 180
+
+test: .venv/ready-dev ## run the tests and re-check every number the report prints
+	$(BIN)/python -m pytest -q tests $(wildcard $(REPORT).ipynb) $(NBVAL)
+
+test-notebooks: .venv/ready-dev ## re-check every number the companions print
+	$(BIN)/python -m pytest -q $(COMPANIONS) $(NBVAL)
+
+test-filters: .venv/ready-dev ## (minutes) run the report on eight other filters
+	VIZUTILS_LONG=1 $(BIN)/python -m pytest -q -s tests/test_filters.py
 
 lint: .venv/ready-dev ## check the style of the code, the notebooks' too
 	$(BIN)/ruff check .

@@ -353,8 +353,10 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
         findings["inhibition"] = Finding(np.nan, words="inputs are signed")
     else:
         row = found["release"].measures.set_index("measure").loc["above, level kept"]
-        findings["inhibition"] = Finding(row["percentile"], row["control"],
-                                         words=f"{row['after']:.1f} % of places")
+        more = row["after"] > row["before"]  # else nothing is let in, whatever random cuts do
+        findings["inhibition"] = Finding(
+            row["percentile"] if more else 0.0, row["control"],
+            words=f"{row['after']:.1f} % of places, {row['before']:.1f} before")
     if found["use"] is None:
         findings["use"] = Finding(np.nan, words="no classifier")
     else:

@@ -146,6 +146,8 @@ def test_one_report_is_written_beside_its_notebook(tmp_path, monkeypatch, source
     ("FILTER=256", "filters 0 to 255"),
     ("LAYER=block9", "convolution layers are block1_conv1"),
     ("NETWORK=vgg61", "known are vgg16"),
+    ("NETWORK=efficientnet_lite0", "text is about vgg16"),
+    ("LAYER=block1_conv1", "reads the picture itself"),
     ("FILTER=2", "ZeroDivisionError"),  # known only when the cell runs
 ])
 def test_a_report_that_cannot_be_is_refused_and_not_written(

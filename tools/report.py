@@ -151,6 +151,9 @@ def check(unit, filters):
     if unit["NETWORK"] != "vgg16":
         raise ValueError(f"The report's text is about vgg16, not {unit['NETWORK']}. In Python, "
                          "techniques.analysis.analyse takes any network.")
+    if vz.input_layer(net, unit["LAYER"]).feature is None:
+        raise ValueError(f"{unit['LAYER']} reads the picture itself: no channels lie below it that "
+                         "the report could show. Choose a later layer.")
     for number in filters:
         vz.kernels(net, unit["LAYER"], number)
 
