@@ -39,7 +39,7 @@ def first_kernels(net: vz.Network, *, layer: str | None = None) -> np.ndarray:
         raise ValueError(f"{layer} reads channels of another layer, which have no colour; only "
                          f"{net.conv_layers[0]} reads the picture.")
     rgb = [net.input_channels.index(colour) for colour in "RGB"]
-    kernel = kernel.transpose(3, 0, 1, 2)
+    kernel = kernel[:, :, rgb].transpose(3, 0, 1, 2)
     return 127.5 + 127.5 * kernel / np.abs(kernel).max((1, 2, 3), keepdims=True)
 
 
