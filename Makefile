@@ -12,7 +12,7 @@ CELL_TIMEOUT := 1800
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report reports notebook test test-notebooks lint lab figures atlas data execute clean distclean
+.PHONY: help report reports notebook test test-filters test-notebooks lint lab figures atlas data execute clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
