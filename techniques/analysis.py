@@ -15,7 +15,16 @@ import numpy as np
 import pandas as pd
 
 import vizutils as vz
-from techniques import alterations, circuits, claims, families, polysemy, stimuli
+from techniques import (
+    alterations,
+    circuits,
+    claims,
+    families,
+    inhibition,
+    polysemy,
+    silencing,
+    stimuli,
+)
 from techniques.claims import Finding
 
 #: The alteration of real patches that decides a claim about a property.
@@ -62,9 +71,9 @@ class Tested:
         `edge_effects` of the strongest kernels by L2.
     kept : DataFrame
         `alterations.kept`.
-    release : circuits.Release or None
+    release : inhibition.Release or None
         None where the layer reads signed inputs.
-    use : circuits.ClassEffect or None
+    use : silencing.ClassEffect or None
         None without a classifier.
     causes : polysemy.Causes
     relatives : families.Relatives
@@ -82,8 +91,8 @@ class Tested:
     cuts: pd.DataFrame
     effects: pd.DataFrame
     kept: pd.DataFrame
-    release: circuits.Release | None
-    use: circuits.ClassEffect | None
+    release: inhibition.Release | None
+    use: silencing.ClassEffect | None
     causes: polysemy.Causes
     relatives: families.Relatives
     signs: Signs | None
@@ -207,7 +216,7 @@ def test(
                             k=k, controls=controls, seed=seed)
     pictures = polysemy.diverse_pictures(net, layer, filter, count=8, steps=steps, seed=seed,
                                          scale=abs(float(maxima.values[:, filter].max())))
-    rectified = circuits.reads_rectified(net, layer)
+    rectified = inhibition.reads_rectified(net, layer)
     below = vz.input_layer(net, layer).feature
     ranking = vz.rank_kernels(net, layer, filter, top=top)
     found = {
@@ -216,9 +225,9 @@ def test(
         "shares": circuits.cumulative_shares(strong, anywhere, seed=seed),
         "cuts": circuits.ablation_table(strong, anywhere, count=top, draws=draws, seed=seed),
         "effects": circuits.edge_effects(strong, anywhere, ranking.channel),
-        "release": circuits.released(net, layer, filter, image_set, k=k, draws=draws,
+        "release": inhibition.released(net, layer, filter, image_set, k=k, draws=draws,
                                      seed=seed) if rectified else None,
-        "use": circuits.class_effect(net, layer, filter, image_set, controls=controls,
+        "use": silencing.class_effect(net, layer, filter, image_set, controls=controls,
                                      seed=seed) if net.has_classifier else None,
         "causes": polysemy.causes(net, layer, filter, image_set, diverse=pictures, seed=seed),
         "relatives": _relatives(net, seen, image_set, below, pieces, seed),

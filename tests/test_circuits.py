@@ -7,7 +7,7 @@ import pytest
 from matplotlib.text import Text
 
 import vizutils as vz
-from techniques import circuits
+from techniques import circuits, inhibition, silencing
 
 
 @pytest.fixture
@@ -302,14 +302,14 @@ def test_the_vetoed_stimulus_returns_and_no_other():
     taps[0, 0, :, 1] = 1.0, 0.0, -2.0  # excited by red, vetoed by blue
     net = toy(taps)
     stimuli, labels = colour_stimuli()
-    table = circuits.released_stimuli(net, "second", 1, stimuli, labels).set_index("label")
+    table = inhibition.released_stimuli(net, "second", 1, stimuli, labels).set_index("label")
     assert table.index[table["returned"]].tolist() == ["magenta"]
     assert table["before"].tolist() == pytest.approx([1, -2, -1, 0])
     assert table["after"].tolist() == pytest.approx([1, 0, 1, 0])
-    free = circuits.without_inhibition(net, "second", 1)
+    free = inhibition.without_inhibition(net, "second", 1)
     rerun = vz.activations(free, "second", stimuli, pre_activation=True)[:, 0, 0, 1]
     np.testing.assert_allclose(rerun, table["after"])
-    pictures = circuits.released(net, "second", 1, vz._as_set(stimuli), k=2)
+    pictures = inhibition.released(net, "second", 1, vz._as_set(stimuli), k=2)
     returned = pictures.pictures[pictures.pictures["returned"]]
     assert returned["picture"].tolist() == [2] and returned["before_there"].tolist() == [-1]
     np.testing.assert_array_equal(pictures.patches, stimuli[2:3, :1, :1])
@@ -318,8 +318,8 @@ def test_the_vetoed_stimulus_returns_and_no_other():
 @pytest.mark.parametrize("clip", [False, True])
 def test_release_by_arithmetic_is_release_in_the_network(pieces, clip):
     net, layer, filter, image_set, top, _ = pieces
-    found = circuits.released(net, layer, filter, image_set, clip=clip, k=3)
-    free = circuits.without_inhibition(net, layer, filter, clip=clip)
+    found = inhibition.released(net, layer, filter, image_set, clip=clip, k=3)
+    free = inhibition.without_inhibition(net, layer, filter, clip=clip)
     for network, column in ((net, "before"), (free, "after")):
         maxima = vz.image_maxima(network, layer, image_set)
         order = found.pictures["picture"]
@@ -344,7 +344,7 @@ def test_release_by_arithmetic_is_release_in_the_network(pieces, clip):
 
 def test_random_cuts_hold_as_much_weight_as_what_inhibits(vgg16):
     for clip in (False, True):
-        taps, free, *controls = circuits._variants(vgg16, "block3_conv2", 17, clip=clip, draws=20,
+        taps, free, *controls = inhibition._variants(vgg16, "block3_conv2", 17, clip=clip, draws=20,
                                                    seed=0)
         assert len(controls) == 20 and (free.sum((0, 1)) >= 0).all()
         assert not clip or (free >= 0).all()
@@ -359,7 +359,7 @@ def test_random_cuts_hold_as_much_weight_as_what_inhibits(vgg16):
 def test_nothing_to_release_changes_nothing():
     taps = np.full((1, 1, 3, 1), 0.5, "float32")
     stimuli, labels = colour_stimuli()
-    table = circuits.released_stimuli(toy(taps), "second", 0, stimuli, labels)
+    table = inhibition.released_stimuli(toy(taps), "second", 0, stimuli, labels)
     assert (table["before"] == table["after"]).all() and not table["returned"].any()
     assert (table["control"] == table["before"]).all()
 
@@ -394,7 +394,7 @@ def headed(seed=0, *, skip=False, normalised=False):
 def test_class_effect_is_what_the_silenced_network_says(noise, skip):
     noise = noise[:3, :20, :20]
     net = headed(skip=skip)
-    effect = circuits.class_effect(net, "second", 3, noise, k=2, pictures=9, controls=20)
+    effect = silencing.class_effect(net, "second", 3, noise, k=2, pictures=9, controls=20)
     moved = centred(vz.logits(circuits.ablate(net, "second", 3), noise) - vz.logits(net, noise))
     fires = vz.activations(net, "relu", noise)[..., 3].max((1, 2)) > 0
     assert effect.pictures == fires.sum() > 0
@@ -411,7 +411,7 @@ def test_silenced_means_zero_after_batch_normalisation(noise):
     norm = net.model.get_layer("norm")
     gamma, _, *moments = norm.get_weights()
     norm.set_weights([gamma, np.full(6, 5.0), *moments])  # a zero before it is no zero after it
-    effect = circuits.class_effect(net, "second", 3, noise, controls=1)
+    effect = silencing.class_effect(net, "second", 3, noise, controls=1)
     model = keras.models.clone_model(net.model)
     model.set_weights(net.model.get_weights())
     norm = model.get_layer("norm")
@@ -429,7 +429,7 @@ def test_a_unit_that_feeds_nothing_has_no_effect(noise):
     kernel[:, :, 3] = 0
     third.set_weights([kernel, bias])
     before = [w.copy() for w in net.model.get_weights()]
-    effect = circuits.class_effect(net, "second", 3, noise[:2, :20, :20])
+    effect = silencing.class_effect(net, "second", 3, noise[:2, :20, :20])
     assert not effect.change.any() and effect.total == effect.percentile == 0
     assert (effect.controls > 0).any()
     assert len(third._inbound_nodes) == 1  # the given model's graph is as it was
@@ -439,16 +439,16 @@ def test_a_unit_that_feeds_nothing_has_no_effect(noise):
 
 def test_class_effect_of_the_real_network(vgg16, pictures):
     few = pictures.subset(range(2))
-    effect = circuits.class_effect(vgg16, "block5_conv3", 7, few, k=3, pictures=1, controls=2)
+    effect = silencing.class_effect(vgg16, "block5_conv3", 7, few, k=3, pictures=1, controls=2)
     assert effect.head == "distilled" and len(effect.table) == 6 and effect.pictures == 1
     assert effect.table["label"].str.len().min() > 1 and effect.total > 0
 
 
 def test_class_effect_needs_a_classifier(tiny, noise):
     with pytest.raises(ValueError, match="weights='packaged'"):
-        circuits.class_effect(tiny, "block2_conv1", 0, noise)
+        silencing.class_effect(tiny, "block2_conv1", 0, noise)
     with pytest.raises(ValueError, match="controls must be at least 1"):
-        circuits.class_effect(headed(), "second", 0, noise, controls=0)
+        silencing.class_effect(headed(), "second", 0, noise, controls=0)
 
 
 # --- other architectures: an answer that is right, or an error that says why ---------------------
@@ -473,10 +473,10 @@ def test_contributions_and_release_in_other_architectures(options, noise):
     np.testing.assert_allclose(total, found.values, rtol=1e-4, atol=1e-4)
     if "between" in options and norm.built:  # it turns what a ReLU made into signed numbers
         with pytest.raises(ValueError, match="signed inputs"):
-            circuits.released(net, "second", 2, images, draws=2)
+            inhibition.released(net, "second", 2, images, draws=2)
         return
-    after = circuits.released(net, "second", 2, images, draws=2).pictures
-    free = circuits.without_inhibition(net, "second", 2)
+    after = inhibition.released(net, "second", 2, images, draws=2).pictures
+    free = inhibition.without_inhibition(net, "second", 2)
     expected = vz.image_maxima(free, "second", images).values[after["picture"], 2]
     np.testing.assert_allclose(after["after"], expected, rtol=1e-4)
 
@@ -487,9 +487,9 @@ def test_signed_inputs_have_contributions_but_no_inhibition(tiny, noise):
     found = circuits.windows(tiny, "block1_conv1", 0, images, places)
     total = found.bias + circuits.contributions(found).sum(1)
     np.testing.assert_allclose(total, found.values, rtol=1e-4, atol=1e-5)
-    for ask in (lambda: circuits.without_inhibition(tiny, "block1_conv1", 0),
-                lambda: circuits.released(tiny, "block1_conv1", 0, images),
-                lambda: circuits.released_stimuli(tiny, "block1_conv1", 0, noise, range(4))):
+    for ask in (lambda: inhibition.without_inhibition(tiny, "block1_conv1", 0),
+                lambda: inhibition.released(tiny, "block1_conv1", 0, images),
+                lambda: inhibition.released_stimuli(tiny, "block1_conv1", 0, noise, range(4))):
         with pytest.raises(ValueError, match="signed inputs"):
             ask()
 
@@ -501,10 +501,10 @@ def test_edges_of_other_convolutions_are_refused(layer, noise):
     inputs = keras.Input((None, None, 3))
     x = keras.layers.Conv2D(4, 1, activation="relu", name="first")(inputs)
     net = vz.as_network(keras.Model(inputs, layer(x)))
-    for ask in (lambda: circuits.without_inhibition(net, "odd", 0),
+    for ask in (lambda: inhibition.without_inhibition(net, "odd", 0),
                 lambda: circuits.windows(net, "odd", 0, vz._as_set(noise),
                                          pd.DataFrame({"picture": [0], "row": [0], "column": [0]})),
-                lambda: circuits.released(net, "odd", 0, vz._as_set(noise))):
+                lambda: inhibition.released(net, "odd", 0, vz._as_set(noise))):
         with pytest.raises(ValueError, match="plain convolutions"):
             ask()
 
@@ -523,7 +523,7 @@ def test_small_pictures_and_missing_labels_are_refused(tiny, noise):
     with pytest.raises(ValueError, match="larger pictures"):
         circuits.spectrum_places(tiny, "block3_conv2", 0, small)
     with pytest.raises(ValueError, match="4 stimuli need as many labels"):
-        circuits.released_stimuli(tiny, "block2_conv1", 0, noise, ["one"])
+        inhibition.released_stimuli(tiny, "block2_conv1", 0, noise, ["one"])
 
 
 # --- figures ------------------------------------------------------------------------------------
