@@ -425,17 +425,27 @@ def tuning(
     centre = float(seen.start + seen.stride * unit + seen.size / 2)
     stimuli = battery(size=seen.input_size, field=min(seen.size, seen.input_size),
                       centre=(centre, centre), angles=angles, colours=colours)
-    forward = vz._forward(net, layer, pre_activation=True)
+    answer = _answers(net, layer, seen, unit, filters)
     responses = np.empty((len(stimuli), len(filters)), "float32")
     step = max(4, 2**17 // stimuli.size**2)  # pictures a batch: some 100 MB of activations
     with tqdm(desc=f"{layer}: stimuli", total=len(stimuli), delay=1, leave=False,
               disable=not progress) as bar:
         for which, images in stimuli.batches(step):
-            responses[which] = forward(images)[:, unit, unit].numpy()[:, filters]
+            responses[which] = answer(images)
             bar.update(len(which))
     pictures = vz.load_images(size=net.input_size) if image_set is None else image_set
     mean, sd = _on_pictures(net, layer, pictures, progress)
     return Tuning(layer, filters, stimuli, responses, mean[filters], sd[filters])
+
+
+def _answers(net: vz.Network, layer: str, seen: vz.ReceptiveField, unit: int, filters):
+    """Pictures → pre-activations of the unit in the middle, computing no other where it can."""
+    top, left, bottom, right = seen.window(unit, unit)
+    if min(top, left) >= 0 and max(bottom, right) <= seen.input_size:
+        return lambda images: vz.patch_responses(net, layer, images[:, top:bottom, left:right],
+                                                 filters=filters)
+    forward = vz._forward(net, layer, pre_activation=True)
+    return lambda images: forward(images)[:, unit, unit].numpy()[:, filters]
 
 
 def _middle_unit(
