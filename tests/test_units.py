@@ -269,3 +269,22 @@ def test_survey_against_scipy(vgg16):
 def test_halves_are_disjoint_and_cover():
     a, b = vz.split_halves(31, seed=2)
     assert len(a) == 16 and not set(a) & set(b) and set(a) | set(b) == set(range(31))
+
+
+def test_a_branch_is_answered_on_a_whole_picture_and_a_chain_by_its_unit_alone(tiny, noise):
+    inputs = keras.Input((None, None, 3))
+    first = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(inputs)
+    second = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="second")(first)
+    joined = keras.layers.Add(name="joined")([first, second])
+    last = keras.layers.Conv2D(5, 3, padding="same", activation="relu", name="last")(joined)
+    branched = vz.as_network(keras.Model(inputs, last), preprocess=lambda images: images / 255)
+    assert vz._chain_below(branched, "last") is None
+    assert [x.name for x in vz._chain_below(tiny, "block2_conv1")] == [
+        "block1_conv1", "block1_conv2", "block1_pool", "block2_conv1"]
+    for net, layer in ((branched, "last"), (tiny, "block3_conv2")):
+        images = vz._as_set(noise)
+        maxima = vz.image_maxima(net, layer, images)
+        for filter in (0, 3):
+            found = vz.top_patches(net, images, layer, filter, k=4, maxima=maxima)
+            answers = vz.patch_responses(net, layer, found.images, filters=[filter])[:, 0]
+            np.testing.assert_allclose(answers, found.table["value"], rtol=1e-4)
