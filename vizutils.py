@@ -879,16 +879,28 @@ class Maxima:
     columns: np.ndarray
 
 
+def positions_inside(net: Network, layer: str, size: int) -> slice:
+    """Positions (along one axis) that see no padding in pictures of `size` pixels.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    inside = receptive_field(net, layer, input_size=size).unpadded
+    if inside.start == inside.stop:
+        raise ValueError(f"every position of {layer} sees padding at {size} px: load larger "
+                         "pictures (load_images(..., size=...)).")
+    return inside
+
+
 def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None) -> Maxima:
     """Each filter's maximum pre-activation in each picture, streamed batch by batch.
 
     Memory grows by three numbers a picture and filter (all of the layer, unless `filters` names
     some); maps are reduced in the batch that made them.
     """
-    inside = receptive_field(net, layer, input_size=image_set.size).unpadded
-    if inside.start == inside.stop:
-        raise ValueError(f"every position of {layer} sees padding at {image_set.size} px: load "
-                         "larger pictures (load_images(..., size=...)).")
+    inside = positions_inside(net, layer, image_set.size)
     forward = _forward(net, layer, pre_activation=True)
     values, places = [], []
     total = -(-len(image_set) // 16)
@@ -1018,20 +1030,35 @@ def _unit_forward(net: Network, layer: str) -> Callable:
         forward = tf.function(lambda images: model(net.preprocess(images), training=False)[:, 0, 0],
                               reduce_retracing=True)
     else:
-        seen = receptive_field(net, layer)
-        side = -(-(seen.size + seen.stride) // seen.stride) * seen.stride
-        seen = receptive_field(net, layer, input_size=side)
-        unit = seen.unpadded.start
-        top, left, bottom, right = seen.window(unit, unit)
         whole = _forward(net, layer, pre_activation=True)
 
         def forward(patches):
-            picture = np.full((len(patches), side, side, 3), 127.5, "float32")
-            picture[:, top:bottom, left:right] = patches
-            return whole(picture)[:, unit, unit]
+            pictures, unit, _ = framed(net, layer, patches)
+            return whole(pictures)[:, unit, unit]
 
     net._traces["unit", layer] = forward
     return forward
+
+
+def framed(net: Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Patches of one receptive field, laid where one unit sees just them.
+
+    Returns
+    -------
+    pictures : float32 ndarray, shape (n, side, side, 3)
+        The smallest on which a unit sees no padding, plain grey around the patch.
+    unit : int
+        The unit's position, along both axes.
+    top : int
+        Row (and column) of the pictures at which the patch starts.
+    """
+    side = canvas(net, layer, strides=1)
+    seen = receptive_field(net, layer, input_size=side)
+    unit = int(seen.unpadded.start)
+    top, left, bottom, right = seen.window(unit, unit)
+    pictures = np.full((len(patches), side, side, 3), 127.5, "float32")
+    pictures[:, top:bottom, left:right] = patches
+    return pictures, unit, top
 
 
 def _chain_below(net: Network, layer: str) -> list | None:

@@ -152,7 +152,7 @@ def observe(
         every position sees padding.
     """
     circuits._plain_convolution(net, layer)  # before the long part
-    circuits._unpadded(net, layer, image_set)
+    vz.positions_inside(net, layer, image_set.size)
     filter = int(vz._check_filters(net, layer, filter)[0])
     tuned = stimuli.tuning(net, layer, image_set=image_set, colours=colours, progress=progress)
     summary = stimuli.summary(tuned, filter)
@@ -313,7 +313,7 @@ def upstream_signs(
     others = vz.maximize(net, below, drawn, **options)
 
     def answers(pictures):
-        inside = circuits._unpadded(net, layer, vz._as_set(pictures))
+        inside = vz.positions_inside(net, layer, pictures.shape[1])
         maps = vz.activations(net, layer, pictures, pre_activation=True)
         return maps[:, inside, inside, filter].mean((1, 2))
 
@@ -384,7 +384,7 @@ def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places
     """Findings with the same numbers for the filter of a network with random weights."""
     layer, filter = seen.layer, seen.filter
     maxima = vz.image_maxima(net, layer, image_set)
-    level, _ = stimuli._on_pictures(net, layer, image_set, False)
+    level, _ = stimuli.on_pictures(net, layer, image_set, progress=False)
     kept = alterations.kept(net, layer, filter, image_set, level=level, maxima=maxima, k=k,
                             ways=tuple(DECIDES.values()), controls=1, seed=seed).set_index("way")
     patches = vz.top_patches(net, image_set, layer, filter, k=k, maxima=maxima)

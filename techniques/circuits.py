@@ -125,7 +125,7 @@ def random_places(
     net: vz.Network, layer: str, image_set: vz.ImageSet, count: int, *, seed: int = 0
 ) -> pd.DataFrame:
     """`count` positions that see no padding, drawn evenly over pictures and positions."""
-    inside = vz.receptive_field(net, layer, input_size=image_set.size).unpadded
+    inside = vz.positions_inside(net, layer, image_set.size)
     rng = np.random.default_rng(seed)
     return pd.DataFrame({
         "picture": rng.integers(len(image_set), size=count),
@@ -170,7 +170,7 @@ def spectrum_places(
     if per_level < 1:
         raise ValueError(f"per_level must be at least 1, not {per_level}.")
     filter = int(vz._check_filters(net, layer, filter)[0])
-    inside = _unpadded(net, layer, image_set)
+    inside = vz.positions_inside(net, layer, image_set.size)
     forward = vz._forward(net, layer, pre_activation=True)
     maps = np.concatenate([forward(batch)[:, inside, inside, filter].numpy()
                            for batch in _watched(image_set, layer)])  # one channel is kept
@@ -194,15 +194,6 @@ def _one_from_each(places: np.ndarray, positions: int) -> np.ndarray:
     """Flat places re-ordered: first one of each picture, then a second one of each, ..."""
     turn = pd.Series(places).groupby(places // positions).cumcount()
     return places[np.argsort(turn.to_numpy(), kind="stable")]
-
-
-def _unpadded(net: vz.Network, layer: str, image_set: vz.ImageSet) -> slice:
-    """Positions of a layer that see no padding; an error if there are none."""
-    inside = vz.receptive_field(net, layer, input_size=image_set.size).unpadded
-    if inside.start == inside.stop:
-        raise ValueError(f"every position of {layer} sees padding at {image_set.size} px: give "
-                         "larger pictures.")
-    return inside
 
 
 def _watched(image_set: vz.ImageSet, layer: str):

@@ -200,35 +200,18 @@ def project(
     if min(height, width) < size:
         raise ValueError(f"a unit of {layer} sees {size} px; these pictures are {height} × "
                          f"{width}. Give larger ones, or patches of {size} × {size}.")
-    framed, top = _framed(net, layer, images) if height == width == size else (images, 0)
+    if height == width == size:
+        shown, unit, top = vz.framed(net, layer, images)
+        places = [slice(unit, unit + 1)] * 2
+    else:
+        shown, top = images, 0
+        places = [vz.positions_inside(net, layer, side) for side in (height, width)]
     derived = with_rule(net, layer, rule)
-    places = [_unpadded(net, layer, side, exact=framed is not images)
-              for side in framed.shape[1:3]]
-    parts = [_send_back(net, derived, filter, framed[first : first + 8], places)
-             for first in range(0, len(framed), 8)]
+    parts = [_send_back(net, derived, filter, shown[first : first + 8], places)
+             for first in range(0, len(shown), 8)]
     projected, values, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Projections(projected[:, top : top + height, top : top + width], values, rows, columns,
                        rule)
-
-
-def _framed(net: vz.Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, int]:
-    """Patches where one unit sees them whole and no padding, grey around; and that place."""
-    seen = vz.receptive_field(net, layer)
-    side = -(-(seen.size + seen.stride) // seen.stride) * seen.stride
-    seen = vz.receptive_field(net, layer, input_size=side)
-    top = seen.window(seen.unpadded.start, 0)[0]
-    framed = np.full((len(patches), side, side, 3), 127.5, "float32")
-    framed[:, top : top + seen.size, top : top + seen.size] = patches
-    return framed, top
-
-
-def _unpadded(net: vz.Network, layer: str, side: int, *, exact: bool) -> slice:
-    """Positions along one axis that count: those without padding, or the framed patch's own."""
-    inside = vz.receptive_field(net, layer, input_size=side).unpadded
-    if inside.start == inside.stop:
-        raise ValueError(f"every position of {layer} sees padding at {side} px: give larger "
-                         "pictures, or patches of the receptive field's size.")
-    return slice(inside.start, inside.start + 1) if exact else inside
 
 
 def _send_back(net, derived, filter: int, images: np.ndarray, places):

@@ -452,7 +452,8 @@ def plot_pairs(found: Relatives) -> Figure:
     figure = vz._figure(2.5, layout="constrained")
     panels = figure.subplots(1, len(witnesses), squeeze=False)[0]
     for axes, name in zip(panels, witnesses, strict=True):
-        axes.hist(found.pairs[name], bins=80, color="#bbbbbb", log=True)
+        axes.hist(found.pairs[name], bins=80, color="#bbbbbb")
+        axes.set_yscale("log")
         limit = np.percentile(found.pairs[name], BEYOND)
         axes.axvline(limit, color=vz.GREY, linestyle=":", linewidth=1)
         axes.annotate(f"{BEYOND:g} %", (limit, 0.97), xycoords=("data", "axes fraction"), va="top",
@@ -460,8 +461,10 @@ def plot_pairs(found: Relatives) -> Figure:
         bottom = axes.get_ylim()[0]
         for member, marker, face in ((False, "v", "white"), (True, "D", vz.RED)):
             values = found.table.loc[found.table["member"] == member, name]
-            axes.plot(values, [bottom * 1.6] * len(values), marker, color=vz.RED, clip_on=False,
-                      markerfacecolor=face, markersize=5, label="member" if member else "relative")
+            drawn, = axes.plot(values, [bottom * 1.6] * len(values), marker, color=vz.RED,
+                               clip_on=False, markerfacecolor=face, markersize=5,
+                               label="member" if member else "relative")
+            drawn.set_in_layout(False)  # without any member its box is infinite: no layout then
         axes.set(xlabel=f"agreement of {name}{'s' * (name != 'tuning')}")
     panels[0].set_ylabel("pairs of filters")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2,

@@ -281,7 +281,7 @@ def sampled_maps(
         All filters at the same places.
     """
     rng = np.random.default_rng(seed)
-    inside = {layer: circuits._unpadded(net, layer, image_set) for layer in layers}
+    inside = {layer: vz.positions_inside(net, layer, image_set.size) for layer in layers}
     forward = vz._forward(net, tuple(layers), pre_activation=True)
     found: dict[str, list] = {layer: [] for layer in layers}
     for _, images in tqdm(image_set.batches(4), "maps", -(-len(image_set) // 4), delay=1,

@@ -223,7 +223,7 @@ def _answers(
     bias = conv.bias.numpy()[filter] if conv.use_bias else 0.0
     taps = np.stack(variants, -1)
     reads = vz._forward(net, vz.input_layer(net, layer).tensor, pre_activation=False)
-    inside = circuits._unpadded(net, layer, image_set)
+    inside = vz.positions_inside(net, layer, image_set.size)
     rng = np.random.default_rng(seed)
     found = []
     for batch in circuits._watched(image_set, layer):

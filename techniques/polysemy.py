@@ -268,10 +268,7 @@ def causes(
 
 def _maps(net, layer: str, image_set, filters) -> tuple[np.ndarray, int]:
     """Unpadded pre-activations of a few filters on all pictures, and the first position."""
-    inside = vz.receptive_field(net, layer, input_size=image_set.size).unpadded
-    if inside.start == inside.stop:
-        raise ValueError(f"every position of {layer} sees padding at {image_set.size} px: use "
-                         "larger pictures.")
+    inside = vz.positions_inside(net, layer, image_set.size)
     forward = vz._forward(net, layer, pre_activation=True)
     maps = [tf.gather(forward(images)[:, inside, inside], filters, axis=3).numpy()
             for _, images in tqdm(image_set.batches(8), f"{layer}: spectrum",

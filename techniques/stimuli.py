@@ -434,7 +434,7 @@ def tuning(
             responses[which] = answer(images)
             bar.update(len(which))
     pictures = vz.load_images(size=net.input_size) if image_set is None else image_set
-    mean, sd = _on_pictures(net, layer, pictures, progress)
+    mean, sd = on_pictures(net, layer, pictures, progress=progress)
     return Tuning(layer, filters, stimuli, responses, mean[filters], sd[filters])
 
 
@@ -472,7 +472,7 @@ def _smallest_canvas(net: vz.Network, layer: str) -> int:
     return size
 
 
-def _on_pictures(net, layer: str, pictures: vz.ImageSet, progress: bool):
+def on_pictures(net: vz.Network, layer: str, pictures: vz.ImageSet, *, progress: bool = True):
     """Mean and standard deviation of every filter over real pictures, float32 (filters,) each."""
     inside = vz._unpadded(net, layer, pictures.size) or slice(None)
     forward = vz._forward(net, layer, pre_activation=True)

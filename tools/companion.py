@@ -10,9 +10,7 @@ tagged `only-pinned` (what was said by hand about that one) are left out.
 import sys
 from pathlib import Path
 
-from nbclient.exceptions import CellExecutionError
-
-from tools import execute, export_html, report
+from tools import report
 
 
 def find(number, folder="notebooks"):
@@ -67,17 +65,12 @@ def prepare(source, words):
 
 def main(number, *words):
     """Run a companion with the parameters in `words`; write it and its page to build/."""
-    try:
+
+    def prepared():
         source = find(number)
-        target = Path("build", source.name)
-        figures = Path("build/figures", source.stem).resolve()
-        execute.run(prepare(source, words), source.resolve().parent, target,
-                    environment={"VIZUTILS_FIGURES": str(figures)})
-    except (ValueError, OSError) as problem:
-        sys.exit(str(problem))
-    except CellExecutionError as error:
-        sys.exit(f"{error}\nThe notebook stopped at the cell above; {target} was not written.")
-    export_html.main(target, target.with_suffix(".html"))
+        return prepare(source, words), source.resolve().parent, Path("build", source.name)
+
+    report.publish(prepared)
 
 
 if __name__ == "__main__":

@@ -168,20 +168,36 @@ def request(source, words):
     return asked, unit, stem if asked.keys() & set(PINNED) else Path(source).stem
 
 
-def main(source, *words):
-    """Run `source` with the parameters in `words`; write the notebook and its page to build/."""
+def publish(prepared):
+    """Run a notebook and write it and its page, or end the program with a sentence.
+
+    Parameters
+    ----------
+    prepared : callable
+        Returns the notebook, the folder it runs in, and the path it is written to; what it
+        raises is bad input.
+    """
     try:
-        asked, unit, stem = request(source, words)
-        notebook = prepare(source, asked)
-        check(unit, [unit["FILTER"]])
-        target = Path("build", f"{stem}.ipynb")
-        execute.run(notebook, Path(source).resolve().parent, target,
-                    environment={"VIZUTILS_FIGURES": f"build/figures/{stem}"})
+        notebook, folder, target = prepared()
+        figures = Path("build/figures", target.stem).resolve()
+        execute.run(notebook, folder, target, environment={"VIZUTILS_FIGURES": str(figures)})
     except (ValueError, OSError) as problem:
         sys.exit(str(problem))
     except CellExecutionError as error:
-        sys.exit(f"{error}\nThe report stopped at the cell above; {target} was not written.")
+        sys.exit(f"{error}\nThe notebook stopped at the cell above; {target} was not written.")
     export_html.main(target, target.with_suffix(".html"))
+
+
+def main(source, *words):
+    """Run `source` with the parameters in `words`; write the notebook and its page to build/."""
+
+    def prepared():
+        asked, unit, stem = request(source, words)
+        notebook = prepare(source, asked)
+        check(unit, [unit["FILTER"]])
+        return notebook, Path(source).resolve().parent, Path("build", f"{stem}.ipynb")
+
+    publish(prepared)
 
 
 if __name__ == "__main__":
