@@ -180,7 +180,8 @@ def _class_half(net, layer: str, filter: int, image_set, half: int, seed: int) -
 
 def test(
     net: vz.Network, seen: Observed, image_set: vz.ImageSet, *,
-    random_net: vz.Network | None = None, upstream: vz.Ascent | None = None, top: int = 10,
+    random_net: vz.Network | None = None, upstream: vz.Ascent | None = None,
+    maxima: vz.Maxima | None = None, top: int = 10,
     draws: int = 20, k: int = 9, places: int = 300, controls: int = 20, steps: int = 32,
     pieces: int = 16, seed: int = 0, progress: bool = True,
 ) -> Tested:
@@ -195,6 +196,8 @@ def test(
         The standing control: the same tests where the weights are random.
     upstream : Ascent, optional
         Pictures of the ranked channels, if they have been made; short climbs otherwise.
+    maxima : Maxima, optional
+        ``image_maxima(net, layer, image_set)``, if it is there already.
     top, draws, k, places : int
         Kernels ranked; random sets for each cut; strongest patches; random places.
     controls : int
@@ -206,7 +209,7 @@ def test(
     """
     layer, filter = seen.layer, seen.filter
     top = min(top, vz.kernels(net, layer, filter).shape[2])
-    maxima = vz.image_maxima(net, layer, image_set)
+    maxima = vz.image_maxima(net, layer, image_set) if maxima is None else maxima
     patches = vz.top_patches(net, image_set, layer, filter, k=k, maxima=maxima)
     strong = circuits.windows(net, layer, filter, image_set, patches.table)
     somewhere = circuits.random_places(net, layer, image_set, places, seed=seed)

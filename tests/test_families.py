@@ -229,3 +229,16 @@ def test_bad_input_teaches(planted, images, agreements, tiny):
         families.tuning_agreement(stimuli([0.0], [0.0]).iloc[:3], np.zeros((3, 2)))
     with pytest.raises(ValueError, match="not evenly spaced"):
         families.tuning_agreement(stimuli([0.0, 10.0, 30.0]), np.zeros((15, 2)))
+
+
+@pytest.mark.parametrize("members", [[], [0, 1]])
+def test_the_histogram_keeps_its_labels_with_and_without_members(members, recwarn):
+    rng = np.random.default_rng(0)
+    pairs = pd.DataFrame({name: rng.normal(0.1, 0.2, 2000) for name in ("response", "kernel")})
+    table = pd.DataFrame({"member": [i in members for i in range(4)],
+                          **{name: rng.uniform(0.3, 0.6, 4) for name in pairs}})
+    figure = families.plot_pairs(families.Relatives(0, table, None, pairs, "no family", False, ""))
+    figure.draw_without_rendering()
+    assert not [w for w in recwarn if "layout" in str(w.message)]
+    for axes in figure.axes:
+        assert axes.xaxis.label.get_window_extent().y0 >= 0
