@@ -1,7 +1,6 @@
 """The benchmark programs run, and count what they say they count: on the tiny VGG, in seconds."""
 
 import importlib
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -13,9 +12,6 @@ import vizutils as vz
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 PROGRAMS = sorted(p.stem for p in BENCHMARKS.glob("*.py"))
-needs_peer = pytest.mark.skipif(
-    importlib.util.find_spec("tf_keras_vis") is None,
-    reason="tf-keras-vis is not installed: pip install -r requirements-bench.txt")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +37,6 @@ def test_every_program_imports_and_says_how_it_is_called(name, monkeypatch, caps
     assert "--" in capsys.readouterr().out
 
 
-@needs_peer
 def test_equal_work_ends_at_equal_pictures(tiny, monkeypatch):
     monkeypatch.setattr(program("versus"), "matrix_product_rate", lambda: 1e11)
     found = program("versus").compare(tiny, "block2_conv1", [0, 3], size=24, steps=3, runs=1)
@@ -71,7 +66,6 @@ def test_an_eager_loop_that_is_stopped_ends_where_it_was(tiny):
     assert np.array_equal(stopped, short)
 
 
-@needs_peer
 def test_quality_finds_the_first_step_and_tabulates_it(tiny):
     quality = program("quality")
     rows = np.array([[0.0, 5.0], [2.0, 1.0], [1.0, 1.0]])

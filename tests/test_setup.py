@@ -15,7 +15,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 RUN_TIME = "requirements.txt"
 FOR_TESTS = "requirements-dev.txt"
-FOR_PEERS = "requirements-bench.txt"
 
 
 def requirements(name):
@@ -30,7 +29,7 @@ def distributions(*names):
 
 
 def test_every_requirement_is_bounded_and_explained():
-    for name in (RUN_TIME, FOR_TESTS, FOR_PEERS):
+    for name in (RUN_TIME, FOR_TESTS):
         for line in requirements(name):
             assert re.fullmatch(r"[\w.-]+>=[\d.]+,<[\d.]+", line), line
         lines = [x for x in (ROOT / name).read_text().splitlines() if x and x[0] not in "#-"]
@@ -69,8 +68,7 @@ def test_every_import_is_declared():
     carriers = importlib.metadata.packages_distributions()
     for path, text in sources():
         testing = path.parent.name in ("tests", "benchmarks") or path.name == "conftest.py"
-        peers = [FOR_PEERS] if path.parent.name == "benchmarks" else []
-        declared = distributions(RUN_TIME, *([FOR_TESTS] if testing else []), *peers)
+        declared = distributions(RUN_TIME, *([FOR_TESTS] if testing else []))
         for module in set(imported(text)) - own - sys.stdlib_module_names:
             found = {name.lower() for name in carriers.get(module, [module.replace("_", "-")])}
             assert found & declared, f"{path.name} imports {module}, which no requirement brings"
