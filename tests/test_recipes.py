@@ -1,0 +1,145 @@
+"""Figures carry the code that made them, and that code makes them again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+import vizutils as vz
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMITTED = sorted(ROOT.glob("figures/*.png"))
+SAVE = 'vz.save_figure(vz.plot_images(pictures), "fig", alt="Noise.")'
+
+
+def recipe(*cells):
+    return vz.recipe_of(list(cells), "fig").splitlines()
+
+
+def test_a_recipe_holds_what_the_figure_needs_and_nothing_else():
+    cells = ["import numpy as np\nimport os\nimport vizutils as vz",
+             "SEED, SIZE = 3, 8\nUNUSED = 1",
+             "rng = np.random.default_rng(SEED)\nprint(SIZE)\nother = rng",
+             "pictures = rng.uniform(0, 255, (2, SIZE, SIZE, 3))", "pictures.shape", SAVE,
+             "pictures = None  # after the figure"]
+    assert recipe(*cells) == [
+        "import numpy as np", "import vizutils as vz", "SEED, SIZE = 3, 8",
+        "rng = np.random.default_rng(SEED)", "pictures = rng.uniform(0, 255, (2, SIZE, SIZE, 3))",
+        SAVE]
+
+
+@pytest.mark.parametrize(("before", "kept"), [
+    ("pictures = []\nfor i in range(2):\n    pictures.append(i)\n'shown'", True),
+    ("pictures = []\npictures.append(1)\n'shown'", True),
+    ("pictures = {}\npictures['a'] = 1", True),
+    ("pictures = make()\npictures.size = 1", True),
+    ("pictures = [1]\npictures += [2]", True),
+    ("pictures = 1\npictures = 2", False),  # the first has no effect
+    ("pictures = 1\ntotal = sum(pictures for pictures in range(3))", False),  # another name
+    ("pictures = 1\n%matplotlib inline", False),
+    ("def pictures():\n    return depth\ndepth = 1", True),  # a name that a function needs
+])
+def test_what_changes_a_value_is_kept_and_what_does_not_is_not(before, kept):
+    assert (len(recipe(before, SAVE)) > 2) is kept
+
+
+def test_the_last_run_of_a_cell_counts():
+    assert recipe("pictures = 1", SAVE, "pictures = 2", SAVE) == ["pictures = 2", SAVE]
+
+
+def test_broken_cells_and_unknown_figures():
+    assert recipe("pictures = 1", "this is (no Python", SAVE) == ["pictures = 1", SAVE]
+    assert vz.recipe_of(["pictures = 1", SAVE], "another") == ""
+
+
+def run(program, folder, *arguments):
+    done = subprocess.run(
+        [sys.executable, *arguments, *([] if program is None else ["-c", program])], cwd=folder,
+        capture_output=True, text=True,
+        env={**os.environ, "VIZUTILS_FIGURES": str(folder), "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+KERNEL = '''
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for cell in ["import numpy as np\\nimport vizutils as vz", "unused = 1",
+             "net = vz.load_network('vgg16', weights='random')",
+             "pictures = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3))",
+             'vz.save_figure(vz.plot_images(pictures, [net.name] * 2), "fig", alt="Noise.", seed=0)'
+             ]:
+    shell.run_cell(cell, store_history=True).raise_error()
+'''
+
+
+def test_a_notebooks_figure_is_made_again_from_its_own_metadata(tmp_path):
+    run(KERNEL, tmp_path)
+    first = np.asarray(Image.open(tmp_path / "fig.png"))
+    printed = run(None, tmp_path, "-m", "vizutils", "show-recipe", "fig.png")
+    digest = vz.load_network("vgg16", weights="random").digest
+    assert all(x in printed for x in ('"seed": 0', digest, '"tensorflow": "', '"numpy": "'))
+    assert "unused" not in printed
+    (tmp_path / "fig.png").unlink()
+    (tmp_path / "again.py").write_text(printed)
+    run(None, tmp_path, "again.py")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "fig.png")), first)
+
+
+def test_a_figure_of_a_program_holds_parameters_but_no_recipe(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIZUTILS_FIGURES", str(tmp_path))
+    saved = vz.save_figure(vz.plot_road(), "road", alt="Five boxes.", seed=7)
+    assert '"seed": 7' in Image.open(saved.path).info["Comment"]
+    with pytest.raises(ValueError, match="holds no recipe: only figures that a notebook's cell"):
+        vz.show_recipe(saved.path)
+    given = vz.save_figure(vz.plot_road(), "road", alt="Five boxes.", recipe="vz.plot_road()\n")
+    assert vz.show_recipe(given.path).endswith("}\nvz.plot_road()\n")
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    (None, "does not exist; give the path of a figure's PNG"),
+    (b"not a picture", "is not a picture that can be read")])
+def test_what_is_no_figure_is_said(tmp_path, capsys, content, said):
+    if content is not None:
+        (tmp_path / "x.png").write_bytes(content)
+    assert vz.main(["show-recipe", str(tmp_path / "x.png")]) == 1
+    assert said in capsys.readouterr().err
+    assert vz.main(["show"]) == 2 and "usage" in capsys.readouterr().err
+
+
+def test_committed_figures_hold_the_recipes_of_the_report():
+    """Each is the slice of the committed notebook: no figure is older than its cell."""
+    report = nbformat.read(ROOT / "lab3_circuit.ipynb", as_version=4)
+    cells = [cell.source for cell in report.cells if cell.cell_type == "code"]
+    assert COMMITTED
+    for path in COMMITTED:
+        assert vz.show_recipe(path).endswith(vz.recipe_of(cells, path.stem)), path.name
+
+
+def difference(path, folder):
+    """Largest and mean difference, in grey levels, between a figure and its remake."""
+    (folder / "again.py").write_text(vz.show_recipe(path))
+    run(None, folder, "again.py")
+    old, new = (np.asarray(Image.open(x).convert("RGB"), float)
+                for x in (path, folder / path.name))
+    assert old.shape == new.shape
+    return np.abs(old - new).max(), np.abs(old - new).mean()
+
+
+@pytest.mark.parametrize("name", ["fig07_groups", "fig14_kernels"])
+def test_a_committed_figure_is_made_again(name, tmp_path):
+    """To a grey level on average: fonts and encoders differ a little between machines."""
+    assert difference(ROOT / "figures" / f"{name}.png", tmp_path)[1] < 1
+
+
+@pytest.mark.skipif(not os.environ.get("VIZUTILS_LONG"), reason="minutes: make test-long")
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_every_committed_figure_is_made_again(path, tmp_path):
+    largest, mean = difference(path, tmp_path)
+    print(f"{path.stem}: largest difference {largest:.0f}, mean {mean:.4f} grey levels")
+    assert mean < 1

@@ -1,0 +1,217 @@
+"""Put deliberate faults into a copy of the modules and see the tests find each one.
+
+    python tools/mutants.py [NAME ...] [--jobs 2]
+
+Each fault is a slip that public labs and libraries have made, or that would change a number of
+the report without a sound. The tests of the module concerned must fail with it, and pass
+without it. The table that is printed names the first test that failed: the fault's killer.
+"""
+
+import argparse
+import concurrent.futures
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LEFT_OUT = {".git", ".venv", "build", "figures", "cache", ".pytest_cache", ".ruff_cache"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A slip: `old` stands once in `file`, `new` takes its place, `tests` should fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+    def put_into(self, text: str) -> str:
+        """The file's text with the fault in it.
+
+        Raises
+        ------
+        ValueError
+            If `old` does not stand there exactly once: the list is out of date.
+        """
+        if text.count(self.old) != 1:
+            raise ValueError(f"the fault {self.name!r} is out of date: {self.old!r} stands "
+                             f"{text.count(self.old)} times in {self.file}, not once.")
+        return text.replace(self.old, self.new)
+
+
+FAULTS = tuple(Fault(*given) for given in [
+    # --- networks, pictures, units --------------------------------------------------------------
+    ("red and blue swapped", "vizutils.py", "return images[..., ::-1] - tf.constant",
+     "return images - tf.constant", "test_images"),
+    ("mean colour not subtracted", "vizutils.py", "tf.constant([103.939, 116.779, 123.68]",
+     "tf.constant([0.0, 0.0, 0.0]", "test_images"),
+    ("crop not central", "vizutils.py", "(new[0] - size) // 2, (new[1] - size) // 2",
+     "(new[0] - size) // 3, (new[1] - size) // 2", "test_images"),
+    ("receptive field one too small", "vizutils.py", "return top, left, top + self.size,",
+     "return top, left, top + self.size - 1,", "test_units"),
+    ("padded positions count as unpadded", "vizutils.py",
+     "(tops >= 0) & (tops + self.size <= self.input_size)",
+     "(tops >= -self.stride) & (tops + self.size <= self.input_size)", "test_units"),
+    ("the unit beside the strongest is cut out", "vizutils.py",
+     "return Maxima(np.concatenate(values), rows + inside.start,",
+     "return Maxima(np.concatenate(values), rows,", "test_units"),
+    ("probabilities without softmax", "vizutils.py", "tf.nn.softmax(logits(net, images)).numpy()",
+     "logits(net, images)", "test_images"),
+    # --- gradient ascent ------------------------------------------------------------------------
+    ("filter index ignored", "vizutils.py",
+     "kernel = tf.gather(x.kernel.value, values[r.chosen], axis=3)",
+     "kernel = tf.gather(x.kernel.value, 0 * values[r.chosen], axis=3)", "test_ascent"),
+    ("ascent goes downhill", "vizutils.py", "numbers = tf.where(moves, numbers + change, numbers)",
+     "numbers = tf.where(moves, numbers - change, numbers)", "test_ascent"),
+    ("one step instead of all", "vizutils.py", "for i in tf.range(tf.shape(warps)[0]):",
+     "for i in tf.range(tf.minimum(1, tf.shape(warps)[0])):", "test_ascent"),
+    ("the ReLU left in the objective", "vizutils.py",
+     "found = found if r.pre_activation else x.activation(found)", "found = x.activation(found)",
+     "test_ascent"),
+    ("colour matrix transposed", "vizutils.py", 'tf.einsum("nkhw,ck->nhwc"',
+     'tf.einsum("nkhw,kc->nhwc"', "test_ascent"),
+    ("seed ignored", "vizutils.py", "seed=[(s, f) for f, s in some]",
+     "seed=[(0, f) for f, s in some]", "test_ascent"),
+    ("measured on the picture before clipping", "vizutils.py",
+     "clean = tf.clip_by_value(parameterisation.picture(numbers, size), 0, 255)",
+     "clean = parameterisation.picture(numbers, size)", "test_ascent"),
+    ("an atlas of other weights is taken for this one's", "vizutils.py",
+     '"weights": weights.tensor_digest(*submodel(net, layer).get_weights()),',
+     '"weights": "",', "test_atlas"),
+    # --- kernels --------------------------------------------------------------------------------
+    ("ranked by L1", "vizutils.py", "l2 = np.sqrt((taps.astype(\"float64\") ** 2).sum(0))",
+     "l2 = mass", "test_kernels"),
+    ("weakest kernel first", "vizutils.py",
+     'table.sort_values("l2", ascending=False, kind="stable", ignore_index=True)\n\n\ndef rank',
+     'table.sort_values("l2", ascending=True, kind="stable", ignore_index=True)\n\n\ndef rank',
+     "test_kernels"),
+    ("sign turned", "vizutils.py", "np.divide(taps.sum(0), mass,", "np.divide(-taps.sum(0), mass,",
+     "test_kernels"),
+    ("input and output channels exchanged", "vizutils.py",
+     "own = conv.kernel.numpy()[:, :, :, filter]", "own = conv.kernel.numpy()[:, :, filter, :]",
+     "test_kernels"),
+    ("a normalisation's sign forgotten", "vizutils.py",
+     "return placed * _normalisation(net, layer)[0][filter] if fold else placed",
+     "return placed * abs(_normalisation(net, layer)[0][filter]) if fold else placed",
+     "test_kernels"),
+    ("Holm's rule without its factor", "vizutils.py", "p[order] * np.arange(len(p), 0, -1)",
+     "p[order]", "test_units"),
+    # --- circuits and claims --------------------------------------------------------------------
+    ("bias forgotten", "techniques/circuits.py",
+     "return found.bias + terms[:, ~gone].sum(1) + level",
+     "return terms[:, ~gone].sum(1) + level", "test_circuits"),
+    ("keep only means cut", "techniques/circuits.py", "gone ^= keep_only", "gone ^= False",
+     "test_circuits"),
+    ("contributions by absolute weight", "techniques/circuits.py",
+     'np.einsum("nrck,rck->nk", found.inputs.astype("float64"), found.taps)',
+     'np.einsum("nrck,rck->nk", found.inputs.astype("float64"), np.abs(found.taps))',
+     "test_circuits"),
+    ("silencing keeps the bias", "techniques/circuits.py", "biases[0][filter] = bias",
+     "biases[0][filter] += bias", "test_circuits"),
+    ("a refuted claim passes", "techniques/claims.py",
+     "if sign * number >= sign * self.supported:", "if sign * number >= sign * self.refuted:",
+     "test_claims"),
+    ("p may be zero", "techniques/claims.py", "(1 + (shuffled >= effect - 1e-12).sum())",
+     "((shuffled >= effect - 1e-12).sum())", "test_claims"),
+    ("percentile inverted", "techniques/silencing.py", "(total[1:] < total[0]).mean()",
+     "(total[1:] > total[0]).mean()", "test_analysis"),
+    ("paths not averaged over a pool", "techniques/pathways.py", "1 / area, \"float32\")",
+     "1.0, \"float32\")", "test_pathways"),
+    ("turned the wrong way round", "techniques/families.py",
+     "for m, t in zip(maps, self.inverse, strict=True)",
+     "for m, t in zip(maps, range(8), strict=True)", "test_families"),
+    # --- deconvnet, inversion -------------------------------------------------------------------
+    ("deconvnet's rule swapped with guided's", "techniques/deconvnet.py",
+     'if rule != "deconvnet":', 'if rule == "deconvnet":', "test_deconvnet"),
+    ("signal sent back from all units", "techniques/deconvnet.py",
+     "strongest = tf.gather(flat, chosen, batch_dims=1)", "strongest = tf.reduce_sum(flat, 1)",
+     "test_deconvnet"),
+    ("momentum forgotten", "techniques/inversion.py", "first = self.share * first + gradient",
+     "first = gradient", "test_inversion"),
+    ("total variation of rows only", "techniques/inversion.py", "(down**2 + right**2)",
+     "(down**2 + down**2)", "test_inversion"),
+])
+
+
+def copy_project(target: Path) -> Path:
+    """A copy to put faults into, with the same downloads."""
+    shutil.copytree(ROOT, target, ignore=lambda folder, names: LEFT_OUT & set(names))
+    cache = ROOT / "data" / "cache"
+    if cache.exists():
+        (target / "data" / "cache").symlink_to(cache)
+    return target
+
+
+def failing(project: Path, *tests: str) -> str:
+    """The first test that fails in a copy; empty if none does."""
+    files = [f"tests/{name}.py" for name in tests]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files],
+        cwd=project, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"})
+    if done.returncode == 0:
+        return ""
+    found = re.search(r"^(?:FAILED|ERROR) \S+?(?:::(\S+))?(?: |$)", done.stdout, re.MULTILINE)
+    if done.returncode != 1 or not found or not found[1]:
+        raise RuntimeError(f"pytest could not run {', '.join(files)}:\n{done.stdout[-2000:]}")
+    return found[1]
+
+
+def hunt(project: Path, fault: Fault) -> tuple[str, float]:
+    """(killer, seconds) of one fault; the copy is whole again afterwards."""
+    path, began = project / fault.file, time.monotonic()
+    sound = path.read_text()
+    path.write_text(fault.put_into(sound))
+    try:
+        return failing(project, *fault.tests.split()), time.monotonic() - began
+    finally:
+        path.write_text(sound)
+
+
+def main(names: list[str], jobs: int) -> int:
+    """Hunt all faults, or those whose names hold one of the given words."""
+    faults = [f for f in FAULTS if not names or any(word in f.name for word in names)]
+    if not faults:
+        print(f"no fault is named so; there are: {'; '.join(f.name for f in FAULTS)}.")
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        copies = itertools.count()
+        own = threading.local()
+
+        def work(fault):
+            if not hasattr(own, "project"):
+                own.project = copy_project(Path(folder) / str(next(copies)))
+            return hunt(own.project, fault)
+
+        tests = sorted({test for fault in faults for test in fault.tests.split()})
+        broken = failing(copy_project(Path(folder) / "sound"), *tests)
+        if broken:
+            print(f"{broken} fails without any fault: mend that first.")
+            return 2
+        survivors = 0
+        print("| fault | file | seconds | killed by |\n|---|---|---|---|", flush=True)
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            for fault, (killer, seconds) in zip(faults, pool.map(work, faults), strict=True):
+                survivors += not killer
+                print(f"| {fault.name} | {fault.file} | {seconds:.0f} | {killer or 'SURVIVED'} |",
+                      flush=True)
+    print(f"{len(faults) - survivors} of {len(faults)} faults are found by the tests")
+    return int(survivors > 0)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="words in the names of the faults to try")
+    parser.add_argument("--jobs", type=int, default=1, help="copies to work on side by side")
+    given = parser.parse_args()
+    sys.exit(main(given.names, given.jobs))
