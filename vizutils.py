@@ -9,6 +9,7 @@ The file reads from top to bottom in the order of the lab report:
 5. **Gradient ascent** - draw the picture a filter answers to most, and report honestly on it.
 6. **Kernels** - the weights that feed a filter, ranked, excitatory or inhibitory.
 7. **Figures** - one function for each figure, none of which touches pyplot.
+8. **Recipes** - the code that made a figure, kept in it: ``python -m vizutils show-recipe FILE``.
 
 Conventions, everywhere in this file: pictures are RGB, 0-255, shape ``(n, rows, columns, 3)``;
 a network's own preprocessing (for VGG16: BGR, mean subtracted) happens inside the traced
@@ -19,6 +20,7 @@ after the ReLU, *pre-activation* the value before it. No function changes the Ke
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import functools
 import hashlib
@@ -26,6 +28,10 @@ import io
 import itertools
 import json
 import os
+import platform
+import re
+import symtable
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -106,6 +112,11 @@ class Network:
     def has_classifier(self) -> bool:
         """Whether ``model`` ends in 1,000 ImageNet logits."""
         return self.head != "none"
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of all weights, in the model's order: which numbers these are."""
+        return weights.tensor_digest(*self.model.get_weights())
 
     def __repr__(self) -> str:
         return f"Network({self.name!r}: {self.weights_source})"
@@ -446,10 +457,10 @@ def load_images(
         try:
             read_image(path, size=8)  # decoded small: cheap, and finds damage a header hides
             good.append((path, name, label))
-        except (OSError, ValueError, SyntaxError) as problem:
-            bad.append(f"{Path(path).name} ({problem})")
+        except (OSError, ValueError) as problem:
+            bad.append(str(problem))
     if bad:
-        warnings.warn(f"{len(bad)} unreadable picture(s) skipped: {'; '.join(bad)}", stacklevel=2)
+        warnings.warn(f"{len(bad)} unreadable picture(s) skipped: {' '.join(bad)}", stacklevel=2)
     if not good:
         endings = ", ".join(sorted(PICTURE_ENDINGS))
         raise FileNotFoundError(f"no readable picture in {folder}; looked for {endings}.")
@@ -465,6 +476,11 @@ def _label_of(path: Path) -> int:
             return by_wnid[text[:9]]
     tail = path.stem.rpartition("_")[2]
     return int(tail) if tail.isdecimal() and int(tail) < len(by_wnid) else -1
+
+
+#: Pixels a picture may have once decoded: on the way to RGB, below 1 GB of memory.
+MOST_PIXELS = 40_000_000
+THINNEST = 20  #: a side longer than this many shorter ones is cut before the picture is enlarged
 
 
 def read_image(path: str | os.PathLike, *, size: int | None = None) -> np.ndarray:
@@ -484,23 +500,56 @@ def read_image(path: str | os.PathLike, *, size: int | None = None) -> np.ndarra
     -------
     ndarray of float32, shape (rows, columns, 3)
         RGB, 0-255.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is damaged, cut short, no picture, or has more than `MOST_PIXELS` once decoded: a
+        file of a few bytes may claim any size.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # decoded reduced, below
-        with Image.open(path) as picture:
-            if size is not None:
-                wanted = 2 * round(size / CROP)  # twice too large, so that bicubic still decides
-                picture.draft("RGB", (wanted, wanted))
-            picture = _to_rgb(ImageOps.exif_transpose(picture))
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no picture file {path}; check the name and the folder.")
+    try:
+        picture = _decoded(path, size)
+    except Image.DecompressionBombError:
+        raise ValueError(f"{path.name} is too large to be decoded safely: make it smaller, at most "
+                         f"{MOST_PIXELS / 1e6:.0f} million pixels.") from None
+    except MemoryError:
+        raise
+    except Exception as problem:  # on damage, decoders fail in any way
+        raise ValueError(f"{path.name} is damaged, cut short or no picture ({problem}): save it "
+                         "again as JPEG or PNG, or leave it out.") from problem
     if size is not None:
         picture = _centre_crop(picture, size)
     return np.asarray(picture, "float32")
 
 
+def _decoded(path: Path, size: int | None) -> Image.Image:
+    """A picture file in RGB, the right way up; JPEGs reduced if only `size` pixels are wanted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged here instead
+        if path.stat().st_size > 8 * MOST_PIXELS:
+            raise Image.DecompressionBombError
+        # Read at once: of a file's own words about its parts' lengths, Pillow believes any.
+        with Image.open(io.BytesIO(path.read_bytes())) as picture:
+            width, height = picture.size
+            if size is not None:
+                wanted = 2 * round(size / CROP)  # twice too large, so that bicubic still decides
+                picture.draft("RGB", (wanted, wanted))
+            if "progressive" not in picture.info:  # such a JPEG is held whole, however reduced
+                width, height = picture.size
+            if width * height > MOST_PIXELS:
+                raise Image.DecompressionBombError
+            return _to_rgb(ImageOps.exif_transpose(picture))
+
+
 def _to_rgb(picture: Image.Image) -> Image.Image:
     """Any Pillow mode → RGB; transparency over white, 16 bits scaled to 8."""
     if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture, "float64")
+        values = np.asarray(picture, "float32")
         scale = 257 if values.max(initial=0) > 255 else 1
         picture = Image.fromarray(np.clip(values / scale, 0, 255).round().astype("uint8"))
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
@@ -512,6 +561,10 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _centre_crop(picture: Image.Image, size: int) -> Image.Image:
     """Resize the shorter side to size / CROP (bicubic), then cut the centre out."""
+    longest = THINNEST * min(picture.size)
+    left, top = (max(side - longest, 0) // 2 for side in picture.size)
+    if left or top:  # a line of pixels, enlarged whole, would fill the memory
+        picture = picture.crop((left, top, picture.width - left, picture.height - top))
     width, height = picture.size
     scale = round(size / CROP) / min(width, height)
     new = (max(size, round(width * scale)), max(size, round(height * scale)))
@@ -748,6 +801,42 @@ def input_layer(net: Network, layer: str) -> InputLayer:
         operation = operation.input._keras_history.operation
     feature = None if type(operation).__name__ == "InputLayer" else operation.name
     return InputLayer(feature, read.name)
+
+
+def normalised(net: Network, layer: str) -> str:
+    """The batch normalisation that directly follows a convolution; `layer` itself without one.
+
+    In a network with batch normalisation the unit that a ReLU reads is the *normalised* output.
+    Give the name that this returns to `maximize`, `top_patches` or `activations`, and the
+    picture is that unit's, even where the normalisation turns the sign.
+
+    Returns
+    -------
+    str
+        `layer`, unless its output, before any activation, is read by one layer alone and that
+        is a BatchNormalization over channels.
+    """
+    conv = _conv_layer(net, layer)
+    readers = [x for x in net.model.layers for node in x._inbound_nodes
+               if any(t is conv.output for t in node.input_tensors)]
+    linear = getattr(conv, "activation", None) in (None, keras.activations.linear)
+    if not linear or len(readers) != 1:
+        return layer
+    norm = readers[0]
+    if not isinstance(norm, keras.layers.BatchNormalization) or norm.axis not in (-1, 3):
+        return layer
+    return norm.name
+
+
+def _normalisation(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
+    """What the batch normalisation after a convolution makes of it: × scale + shift, by filter."""
+    count = _conv_layer(net, layer).output.shape[-1]
+    norm = net.model.get_layer(normalised(net, layer))
+    if norm.name == layer:
+        return np.ones(count, "float32"), np.zeros(count, "float32")
+    scale = (norm.gamma.numpy() if norm.scale else 1.0) / np.sqrt(
+        norm.moving_variance.numpy() + norm.epsilon)
+    return scale, (norm.beta.numpy() if norm.center else 0.0) - norm.moving_mean.numpy() * scale
 
 
 def submodel(net: Network, layer: str | Sequence[str], *, pre_activation: bool = False):
@@ -2341,35 +2430,59 @@ EXCITATORY, INHIBITORY = 0.2, -0.2  #: thresholds of the sign index
 MOSTLY_ZERO = 0.05  #: kernels below this share of the filter's largest L2 norm
 
 
-def kernels(net: Network, layer: str, filter: int) -> np.ndarray:
+def kernels(net: Network, layer: str, filter: int, *, fold: bool = True) -> np.ndarray:
     """All kernels of one filter: one for each input channel.
 
     Parameters
     ----------
     layer : str
-        A convolution; for a depthwise or grouped one, the kernels of input channels that the
-        filter does not read are zero.
+        A convolution. For a depthwise or grouped one, the kernels of input channels that the
+        filter does not read are zero; a separable one has the products of its two parts, which
+        is exact, since nothing stands between them.
     filter : int
+    fold : bool
+        Multiply by the scale γ/√(σ² + ε) of a batch normalisation that directly follows [1]_:
+        a negative γ turns excitation into inhibition for whatever reads the filter. The order of
+        the kernels, and each one's share, are the same either way. Without such a layer (VGG16)
+        nothing changes. False: the weights as they are stored, which add up to the convolution's
+        own output.
 
     Returns
     -------
     float32 ndarray, shape (kernel rows, kernel columns, input channels)
+
+    References
+    ----------
+    .. [1] B. Jacob et al., "Quantization and training of neural networks for efficient
+       integer-arithmetic-only inference", CVPR 2018, section 3.2 (folding).
     """
     conv = _conv_layer(net, layer)
     filter = int(_check_filters(net, layer, filter)[0])
     channels = conv.input.shape[-1]
-    if isinstance(conv, keras.layers.DepthwiseConv2D):
+    if isinstance(conv, keras.layers.SeparableConv2D):
+        mixed = conv.pointwise_kernel.numpy()[0, 0, :, filter].reshape(channels, -1)
+        own, first = np.einsum("rckm,km->rck", conv.depthwise_kernel.numpy(), mixed), 0
+    elif isinstance(conv, keras.layers.DepthwiseConv2D):
         first, multiple = divmod(filter, conv.depth_multiplier)
-        own = np.asarray(conv.kernel)[:, :, first : first + 1, multiple]
-    elif isinstance(conv, keras.layers.SeparableConv2D):
-        raise ValueError(f"{layer} is two convolutions in one (SeparableConv2D); its kernels are "
-                         "the products of a depthwise and a pointwise part and not ranked here.")
+        own = conv.kernel.numpy()[:, :, first : first + 1, multiple]
     else:
-        own = np.asarray(conv.kernel)[:, :, :, filter]  # (rows, columns, channels of its group)
+        own = conv.kernel.numpy()[:, :, :, filter]  # (rows, columns, channels of its group)
         first = filter // (conv.filters // conv.groups) * own.shape[2]
     placed = np.zeros((*own.shape[:2], channels), "float32")
     placed[:, :, first : first + own.shape[2]] = own
-    return placed
+    return placed * _normalisation(net, layer)[0][filter] if fold else placed
+
+
+def filter_bias(net: Network, layer: str, filter: int, *, fold: bool = True) -> float:
+    """What a filter gives when it reads nothing: Σ `kernels` · inputs + this is its output.
+
+    With `fold`, the output of the batch normalisation that directly follows, if there is one.
+    """
+    conv = _conv_layer(net, layer)
+    filter = int(_check_filters(net, layer, filter)[0])
+    own = float(conv.bias.numpy()[filter]) if conv.use_bias else 0.0
+    scale, shift = _normalisation(net, layer)
+    return float(own * scale[filter] + shift[filter]) if fold else own
 
 
 def kernel_table(net: Network, layer: str, filter: int) -> pd.DataFrame:
@@ -2387,7 +2500,10 @@ def kernel_table(net: Network, layer: str, filter: int) -> pd.DataFrame:
     -----
     From block1_conv2 on, VGG16's inputs are outputs of a ReLU and so never negative: the sign
     of a tap is the sign of its effect. For ``block1_conv1`` the inputs are signed colours, and
-    "excitatory" means "raised by more of that colour than average".
+    "excitatory" means "raised by more of that colour than average". The same holds wherever the
+    input is signed: a 1×1 convolution that reads a sum of residual branches, say.
+
+    A batch normalisation that directly follows is folded into the kernels (see `kernels`).
     """
     taps = kernels(net, layer, filter)
     taps = taps.reshape(-1, taps.shape[-1])  # (taps, channels)
@@ -2499,7 +2615,9 @@ class SavedFigure:
                 {"image/png": {"alt": self.alt, "width": width, "height": height}})
 
 
-def save_figure(figure: Figure, name: str, *, alt: str, **parameters) -> SavedFigure:
+def save_figure(
+    figure: Figure, name: str, *, alt: str, recipe: str | None = None, **parameters
+) -> SavedFigure:
     """Write a figure below ``build/figures`` and return what a notebook shows.
 
     Parameters
@@ -2509,8 +2627,12 @@ def save_figure(figure: Figure, name: str, *, alt: str, **parameters) -> SavedFi
         File name without ending.
     alt : str
         What is to be seen, in a sentence.
+    recipe : str, optional
+        Code that makes the figure again. In a notebook it is found in the cells run so far, see
+        `recipe_of`.
     **parameters
-        What made the figure (layer, filter, seed, steps, ...): kept in the PNG's metadata.
+        What made the figure (layer, filter, seed, steps, ...): kept in the PNG's metadata, beside
+        the recipe, the digests of the networks it uses, and the versions of the libraries.
 
     Notes
     -----
@@ -2520,10 +2642,18 @@ def save_figure(figure: Figure, name: str, *, alt: str, **parameters) -> SavedFi
     folder = Path(os.environ.get("VIZUTILS_FIGURES")
                   or Path(__file__).resolve().parent / "build" / "figures")
     folder.mkdir(parents=True, exist_ok=True)
+    variables = _notebook()
+    if recipe is None:
+        recipe = recipe_of(variables.get("In", []), name)
+    note = PngInfo()
+    note.add_itxt("Title", name)
+    note.add_itxt("Description", alt)
+    note.add_itxt("Comment", json.dumps(parameters, default=str, ensure_ascii=False))
+    note.add_itxt("Networks", json.dumps(_networks_in(recipe, variables)))
+    note.add_itxt("Versions", json.dumps(_versions()))
+    note.add_itxt("Recipe", recipe, zip=True)
     buffer = io.BytesIO()
-    note = json.dumps(parameters, default=str, ensure_ascii=False)
-    figure.savefig(buffer, format="png", dpi=120,
-                   metadata={"Title": name, "Description": alt, "Comment": note, "Software": ""})
+    figure.savefig(buffer, format="png", dpi=120, pil_kwargs={"pnginfo": note})
     path = folder / f"{name}.png"
     path.write_bytes(buffer.getvalue())
     with Image.open(buffer) as picture:
@@ -2985,3 +3115,169 @@ def report_table(report: pd.DataFrame) -> pd.DataFrame:
         shown[column] = ["–" if np.isnan(value) else f"≈ {value:,.{digits[column]}f}"
                          for value in shown[column]]
     return shown.rename(columns=lambda name: name.replace("_", " "))
+
+
+# ============================================================================================
+# 8. Recipes: the code that made a figure, kept in it
+# ============================================================================================
+
+
+def recipe_of(cells: Sequence[str], name: str) -> str:
+    """The statements among a notebook's cells that one figure needs, in their order.
+
+    A backward slice [1]_: from the statement that saves the figure, each earlier statement is
+    kept that sets or changes a name needed so far. It errs on the side of keeping too much.
+
+    Parameters
+    ----------
+    cells : sequence of str
+        Sources in the order in which they were run; the figure is saved in one of them.
+    name : str
+        The figure's, as given to `save_figure`.
+
+    Returns
+    -------
+    str
+        Code that runs on its own; empty if no statement saves a figure of that name.
+
+    References
+    ----------
+    .. [1] M. Weiser, "Program slicing", ICSE 1981.
+    """
+    steps = [step for cell in cells for step in _steps(cell)]
+    last = max((i for i, step in enumerate(steps)
+                if SAVES in step.text and f'"{name}"' in step.text), default=None)
+    if last is None:
+        return ""
+    kept, needed = [], steps[last].uses
+    for step in reversed(steps[:last]):
+        if step.changes & needed:
+            kept.append(step.text)
+            needed = (needed - step.sets) | step.uses
+    return "\n".join([*reversed(kept), steps[last].text]) + "\n"
+
+
+SAVES = "save_figure("
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A statement of a notebook: the names it surely sets, may change, and uses."""
+
+    text: str
+    sets: frozenset[str]
+    changes: frozenset[str]
+    uses: frozenset[str]
+
+
+def _steps(cell: str) -> Iterator[_Step]:
+    """The statements of one cell; none of a cell that is no Python."""
+    cell = re.sub(r"^[%!].*", "", cell, flags=re.MULTILINE)  # IPython's own commands
+    try:
+        body = ast.parse(cell).body
+    except SyntaxError:
+        return
+    for node in body:
+        text = ast.get_source_segment(cell, node)
+        stored, used = _names(symtable.symtable(text, "cell", "exec"))
+        inside = [] if SAVES in text else list(ast.walk(node))
+        if isinstance(node, ast.Expr) and node is body[-1]:
+            inside = []  # a cell's last line is there to be shown
+        # what changes in place: a.b = 1, a[0] = 1, a.append(1)
+        touched = {_root(x) for x in inside if isinstance(x, ast.Attribute | ast.Subscript)
+                   and isinstance(x.ctx, ast.Store)}
+        touched |= {_root(x.value.func) for x in inside if isinstance(x, ast.Expr)
+                    and isinstance(x.value, ast.Call) and isinstance(x.value.func, ast.Attribute)}
+        sure = isinstance(node, ast.Assign | ast.Import | ast.ImportFrom | ast.FunctionDef)
+        yield _Step(text, stored if sure else frozenset(), stored | touched, used | touched)
+
+
+def _root(node: ast.expr) -> str:
+    """The name that an expression such as ``a.b[0].c`` begins with; none of other kinds."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _names(table: symtable.SymbolTable) -> tuple[frozenset[str], frozenset[str]]:
+    """Names that a statement sets and uses, those that its functions need included."""
+    symbols = table.get_symbols()
+    stored = {x.get_name() for x in symbols if x.is_assigned() or x.is_imported()}
+    used = {x.get_name() for x in symbols if x.is_referenced()}
+    inner = list(table.get_children())
+    while inner:
+        child = inner.pop()
+        inner += child.get_children()
+        used |= {x.get_name() for x in child.get_symbols() if x.is_global()}
+    return frozenset(stored), frozenset(used)
+
+
+def _notebook() -> dict:
+    """The variables of the notebook that is running, its inputs as ``In``; none elsewhere."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell.user_ns if shell else {}
+
+
+def _networks_in(recipe: str, variables: dict) -> dict[str, dict[str, str]]:
+    """Which weights the networks named in a recipe have."""
+    return {name: {"network": value.name, "weights": value.weights_source, "sha256": value.digest}
+            for name, value in variables.items()
+            if isinstance(value, Network) and re.search(rf"\b{name}\b", recipe)}
+
+
+def _versions() -> dict[str, str]:
+    """Releases that a figure's pixels depend on."""
+    libraries = tf, keras, np, mpl, pd
+    return {"python": platform.python_version(),
+            **{module.__name__: module.__version__ for module in libraries}}
+
+
+def show_recipe(path: str | os.PathLike) -> str:
+    """What made a saved figure, as a program that makes it again.
+
+    Parameters
+    ----------
+    path : path
+        A PNG that `save_figure` wrote.
+
+    Returns
+    -------
+    str
+        Python: parameters, weights and versions as comments, then the code.
+
+    Raises
+    ------
+    ValueError
+        The file is no picture, or holds no recipe.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; give the path of a figure's PNG.")
+    try:
+        with Image.open(path) as picture:
+            kept = {key: str(value) for key, value in picture.info.items()}
+    except OSError as error:
+        raise ValueError(f"{path} is not a picture that can be read: {error}.") from error
+    if not kept.get("Recipe"):
+        raise ValueError(f"{path} holds no recipe: only figures that a notebook's cell saved with "
+                         "vizutils.save_figure do.")
+    lines = [f"{kept['Title']}: {kept['Description']}", f"parameters: {kept['Comment']}",
+             f"networks: {kept['Networks']}", f"versions: {kept['Versions']}"]
+    return "".join(f"# {line}\n" for line in lines) + kept["Recipe"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``python -m vizutils show-recipe FILE``: print the program that makes a figure again."""
+    if len(arguments) != 2 or arguments[0] != "show-recipe":
+        print("usage: python -m vizutils show-recipe FIGURE.png > again.py", file=sys.stderr)
+        return 2
+    try:
+        print(show_recipe(arguments[1]), end="")
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+import os
 import re
 import statistics
 import subprocess
@@ -60,10 +61,7 @@ def outputs(notebook):
 def texts(notebook):
     """Everything a reader sees as text, sources first; pictures inside HTML left out."""
     yield from (cell.source for cell in notebook.cells)
-    for output in outputs(notebook):
-        for kind, text in {"text": output.get("text", ""), **output.get("data", {})}.items():
-            if kind.startswith("text"):
-                yield re.sub(r"data:[\w/+]+;base64,[\w+/=]+", "", text)
+    yield from printed(notebook)
 
 
 def caption_numbers(text):
@@ -143,6 +141,63 @@ def test_names_no_place_of_the_machine_that_ran_it(notebook):
     assert not [text for text in texts(notebook) if place.search(text)]
 
 
+# --- numbers in prose ---------------------------------------------------------------------
+
+NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?!\w)")
+# What is not prose: code, folded solutions, addresses, tags, headings, places in the text, years.
+NO_PROSE = re.compile(
+    r"```.*?```|<details>.*?</details>|`[^`]*`|\]\([^)]*\)|<[^>]+>|^#.*$|^\s*\d+\.\s|"
+    r"(?i:figures?|sections?|steps?|companions?|notebooks?)\s+\d+(?:\s*(?:and|to|or|–|,)\s*\d+)*|"
+    r"\b(?:19|20)\d\d\b", re.DOTALL | re.MULTILINE)
+CITED = re.compile(r"\[\d+\]|arXiv|doi:|\]\(http")
+
+
+def plain(number):
+    return (number.rstrip("0").rstrip(".") if "." in number else number).replace(",", "")
+
+
+def loose_numbers(notebook):
+    """Numbers in prose that no cell prints, no code sets and no source stands beside.
+
+    A small whole number is bound to occur somewhere: what this finds is a result that has
+    drifted away from its cell, or was typed in from elsewhere.
+    """
+    there = {plain(n) for text in [*(cell.source for cell in code_cells(notebook)),
+                                   *printed(notebook)]
+             for n in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?|\d+", re.sub(r"(?<=\d)_", "", text))}
+    return [(number[0], sentence.strip())
+            for cell in notebook.cells if cell.cell_type == "markdown"
+            for sentence in re.split(r"(?<=\.)\s+|\n\n", cell.source)
+            if not CITED.search(sentence)
+            for number in NUMBER.finditer(NO_PROSE.sub(" ", sentence))
+            if plain(number[0]) not in there]
+
+
+def printed(notebook):
+    """Every text that a cell's output holds, pictures left out."""
+    for output in outputs(notebook):
+        for kind, text in {"text": output.get("text", ""), **output.get("data", {})}.items():
+            if kind.startswith("text"):
+                yield re.sub(r"data:[\w/+]+;base64,[\w+/=]+", "", text)
+
+
+def test_every_number_in_prose_is_printed_or_cited(notebook):
+    assert loose_numbers(notebook) == []
+
+
+@pytest.mark.parametrize(("prose", "loose"), [
+    ("The filter keeps 41 % of it.", ["41"]),
+    ("The filter keeps 1,234.50 of it.", []),
+    ("It was trained on 50,000 pictures [3].", []),
+    ("See Figure 41, section 77 and `rate=77`, as in 1998.", []),
+    ("First 41 pictures. Then [2] says 77.", ["41"]),
+])
+def test_a_loose_number_is_found(prose, loose):
+    cells = [new_markdown_cell(prose), new_code_cell("print(found)")]
+    cells[1].outputs = [new_output("stream", name="stdout", text="kept: 1234.5 and ≈ 3 %\n")]
+    assert [number for number, _ in loose_numbers(new_notebook(cells=cells))] == loose
+
+
 # --- what nbval compares ----------------------------------------------------------------
 
 
@@ -195,6 +250,17 @@ CASES = {  # name: (what the cell prints, what is committed)
 REFUSED = {"far", "integer", "unmarked", "words"}
 
 
+def nbval_run(folder):
+    """Let nbval check every notebook in a folder."""
+    sanitize = ROOT / "tests/nbval_sanitize.cfg"
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--nbval",
+         "--nbval-current-env", "--nbval-sanitize-with", str(sanitize), "."],
+        cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "VIZUTILS_FIGURES": str(folder)},
+    )  # fmt: skip
+
+
 def test_nbval_compares_with_tolerance_and_without_stderr(tmp_path):
     (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
     for name, (now, committed) in CASES.items():
@@ -203,16 +269,29 @@ def test_nbval_compares_with_tolerance_and_without_stderr(tmp_path):
     noisy = printed_notebook(WARN, "kept\n")
     nbformat.write(noisy, tmp_path / "noisy.ipynb")
 
-    sanitize = ROOT / "tests/nbval_sanitize.cfg"
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--nbval",
-         "--nbval-current-env", "--nbval-sanitize-with", str(sanitize), "."],
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+    run = nbval_run(tmp_path)
     refused = set(re.findall(r"^FAILED (?:.*/)?(\w+)\.ipynb", run.stdout, re.MULTILINE))
     passed = set(re.findall(r"^PASSED (?:.*/)?(\w+)\.ipynb", run.stdout, re.MULTILINE))
     assert refused == REFUSED, run.stdout
     assert passed == {*CASES, "noisy"} - REFUSED
+
+
+def test_a_changed_number_in_the_report_is_noticed(tmp_path):
+    """The first cells of the report as they are committed, and with one digit changed."""
+    report = nbformat.read(ROOT / "lab3_circuit.ipynb", as_version=4)
+    last = next(i for i, cell in enumerate(report.cells)
+                if cell.cell_type == "code" and "convolution trunk:" in cell.source)
+    report.cells = report.cells[: last + 1]
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    nbformat.write(report, tmp_path / "sound.ipynb")
+    (output,) = report.cells[last].outputs
+    assert "14,714,688" in output.text
+    output.text = output.text.replace("14,714,688", "14,714,689")
+    nbformat.write(report, tmp_path / "changed.ipynb")
+    run = nbval_run(tmp_path)
+    refused = re.findall(r"^FAILED (?:.*/)?(\w+)\.ipynb::Cell (\d+)", run.stdout, re.MULTILINE)
+    counted = str(len(code_cells(report)) - 1)
+    assert refused == [("changed", counted)], run.stdout
 
 
 # --- executing and exporting ------------------------------------------------------------
