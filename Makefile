@@ -7,12 +7,14 @@ COMPANIONS := $(wildcard notebooks/*.ipynb)
 NOTEBOOKS := $(wildcard $(REPORT).ipynb) $(COMPANIONS)
 # A cell may take this many seconds: the slowest need minutes on two cores.
 CELL_TIMEOUT := 1800
+# What the tests found last, for the grading sheet.
+CHECKS := build/checks.xml
 
 # TensorFlow's start-up notices; the set-up cell says the same for other places.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report reports notebook test test-filters test-notebooks lint lab figures atlas data execute clean distclean
+.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab mutants lint lab figures atlas data execute clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +27,7 @@ report: .venv/ready ## run the report; another filter's: make report LAYER=block
 ifeq ($(strip $(ASKED)),)
 	$(BIN)/python tools/execute.py $(REPORT).ipynb build/$(REPORT).ipynb
 	$(BIN)/python tools/export_html.py build/$(REPORT).ipynb build/$(REPORT).html
+	$(BIN)/python tools/grade.py $(REPORT).ipynb build $(CHECKS)
 else
 	$(BIN)/python tools/report.py $(REPORT).ipynb $(ASKED)
 endif
@@ -32,6 +35,10 @@ endif
 reports: .venv/ready ## run many and rank them: make reports LAYER=block3_conv2 FILTERS=0-15
 	$(BIN)/python tools/reports.py $(REPORT).ipynb $(ASKED) \
 	    $(call given,FILTERS SCHEDULER WORKERS)
+
+site: .venv/ready ## pages of the committed notebooks, with links between them, in build/site/
+	rm -rf build/site
+	$(BIN)/python tools/site.py build/site
 
 notebook: .venv/ready ## run a companion on your picture: make notebook N=2 IMAGE=cat.jpg
 	$(BIN)/python tools/companion.py "$(N)" $(call given,IMAGE SEED)
@@ -41,13 +48,31 @@ NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.
     --nbval-cell-timeout $(CELL_TIMEOUT) --nbval-kernel-startup-timeout 180
 
 test: .venv/ready-dev ## run the tests and re-check every number the report prints
-	$(BIN)/python -m pytest -q tests $(wildcard $(REPORT).ipynb) $(NBVAL)
+	$(BIN)/python -m pytest -q tests --ignore=tests/browser $(wildcard $(REPORT).ipynb) $(NBVAL)
+
+grade: .venv/ready-dev ## the same tests, kept on record in the grading sheet build/grade.md
+	$(BIN)/python -m pytest -q tests --ignore=tests/browser $(REPORT).ipynb $(NBVAL) \
+	    --junitxml=$(CHECKS); found=$$?; \
+	    $(BIN)/python tools/grade.py $(REPORT).ipynb build $(CHECKS) && exit $$found
 
 test-notebooks: .venv/ready-dev ## re-check every number the companions print
 	$(BIN)/python -m pytest -q $(COMPANIONS) $(NBVAL)
 
+test-browser: .venv/ready-dev ## the page and the dashboard in a real browser (chromium)
+	$(BIN)/python -m pytest -q tests/browser
+
 test-filters: .venv/ready-dev ## (minutes) run the report on eight other filters
 	VIZUTILS_LONG=1 $(BIN)/python -m pytest -q -s tests/test_filters.py
+
+# Whatever a test file keeps for VIZUTILS_LONG, with what it measured.
+test-long: .venv/ready-dev ## (an hour) all tests, the long ones too: fuzzing, memory, recipes
+	VIZUTILS_LONG=1 $(BIN)/python -m pytest -q -rP tests --ignore=tests/browser
+
+test-colab: .venv-colab/ready ## (minutes) the tests with the versions that Colab has
+	.venv-colab/bin/python -m pytest -q tests --ignore=tests/browser
+
+mutants: .venv/ready-dev ## (half an hour) put deliberate faults into a copy; tests must find all
+	$(BIN)/python tools/mutants.py $(if $(JOBS),--jobs $(JOBS))
 
 lint: .venv/ready-dev ## check the style of the code, the notebooks' too
 	$(BIN)/ruff check .
@@ -75,7 +100,7 @@ clean: ## remove what was built, but keep .venv and the downloads
 	    -exec rm -rf {} +
 
 distclean: clean ## remove .venv and the downloads too
-	rm -rf .venv data/cache
+	rm -rf .venv .venv-colab data/cache
 
 # The environment. Each stamp is newer than what it was installed from, so that
 # a second call installs nothing.
@@ -90,4 +115,11 @@ distclean: clean ## remove .venv and the downloads too
 
 .venv/ready-dev: .venv/ready requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+.venv-colab/ready: requirements-colab.txt requirements-dev.txt requirements.txt pyproject.toml
+	test -x .venv-colab/bin/pip || $(PYTHON) -m venv .venv-colab
+	.venv-colab/bin/python -m pip install --quiet --requirement requirements-dev.txt \
+	    --constraint requirements-colab.txt
+	.venv-colab/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@

@@ -128,3 +128,15 @@ def test_patches_writes_different_pictures_and_times_both(tiny, tmp_path):
     taken = patches.compare(tiny, "block2_conv1", vz.load_images(tmp_path, size=48), runs=2)
     assert list(taken) == ["bare", "top_patches"]
     assert all(len(own) == 2 for own in taken.values())
+
+
+def test_attribution_times_every_method_and_sets_the_peer_beside_it(vgg16, monkeypatch):
+    attribution = program("attribution")
+    images = vz.load_images(size=32, limit=1).images
+    monkeypatch.setattr(attribution, "SAMPLES", 2)
+    taken = attribution.compare(vgg16, images, runs=1, quick=True)
+    assert all(len(own) == 1 and own[0] > 0 for own in taken.values())
+    given = {name: [2.0] for name in taken} | {"tf-keras-vis, SmoothGrad": [5.0]}
+    rows = attribution.table(given, pictures=4).splitlines()
+    assert "| SmoothGrad | 0.50 | 1.0 | 2.50 times as long |" in rows
+    assert "| LIME | 0.50 | 1.0 | – |" in rows

@@ -119,7 +119,7 @@ def test_a_second_call_installs_nothing(sandbox):
     assert [line.split()[-1] for line in first if "pip install" in line] == [RUN_TIME, "."]
 
     _, second = make(sandbox, "report")
-    assert len(second) == 2
+    assert len(second) == 3
     assert all(line.startswith("tools/") for line in second)
 
 
