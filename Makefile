@@ -14,7 +14,7 @@ CHECKS := build/checks.xml
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab mutants lint lab figures atlas data execute clean distclean
+.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab mutants lint lab dashboard figures atlas data execute clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -79,6 +79,9 @@ lint: .venv/ready-dev ## check the style of the code, the notebooks' too
 
 lab: .venv/ready ## open the report in JupyterLab
 	$(BIN)/jupyter lab $(REPORT).ipynb
+
+dashboard: .venv/ready-dev ## the dashboard in a browser, without JupyterLab (Voilà)
+	$(BIN)/voila notebooks/6_dashboard.ipynb --VoilaConfiguration.progressive_rendering=True
 
 figures: .venv/ready ## run the report and renew the committed pictures in figures/
 	VIZUTILS_FIGURES=figures $(BIN)/python tools/execute.py $(REPORT).ipynb build/$(REPORT).ipynb

@@ -29,11 +29,13 @@ import itertools
 import json
 import os
 import platform
+import random
 import re
 import symtable
 import sys
 import threading
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -54,7 +56,7 @@ import tensorflow as tf
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
@@ -181,6 +183,9 @@ def as_network(
     """
     if not isinstance(model, keras.Model) or not hasattr(model, "_operations"):
         raise ValueError("as_network needs a functional keras.Model (one with a layer graph).")
+    if len(model.inputs) != 1:
+        raise ValueError(f"as_network needs a model with one picture input; {model.name} has "
+                         f"{len(model.inputs)}.")
     convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
     return Network(
         name=name or model.name,
@@ -320,8 +325,13 @@ def _load_application(name: str, source) -> Network:
             model = build(weights="imagenet", classifier_activation=None)
         words = "all layers trained on ImageNet (ILSVRC-2012), downloaded by Keras"
     else:
-        model = build(weights=None, classifier_activation=None)
-        words = "random weights (Keras's own), no training"
+        state = random.getstate()
+        random.seed(0)  # Keras's initialisers draw their seeds here
+        try:
+            model = build(weights=None, classifier_activation=None)
+        finally:
+            random.setstate(state)
+        words = "random weights (Keras's own initialisers, seed 0), no training"
         if source != "random":
             model.load_weights(source)
             words = f"weights from the file {Path(source).name}"
@@ -442,6 +452,8 @@ def load_images(
     """
     if size < 1:
         raise ValueError(f"size is the crop's side in pixels and must be positive, not {size}.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}; leave it out for all pictures.")
     if folder is None:
         found = [(p.path, p.name, p.label) for p in fetch.pictures()]
     else:
@@ -479,7 +491,7 @@ def _label_of(path: Path) -> int:
 
 
 #: Pixels a picture may have once decoded: on the way to RGB, below 1 GB of memory.
-MOST_PIXELS = 40_000_000
+MOST_PIXELS = 36_000_000
 THINNEST = 20  #: a side longer than this many shorter ones is cut before the picture is enlarged
 
 
@@ -513,14 +525,16 @@ def read_image(path: str | os.PathLike, *, size: int | None = None) -> np.ndarra
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture file {path}; check the name and the folder.")
     try:
-        picture = _decoded(path, size)
+        picture = _to_rgb(_decoded(path, size))
     except Image.DecompressionBombError:
         raise ValueError(f"{path.name} is too large to be decoded safely: make it smaller, at most "
                          f"{MOST_PIXELS / 1e6:.0f} million pixels.") from None
     except MemoryError:
         raise
     except Exception as problem:  # on damage, decoders fail in any way
-        raise ValueError(f"{path.name} is damaged, cut short or no picture ({problem}): save it "
+        unknown = isinstance(problem, UnidentifiedImageError)  # it would name an address
+        cause = "unknown format" if unknown else str(problem) or type(problem).__name__
+        raise ValueError(f"{path.name} is damaged, cut short or no picture ({cause}): save it "
                          "again as JPEG or PNG, or leave it out.") from problem
     if size is not None:
         picture = _centre_crop(picture, size)
@@ -528,7 +542,7 @@ def read_image(path: str | os.PathLike, *, size: int | None = None) -> np.ndarra
 
 
 def _decoded(path: Path, size: int | None) -> Image.Image:
-    """A picture file in RGB, the right way up; JPEGs reduced if only `size` pixels are wanted."""
+    """A picture file, the right way up; a JPEG reduced if only `size` pixels are wanted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged here instead
         if path.stat().st_size > 8 * MOST_PIXELS:
@@ -543,7 +557,7 @@ def _decoded(path: Path, size: int | None) -> Image.Image:
                 width, height = picture.size
             if width * height > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            return _to_rgb(ImageOps.exif_transpose(picture))
+            return ImageOps.exif_transpose(picture)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
@@ -608,7 +622,14 @@ def logits(net: Network, images) -> np.ndarray:
             "weights='packaged' (distilled read-out) or weights='imagenet' (original head)."
         )
     forward = _forward(net, net.model.layers[-1].name, pre_activation=False)
-    return np.concatenate([forward(batch).numpy() for _, batch in _as_set(images).batches()])
+    found = []
+    for indices, batch in _as_set(images).batches():
+        sound = np.isfinite(batch).all((1, 2, 3))
+        if not sound.all():  # a ReLU would turn NaN into 0, and the picture get a class
+            raise ValueError(f"picture {indices[~sound][0]} holds values that are not finite (NaN "
+                             "or infinity); pictures are RGB, 0-255.")
+        found.append(forward(batch).numpy())
+    return np.concatenate(found)
 
 
 def _as_set(images) -> ImageSet:
@@ -861,21 +882,25 @@ def submodel(net: Network, layer: str | Sequence[str], *, pre_activation: bool =
     return keras.Model(net.model.input, outputs if several else outputs[0])
 
 
+# Layers that are nothing but an activation: what they read is the pre-activation.
+RECTIFIERS = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU,
+              keras.layers.PReLU, keras.layers.ELU)
+
+
 def _output(net: Network, name: str, pre_activation: bool):
     """A layer's symbolic output, before or after its own activation."""
     layer = _layer(net, name)
+    if pre_activation and isinstance(layer, RECTIFIERS):
+        return layer.input
     activation = getattr(layer, "activation", None)
     if not pre_activation or activation in (None, keras.activations.linear):
         return layer.output
     key = ("linear copy", name)
     if key not in net._traces:
-        if not layer.weights:  # a stand-alone ReLU: its input is the pre-activation
-            net._traces[key] = layer.input
-        else:
-            copy = type(layer).from_config(
-                {**layer.get_config(), "activation": "linear", "name": f"{name}_linear"})
-            net._traces[key] = copy(layer.input)
-            copy.set_weights(layer.get_weights())
+        copy = type(layer).from_config(
+            {**layer.get_config(), "activation": "linear", "name": f"{name}_linear"})
+        net._traces[key] = copy(layer.input)
+        copy.set_weights(layer.get_weights())
     return net._traces[key]
 
 
@@ -1152,7 +1177,8 @@ def framed(net: Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, i
 
 def _chain_below(net: Network, layer: str) -> list | None:
     """The operations from the picture to a layer, if each reads the one before and nothing else."""
-    chain, tensor = [], _layer(net, layer).output
+    own = _layer(net, layer)
+    chain, tensor = [], own.input if isinstance(own, RECTIFIERS) else own.output
     while True:
         operation, node, _ = tensor._keras_history
         inputs = operation._inbound_nodes[node].input_tensors
@@ -1454,6 +1480,10 @@ def direction(
 
 def class_logit(classes) -> Objective:
     """The logit of an ImageNet class; one class for each picture."""
+    wrong = [c for c in np.atleast_1d(classes) if not 0 <= c < len(imagenet.CLASSES)]
+    if wrong:
+        raise ValueError(f"ImageNet's classes are 0 to {len(imagenet.CLASSES) - 1}, "
+                         f"not {wrong[0]}.")
     return Objective(
         (Reading(LOGITS, False),), (_numbers(classes),),
         lambda maps, values: tf.gather(maps[0], values[0], batch_dims=1), ("class_logit",))
@@ -1746,7 +1776,8 @@ def render(
     parameterisation=Fourier(), optimiser=Adam(), transforms: Sequence[Callable] = TRANSFORMS,
     seed: int | Sequence = 0, start: np.ndarray | None = None,
     calm: float = 0.0, measure: Objective | None = None, snapshots: Sequence[int] = (),
-    settle: float = 0.0, cancel: threading.Event | None = None, progress: bool = True,
+    settle: float = 0.0, cancel: threading.Event | None = None,
+    on_step: Callable[[int, np.ndarray], object] | None = None, progress: bool = True,
 ) -> Rendering:
     """Climb: change pictures until they make an objective large.
 
@@ -1781,6 +1812,9 @@ def render(
     cancel : threading.Event, optional
         When it is set (from another thread), the climb ends and returns what there is, as it
         does on an interrupt from the keyboard.
+    on_step : callable, optional
+        ``on_step(steps taken, pictures)`` is called after each measurement and snapshot, for
+        whoever wants to watch. What it raises ends the climb and is passed on.
     progress : bool
         Show a bar when the work takes over a second.
 
@@ -1794,8 +1828,7 @@ def render(
         Unknown layer, no steps, a class logit of a network without a classifier, a starting
         picture of the wrong shape.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, not {steps}.")
+    _check_climb(steps, size, seed)
     size = size or max(canvas(net, reading.layer) for reading in objective.readings)
     count = max((v.shape[0] for v in objective.values if np.ndim(v)), default=1)
     seeds = [(seed, i) for i in range(count)] if np.ndim(seed) == 0 else list(seed)
@@ -1830,10 +1863,12 @@ def render(
                     break
                 picture, value, state = climb(state, warps[measured[-1] : stop])
                 bar.update(stop - measured[-1])
-                measured.append(stop)
                 rows.append(value.numpy())
+                measured.append(stop)
                 if stop in snapshots:
                     kept[stop] = picture.numpy()
+                if on_step is not None:
+                    on_step(stop, picture.numpy())
                 if settle and _has_settled(measured, rows, steps, settle):
                     ended = "settled"
                     break
@@ -1844,6 +1879,16 @@ def render(
     latest = np.searchsorted(measured, np.arange(measured[-1] + 1), side="right") - 1
     return Rendering(picture.numpy(), np.stack(rows)[latest], tuple(measured), kept,
                      ~state[4].numpy(), ended)
+
+
+def _check_climb(steps: int, size: int | None, seed) -> None:
+    """Refuse numbers that no climb can have."""
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, not {steps}.")
+    if size is not None and size < 1:
+        raise ValueError(f"size is the pictures' side in pixels, at least 1, not {size}.")
+    if np.min(seed) < 0:
+        raise ValueError(f"seeds are whole numbers from 0 on, not {np.min(seed)}.")
 
 
 def _start_from(start, parameterisation, count: int, size: int) -> np.ndarray:
@@ -2128,7 +2173,7 @@ def maximize(
         −1 draws what a filter is *least* excited by.
     **options
         Passed on to `render`: `parameterisation`, `optimiser`, `transforms`, `start`,
-        `calm`, `snapshots`, `settle`, `cancel`.
+        `calm`, `snapshots`, `settle`, `cancel`, `on_step`.
 
     Returns
     -------
@@ -2151,6 +2196,7 @@ def maximize(
     filters = _check_filters(net, layer, filters)
     if seeds < 1 or steps < 1 or batch < 1:
         raise ValueError("steps, seeds and batch must each be at least 1.")
+    _check_climb(steps, size, seed)
     if preset is not None:
         if preset not in PRESETS:
             raise ValueError(f"preset {preset!r} not found; known are {', '.join(PRESETS)}.")
@@ -2184,6 +2230,10 @@ def maximize(
                 batch //= 2
                 print(f"Memory ran out: going on with {batch} pictures at a time.")
                 continue
+            except KeyboardInterrupt:  # outside the steps, which notice it themselves
+                if not done:
+                    raise
+                break
             bar.update(len(some))
             if done[-1].ended == "interrupted":
                 break  # what is finished is kept
@@ -2296,6 +2346,7 @@ def atlas(
     net: Network, layer: str, *, filters=None, size: int | None = None, steps: int = 80,
     seed: int = 0, optimiser=Adam(0.4), calm: float = 0.5, batch: int = 16,
     folder: str | os.PathLike | None = None, progress: bool = True,
+    on_step: Callable[[int, np.ndarray], object] | None = None,
 ) -> Atlas:
     """Draw every filter of a layer, once: the work is kept and found again.
 
@@ -2315,6 +2366,9 @@ def atlas(
         As in `maximize`.
     folder : path, optional
         Where to keep it; ``build/atlas`` by default.
+    on_step : callable, optional
+        As in `render`, for each batch that has to be drawn; finished batches are kept if it
+        raises.
 
     Returns
     -------
@@ -2336,8 +2390,12 @@ def atlas(
     parts = []
     for first in tqdm(range(0, len(filters), batch), f"atlas of {layer}", delay=2, leave=False,
                       disable=not progress):
-        part = _atlas_part(net, layer, filters[first : first + batch], home, size=size,
-                           steps=steps, seed=seed, optimiser=optimiser, calm=calm, batch=batch)
+        try:
+            part = _atlas_part(net, layer, filters[first : first + batch], home, size=size,
+                               steps=steps, seed=seed, optimiser=optimiser, calm=calm,
+                               batch=batch, on_step=on_step)
+        except KeyboardInterrupt:  # while something else than the ascent was at work
+            part = None
         if part is None:
             print(f"{first} of {len(filters)} filters are kept; the same call goes on from there.")
             break
@@ -2353,9 +2411,8 @@ def _atlas_part(net, layer, filters, home: Path, **options):
     """Pictures and report of one batch, kept or drawn; None if it was interrupted."""
     numbers = hashlib.sha256(repr(filters.tolist()).encode()).hexdigest()[:8]
     path = home / f"filters_{filters[0]:04d}_{numbers}"
-    if path.with_suffix(".csv").exists():  # written last: the pictures are whole
-        with np.load(path.with_suffix(".npz")) as stored:
-            return stored["images"], pd.read_csv(path.with_suffix(".csv"))
+    if (kept := _stored_part(path, filters)) is not None:
+        return kept
     ascent = maximize(net, layer, filters, progress=False, **options)
     if len(ascent.report) < len(filters) or (ascent.report["steps"] < options["steps"]).any():
         return None
@@ -2366,6 +2423,20 @@ def _atlas_part(net, layer, filters, home: Path, **options):
     for ending in (".npz", ".csv"):
         os.replace(draft.with_suffix(ending), path.with_suffix(ending))
     return images, ascent.report
+
+
+def _stored_part(path: Path, filters):
+    """Pictures and report of a batch that was kept; None if there is none, or it is damaged."""
+    if not path.with_suffix(".csv").exists():  # written last: the pictures are whole
+        return None
+    try:
+        report = pd.read_csv(path.with_suffix(".csv"))
+        with np.load(path.with_suffix(".npz")) as stored:
+            images = stored["images"]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        return None
+    whole = report.get("filter", pd.Series()).tolist() == filters.tolist()
+    return (images, report) if whole and len(images) == len(filters) else None
 
 
 def _contact_sheet(home: Path, images: np.ndarray, report: pd.DataFrame, made_by: dict):
@@ -2388,9 +2459,11 @@ def _contact_sheet(home: Path, images: np.ndarray, report: pd.DataFrame, made_by
             "flat": bool(row.flat)}
     note = PngInfo()
     note.add_text("Comment", json.dumps(made_by))
-    paths = home / "sheet.png", home / "index.json"
-    sheet.save(paths[0], pnginfo=note)
-    paths[1].write_text(json.dumps({"made_by": made_by, "filters": entries}, indent=1))
+    paths, draft = (home / "sheet.png", home / "index.json"), home / f"draft_{os.getpid()}"
+    sheet.save(draft, "png", pnginfo=note)
+    os.replace(draft, paths[0])
+    draft.write_text(json.dumps({"made_by": made_by, "filters": entries}, indent=1))
+    os.replace(draft, paths[1])
     return paths
 
 

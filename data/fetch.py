@@ -166,6 +166,9 @@ def _download(address: str, target: Path, pinned: dict) -> None:
     `target`; a wrong one is removed, an interrupted one stays as ``.part``.
     """
     part = target.with_name(target.name + ".part")
+    if _is_intact(part, pinned):  # stopped between the last byte and the new name
+        os.replace(part, target)
+        return
     if part.exists() and part.stat().st_size >= pinned["size"]:
         part.unlink()
     have = part.stat().st_size if part.exists() else 0
@@ -181,6 +184,8 @@ def _download(address: str, target: Path, pinned: dict) -> None:
                 file.write(piece)
                 digest.update(piece)
                 bar.update(len(piece))
+                if file.tell() > pinned["size"]:  # and perhaps without end
+                    break
     received = part.stat().st_size
     if received < pinned["size"]:
         raise FetchError(f"The download of {target.name} broke off after {_megabytes(received)} "
@@ -209,6 +214,9 @@ def _stream(address: str, offset: int) -> Iterator:
     try:
         with requests.get(address, headers=headers, stream=True,
                           timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
+            if response.status_code == 416 and offset:  # the file there ends before our part does
+                yield from _stream(address, 0)
+                return
             response.raise_for_status()
             resumed = response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
             yield offset if response.status_code == 206 and resumed else 0
@@ -219,7 +227,7 @@ def _stream(address: str, offset: int) -> Iterator:
     except requests.ReadTimeout as problem:
         raise FetchError(f"{host} took the call but sent nothing for {READ_SECONDS} s. "
                          "Try again later.") from problem
-    except requests.RequestException as problem:
+    except (requests.RequestException, ValueError) as problem:  # a redirect may lead nowhere
         _unreachable.add(host)
         raise FetchError(f"{host} cannot be reached ({_reason(problem)}). "
                          "Check the internet connection, then try again.") from problem
@@ -509,6 +517,9 @@ def main(arguments: list[str] | None = None) -> int:
         except (FetchError, ValueError) as problem:
             print(f"{name:22} {problem}", file=sys.stderr)
             failed = True
+        except KeyboardInterrupt:
+            print("Interrupted: the same command goes on from here.", file=sys.stderr)
+            return 1
     return int(failed)
 
 

@@ -13,7 +13,8 @@ What inhibition does as a whole is asked in `inhibition`, what lies above in `si
 
 The unit is the convolution's own output before its activation. Where batch normalisation
 follows, that is the value before the normalisation: the terms still add up exactly, but a
-negative scale would turn excitation into inhibition for whatever lies above.
+negative scale would turn excitation into inhibition for whatever lies above. `vz.rank_kernels`
+folds that scale into its signs; here kernels are read as they are stored.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def windows(
         The layer is no plain convolution, or a place lies outside its map.
     """
     conv = _plain_convolution(net, layer)
-    taps = vz.kernels(net, layer, filter)
+    taps = vz.kernels(net, layer, filter, fold=False)
     forward = _reads_and_writes(net, layer)
     inputs = np.empty((len(places), *taps.shape), "float32")
     values = np.empty(len(places), "float32")
@@ -533,7 +534,7 @@ def ablate(
         A copy; `net` is not changed.
     """
     conv = _plain_convolution(net, layer)
-    taps = vz.kernels(net, layer, filter)
+    taps = vz.kernels(net, layer, filter, fold=False)
     if channels is None:
         return _rewired(net, layer, filter, 0 * taps, f"{layer} filter {filter} silenced", bias=0)
     wrong = [c for c in channels if not 0 <= c < conv.input.shape[-1]]

@@ -40,6 +40,7 @@ import tensorflow as tf
 import vizutils as vz
 
 RULES = ("gradient", "deconvnet", "guided")
+BATCH_PIXELS = 2**17  #: pixels sent back together; a pass keeps some 2 kB of VGG16's maps for each
 
 
 def rectifier(rule: str, *, ceiling: float = np.inf) -> Callable:
@@ -206,9 +207,13 @@ def project(
     else:
         shown, top = images, 0
         places = [vz.positions_inside(net, layer, side) for side in (height, width)]
-    derived = with_rule(net, layer, rule)
-    parts = [_send_back(net, derived, filter, shown[first : first + 8], places)
-             for first in range(0, len(shown), 8)]
+    key = ("rule", layer, rule)
+    if key not in net._traces:  # many filters of a layer are asked one after the other
+        net._traces[key] = with_rule(net, layer, rule)
+    derived = net._traces[key]
+    step = int(np.clip(BATCH_PIXELS // (shown.shape[1] * shown.shape[2]), 1, 64))
+    parts = [_send_back(net, derived, filter, shown[first : first + step], places)
+             for first in range(0, len(shown), step)]
     projected, values, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Projections(projected[:, top : top + height, top : top + width], values, rows, columns,
                        rule)

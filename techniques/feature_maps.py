@@ -2,7 +2,8 @@
 
 1. **Kernels** of many filters at once, and what averaging over input channels loses
    (`plot_kernel_sheet`, `averaging`).
-2. **Maps** of one picture, layer by layer and filter by filter (`plot_through`, `plot_maps`).
+2. **Maps** of one picture, layer by layer and filter by filter (`each_layer`, `plot_through`,
+   `plot_maps`).
 3. **Several pictures**: which filters answer to all, which to one (`specificity`).
 4. **Starts that go nowhere**: filters that are silent on a picture (`silent`).
 5. **Redundancy**: near-duplicate filters against a shuffled control (`sampled_maps`, `redundancy`).
@@ -10,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -112,6 +113,28 @@ def plot_kernel_sheet(
 # --- maps of one picture ------------------------------------------------------------------------
 
 
+def each_layer(
+    net: vz.Network, layers: Sequence[str], images: np.ndarray, measure: Callable, *,
+    pre_activation: bool = False,
+) -> dict:
+    """What `measure` makes of the maps of several layers, read in one pass.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, h, w, 3)
+        RGB 0-255, one batch: some 55 MB each at 224 px if all of VGG16's layers are read.
+    measure : callable
+        A layer's maps, float32 ndarray of shape (n, rows, columns, filters) → anything.
+
+    Returns
+    -------
+    dict of layer → what `measure` returned
+    """
+    forward = vz._forward(net, tuple(layers), pre_activation=pre_activation)
+    maps = tf.nest.flatten(forward(np.asarray(images, "float32")))
+    return {layer: measure(found.numpy()) for layer, found in zip(layers, maps, strict=True)}
+
+
 def _panel(axes, image, title: str, norm=None):
     drawn = axes.imshow(image, cmap="viridis", norm=norm, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
@@ -132,15 +155,14 @@ def plot_through(
     layers : sequence of str
         Each panel has a scale of its own, from the smallest mean to the largest.
     """
-    maps = vz._forward(net, tuple(layers), pre_activation=False)(image[None])
+    means = each_layer(net, layers, image[None], lambda maps: (maps[0].mean(-1), maps.shape[1:]))
     rows = -(-len(layers) // columns)
     figure = vz._figure(rows * 1.75)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat[len(layers):]:
         axes.set_axis_off()
-    for axes, layer, found in zip(panels.flat, layers, tf.nest.flatten(maps), strict=False):
-        shape = " × ".join(map(str, found.shape[1:]))
-        _panel(axes, found[0].numpy().mean(-1), f"{layer}\n{shape}")
+    for axes, (layer, (mean, shape)) in zip(panels.flat, means.items(), strict=False):
+        _panel(axes, mean, f"{layer}\n{' × '.join(map(str, shape))}")
     return figure
 
 
@@ -251,9 +273,14 @@ def silent(net: vz.Network, layer: str, images) -> np.ndarray:
                            for _, batch in vz._as_set(images).batches()])
 
 
-def starts(filters: Sequence[int], *, size: int, seed: int) -> np.ndarray:
-    """The noise from which `vizutils.maximize` climbs for each filter in the pixel recipes."""
-    return np.stack([vz.Pixels().start(np.random.default_rng((seed, f)), size)
+def starts(
+    filters: Sequence[int], *, size: int, seed: int, spread: float = vz.Pixels.spread
+) -> np.ndarray:
+    """The noise from which `vizutils.maximize` climbs for each filter in the pixel recipes.
+
+    `spread` is its standard deviation, in grey levels; the recipes' own by default.
+    """
+    return np.stack([vz.Pixels(spread).start(np.random.default_rng((seed, f)), size)
                      for f in np.asarray(filters).tolist()])
 
 
@@ -278,19 +305,20 @@ def sampled_maps(
     Returns
     -------
     dict of layer → float32 ndarray, shape (pictures × places, filters)
-        All filters at the same places.
+        All filters at the same places; which they are hangs on the seed and the layer alone, not
+        on the other layers.
     """
-    rng = np.random.default_rng(seed)
+    rng = {layer: np.random.default_rng((seed, *layer.encode())) for layer in layers}
     inside = {layer: vz.positions_inside(net, layer, image_set.size) for layer in layers}
     forward = vz._forward(net, tuple(layers), pre_activation=True)
     found: dict[str, list] = {layer: [] for layer in layers}
-    for _, images in tqdm(image_set.batches(4), "maps", -(-len(image_set) // 4), delay=1,
+    # pairs: the maps of all layers of one picture at 224 px take 55 MB
+    for _, images in tqdm(image_set.batches(2), "maps", -(-len(image_set) // 2), delay=1,
                           leave=False):
         for layer, maps in zip(layers, tf.nest.flatten(forward(images)), strict=True):
-            maps = maps[:, inside[layer], inside[layer]].numpy()
-            flat = maps.reshape(len(maps), -1, maps.shape[-1])
-            chosen = rng.permutation(flat.shape[1])[:places]
-            found[layer].append(flat[:, chosen].reshape(-1, maps.shape[-1]))
+            for one in maps[:, inside[layer], inside[layer]].numpy():
+                flat = one.reshape(-1, one.shape[-1])
+                found[layer].append(rng[layer].choice(flat, min(places, len(flat)), replace=False))
     return {layer: np.concatenate(parts) for layer, parts in found.items()}
 
 
@@ -396,6 +424,12 @@ def stretched(images: np.ndarray, *, share: float = 0.15) -> np.ndarray:
     spread = np.maximum(images.std((1, 2, 3), keepdims=True), 1e-6)
     mean = images.mean((1, 2, 3), keepdims=True)
     return np.clip(127.5 + 255 * share * (images - mean) / spread, 0, 255)
+
+
+def posterised(images: np.ndarray, *, levels: int = 32) -> np.ndarray:
+    """Pictures in so many evenly spaced levels a colour: noise then takes half the room as PNG."""
+    step = 256 / levels
+    return np.floor(np.clip(images, 0, 255) / step) * step + step / 2
 
 
 @vz._styled

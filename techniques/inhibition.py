@@ -60,7 +60,7 @@ def _uninhibited(net: vz.Network, layer: str, filter: int, clip: bool) -> np.nda
             f"{layer} reads signed inputs (colours, or features before a ReLU): a negative tap "
             "there asks for small values and does not inhibit; choose a layer that reads the "
             "output of a ReLU.")
-    taps = vz.kernels(net, layer, filter)
+    taps = vz.kernels(net, layer, filter, fold=False)
     return np.maximum(taps, 0) if clip else np.where(taps.sum((0, 1)) < 0, 0, taps)
 
 
@@ -194,7 +194,7 @@ def released_stimuli(
 def _variants(net, layer, filter, *, clip: bool, draws: int, seed: int) -> list[np.ndarray]:
     """Kernels of the whole filter, of the uninhibited one, and of `draws` random cuts."""
     free = _uninhibited(net, layer, filter, clip)
-    taps = vz.kernels(net, layer, filter)
+    taps = vz.kernels(net, layer, filter, fold=False)
     parts = taps.reshape(1 if clip else -1, taps.size if clip else taps.shape[2])
     gone = (parts != free.reshape(parts.shape)).any(0)
     table = pd.DataFrame({"channel": np.arange(gone.size), "l2": np.linalg.norm(parts, axis=0)})

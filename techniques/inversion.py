@@ -24,7 +24,7 @@ References
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import keras
@@ -223,7 +223,8 @@ def invert(
     recipe: str | Recipe = "fourier", steps: int | None = None,
     alpha_weight: float | None = None, tv_weight: float | None = None,
     checkpoints: int | Sequence[int] = 10, seed: int = 0,
-    cancel: threading.Event | None = None, progress: bool = True,
+    cancel: threading.Event | None = None,
+    on_step: Callable[[int, np.ndarray], object] | None = None, progress: bool = True,
 ) -> Inversion:
     """Find a picture that a layer cannot tell from a given one (Mahendran & Vedaldi).
 
@@ -247,6 +248,9 @@ def invert(
     cancel : threading.Event, optional
         When it is set, or on an interrupt from the keyboard, what there is at the last
         checkpoint is returned.
+    on_step : callable, optional
+        ``on_step(steps taken, pictures)`` is called at every checkpoint, for whoever wants to
+        watch. What it raises ends the search and is passed on.
     progress : bool
         Show a bar when the work takes over a second.
 
@@ -286,6 +290,8 @@ def invert(
                 done = stop
                 if stop in kept_at:
                     snapshots[stop] = picture.numpy()
+                if on_step is not None:
+                    on_step(stop, picture.numpy())
         except KeyboardInterrupt:
             print(f"Interrupted after {done} of {recipe.steps} steps; the picture so far is kept.")
     return Inversion(picture.numpy(), original, layer, pre_activation,
@@ -421,13 +427,15 @@ MEASURES = {  #: column of `measures`: how a figure names it
 def likeness(original: np.ndarray, image: np.ndarray) -> dict[str, float]:
     """PSNR (dB), SSIM and Pearson's correlation of two pictures, RGB 0-255, of equal shape.
 
-    The first two are scikit-image's, with a data range of 255.
+    The first two are scikit-image's, with a data range of 255. PSNR is infinite for equal
+    pictures; a picture of one colour correlates with none (NaN).
     """
-    return {
-        "psnr": float(peak_signal_noise_ratio(original, image, data_range=255)),
-        "ssim": float(structural_similarity(original, image, data_range=255, channel_axis=-1)),
-        "correlation": float(np.corrcoef(original.ravel(), image.ravel())[0, 1]),
-    }
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "psnr": float(peak_signal_noise_ratio(original, image, data_range=255)),
+            "ssim": float(structural_similarity(original, image, data_range=255, channel_axis=-1)),
+            "correlation": float(np.corrcoef(original.ravel(), image.ravel())[0, 1]),
+        }
 
 
 def blurred(original: np.ndarray, ssim: float) -> np.ndarray:
@@ -528,7 +536,8 @@ def bottleneck(table: pd.DataFrame, *, measure: str = "ssim") -> pd.DataFrame:
     table : DataFrame
         From `information`, depths in rising order, two at least.
     measure : str
-        A column that falls with depth: ``ssim``, ``psnr`` or ``correlation``.
+        A column that falls with depth: ``ssim``, ``psnr`` or ``correlation``. Pictures for which
+        it does not exist at some depth are left out.
 
     Returns
     -------
@@ -539,11 +548,14 @@ def bottleneck(table: pd.DataFrame, *, measure: str = "ssim") -> pd.DataFrame:
     Raises
     ------
     ValueError
-        Fewer than two depths.
+        Fewer than two depths; no picture is left.
     """
-    values = by_depth(table, measure)
+    values = by_depth(table, measure).dropna(axis=1)
     if len(values) < 2:
         raise ValueError("a bottleneck lies between two depths: invert two layers at least.")
+    if not values.shape[1]:
+        raise ValueError(f"{measure} does not exist for any of these pictures (one colour only?): "
+                         "give a picture with some structure.")
     falls = -values.diff().iloc[1:].to_numpy()
     votes = np.bincount(falls.argmax(0), minlength=len(falls))
     mean = falls.mean(1)

@@ -83,7 +83,7 @@ def expanded_weights(net: vz.Network, layer: str, filter: int, *, down_to: str) 
     .. [1] C. Voss et al., "Visualizing weights", Distill 2021, doi:10.23915/distill.00024.007.
     """
     vz._conv_layer(net, down_to)
-    taps = vz.kernels(net, layer, filter)
+    taps = vz.kernels(net, layer, filter, fold=False)
     circuits._plain_convolution(net, layer)
     signed = _dilated(taps[..., None], net.model.get_layer(layer).dilation_rate)[None, ..., 0]
     weights, sizes = signed, np.abs(signed)

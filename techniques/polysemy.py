@@ -291,7 +291,7 @@ def _likeness_of_filters(net, layer: str, others, inputs, vectors) -> float:
     means = [vectors.mean(0)]
     for i, other in enumerate(others):
         windows = inputs[i * each : (i + 1) * each].astype("float64")
-        terms = np.einsum("nrck,rck->nk", windows, vz.kernels(net, layer, int(other)))
+        terms = np.einsum("nrck,rck->nk", windows, vz.kernels(net, layer, int(other), fold=False))
         means.append(directions(terms).mean(0))
     means = directions(np.array(means))
     return float(np.percentile((means @ means.T)[np.triu_indices(len(means), 1)], UNRELATED))

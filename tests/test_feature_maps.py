@@ -81,6 +81,16 @@ def test_maps_across_pictures_share_a_scale_for_each_filter(tiny, noise):
         assert row[2].images[0].norm.vmax == pytest.approx(maps[..., 2].max())
 
 
+def test_each_layer_is_read_in_one_pass_as_if_it_were_alone(tiny, noise):
+    shapes = fm.each_layer(tiny, tiny.conv_layers, noise, np.shape)
+    assert tuple(shapes) == tiny.conv_layers
+    for layer in ("block1_conv1", "block5_conv3"):
+        own = vz.activations(tiny, layer, noise, pre_activation=True)
+        assert shapes[layer] == own.shape
+        found = fm.each_layer(tiny, [layer, "block1_conv2"], noise, np.asarray, pre_activation=True)
+        np.testing.assert_allclose(found[layer], own, rtol=1e-4, atol=1e-5)
+
+
 def test_shares_are_stacked_to_a_hundred():
     table = pd.DataFrame({"edges": [60.0, 20], "corners": [40.0, 80]}, index=["a", "b"])
     axes = fm.plot_shares(table).axes[0]
@@ -141,6 +151,20 @@ def test_samples_are_the_maps_at_the_same_places(tiny, noise):
     for a, b in zip(own, expected, strict=True):
         np.testing.assert_allclose(a[np.lexsort(a.T)], b[np.lexsort(b.T)], rtol=1e-4, atol=1e-5)
     assert found["block2_conv1"].shape[1] == 6
+    few, alone = (fm.sampled_maps(tiny, layers, vz._as_set(noise), places=7)["block2_conv1"]
+                  for layers in (["block1_conv2", "block2_conv1"], ["block2_conv1"]))
+    assert few.shape == (28, 6) and len(np.unique(few, axis=0)) == 28  # no place twice
+    np.testing.assert_allclose(few, alone, rtol=1e-4, atol=1e-5)  # whatever else is read
+
+
+def test_starts_are_the_ascents_own_and_stronger_noise_if_asked(tiny):
+    own = vz.maximize(tiny, "block3_conv1", [5], preset="normalised_gradient", size=48, steps=1,
+                      snapshots=[0], progress=False).snapshots[0]
+    np.testing.assert_allclose(fm.starts([5], size=48, seed=0), own, atol=1e-3)
+    for spread in (1, 30):
+        noise = fm.starts([5], size=48, seed=0, spread=spread)
+        assert noise.std() == pytest.approx(spread, rel=0.05)
+        assert noise.mean() == pytest.approx(127.5, abs=1)
 
 
 def test_mosaic_and_stretch():
@@ -153,6 +177,8 @@ def test_mosaic_and_stretch():
     steps = np.arange(2 * 5 * 4 * 3.0).reshape(2, 5, 4, 3)
     assert fm.shrunk(steps, 2).shape == (2, 2, 2, 3)
     np.testing.assert_allclose(fm.shrunk(steps, 2)[1, 1, 0], steps[1, 2:4, :2].mean((0, 1)))
+    levels = fm.posterised(np.arange(-5.0, 261).reshape(1, 1, -1, 1), levels=4).ravel()
+    assert np.unique(levels).tolist() == [32, 96, 160, 224] and np.argmax(levels == 96) == 69
     noise = np.random.default_rng(0).normal(100, 3, (2, 20, 20, 3))
     shown = fm.stretched(noise)
     np.testing.assert_allclose(shown.std((1, 2, 3)), 0.15 * 255, rtol=0.01)

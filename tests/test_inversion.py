@@ -280,6 +280,18 @@ def test_the_bottleneck_is_named_by_rule():
         inversion.bottleneck(table_of([[1, 1]]))
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_picture_of_one_colour_correlates_with_none_and_does_not_vote():
+    flat = np.full((16, 16, 3), 90.0)
+    found = inversion.likeness(flat, np.random.default_rng(0).uniform(0, 255, flat.shape))
+    assert np.isnan(found["correlation"]) and np.isfinite([found["psnr"], found["ssim"]]).all()
+    assert inversion.likeness(flat, flat)["psnr"] == np.inf
+    lone = inversion.bottleneck(table_of([[1, np.nan], [0.9, np.nan], [0.1, np.nan]]))
+    assert list(lone["pictures"]) == [0, 1] and list(lone["bottleneck"]) == [False, True]
+    with pytest.raises(ValueError, match="one colour"):
+        inversion.bottleneck(table_of([[np.nan], [np.nan]]))
+
+
 # --- caricature -------------------------------------------------------------------------------
 
 
@@ -341,7 +353,8 @@ def test_figures(tiny, noise):
 
 @pytest.mark.parametrize(("words", "said"), [
     (("7",), "no companion '7'.*2_tiny.ipynb"), (("2", "IMAGE=gone.jpg"), "no picture gone.jpg"),
-    (("2", "IMAGE=text.jpg"), "text.jpg cannot be read"), (("2", "COLOUR=red"), "no parameter"),
+    (("2", "IMAGE=text.jpg"), "cannot be read: text.jpg is damaged.*save it again as JPEG"),
+    (("2", "IMAGE=."), "no picture ."), (("2", "COLOUR=red"), "no parameter"),
 ])
 def test_a_companion_that_cannot_be_run_is_refused(tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)

@@ -80,6 +80,87 @@ def test_depthwise_convolution_has_one_kernel_a_filter():
     assert found == pytest.approx((x[0, 3:6, 3:6] * taps).sum(), rel=1e-4)
 
 
+def test_separable_convolution_has_the_products_of_its_parts():
+    inputs = keras.Input((8, 8, 4))
+    layer = keras.layers.SeparableConv2D(5, 3, depth_multiplier=2, padding="same", name="both")
+    net = vz.as_network(keras.Model(inputs, layer(inputs)))
+    x = np.random.default_rng(0).normal(size=(1, 8, 8, 4)).astype("float32")
+    found = net.model(x)[0, 4, 4, 3].numpy()
+    assert found == pytest.approx((x[0, 3:6, 3:6] * vz.kernels(net, "both", 3)).sum(), rel=1e-4)
+
+
+# --- a batch normalisation behind the convolution -----------------------------------------------
+
+
+def normalised_network(kind="plain", *, between=None, read_twice=False, **options):
+    """Convolution, then normalisation with scales of both signs, then ReLU."""
+    rng = np.random.default_rng(1)
+    inputs = keras.Input((8, 8, 6))
+    layer = {"plain": keras.layers.Conv2D(4, 3, name="conv"),
+             "grouped": keras.layers.Conv2D(4, 3, groups=2, name="conv"),
+             "depthwise": keras.layers.DepthwiseConv2D(3, name="conv"),
+             "separable": keras.layers.SeparableConv2D(4, 3, name="conv")}[kind]
+    x = raw = layer(inputs)
+    x = between(x) if between else x
+    norm = keras.layers.BatchNormalization(name="norm", **options)
+    x = keras.layers.ReLU(name="relu")(norm(x))
+    if read_twice:
+        x = keras.layers.Add()([x, raw])
+    net = vz.as_network(keras.Model(inputs, x))
+    for part in (layer, norm):
+        part.set_weights([rng.normal(size=w.shape) for w in part.get_weights()])
+    norm.moving_variance.assign(rng.uniform(0.5, 2, norm.moving_variance.shape))
+    if norm.scale:
+        norm.gamma.assign(np.resize([1.5, -0.7], norm.gamma.shape))
+    return net
+
+
+@pytest.mark.parametrize("kind", ["plain", "grouped", "depthwise", "separable"])
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}], ids=str)
+def test_folded_contributions_add_up_to_the_normalised_unit(kind, options):
+    net = normalised_network(kind, **options)
+    x = np.random.default_rng(0).normal(size=(1, 8, 8, 6)).astype("float32")
+    assert vz.normalised(net, "conv") == "norm"
+    for filter in (0, 3):
+        for fold, name in ((True, "norm"), (False, "conv")):
+            whole = vz.submodel(net, name)(x)[0, 2, 3, filter].numpy()
+            taps = vz.kernels(net, "conv", filter, fold=fold)
+            terms = (x[0, 2:5, 3:6] * taps).sum((0, 1))
+            total = terms.sum() + vz.filter_bias(net, "conv", filter, fold=fold)
+            assert total == pytest.approx(whole, rel=1e-4, abs=1e-4)
+
+
+def test_a_negative_scale_turns_the_sign_and_leaves_the_order():
+    net = normalised_network()
+    ranking = vz.rank_kernels(net, "conv", 1)  # its scale is negative
+    raw = vz.kernels(net, "conv", 1, fold=False).reshape(9, 6)
+    index = raw.sum(0) / np.abs(raw).sum(0)
+    order = np.argsort(-(raw**2).sum(0))
+    assert ranking["channel"].tolist() == order.tolist()
+    np.testing.assert_allclose(ranking["sign_index"], -index[order], rtol=1e-4)
+    same = vz.rank_kernels(net, "conv", 0)["sign_index"]  # and this one's positive
+    raw = vz.kernels(net, "conv", 0, fold=False).reshape(9, 6)
+    assert sorted(same) == pytest.approx(sorted(raw.sum(0) / np.abs(raw).sum(0)), rel=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"between": keras.layers.ReLU()}, {"read_twice": True}],
+                         ids=["after the ReLU", "read by another layer too"])
+def test_only_a_normalisation_that_directly_and_alone_follows_is_folded(options):
+    net = normalised_network(**options)
+    assert vz.normalised(net, "conv") == "conv"
+    np.testing.assert_array_equal(vz.kernels(net, "conv", 1),
+                                  vz.kernels(net, "conv", 1, fold=False))
+
+
+def test_vgg16_has_nothing_to_fold(vgg16):
+    for layer in vgg16.conv_layers:
+        assert vz.normalised(vgg16, layer) == layer
+    stored = vgg16.model.get_layer("block3_conv2")
+    np.testing.assert_array_equal(vz.kernels(vgg16, "block3_conv2", 17),
+                                  stored.kernel.numpy()[..., 17])
+    assert vz.filter_bias(vgg16, "block3_conv2", 17) == stored.bias.numpy()[17]
+
+
 @pytest.mark.parametrize(("layer", "filter", "top", "message"), [
     ("block7_conv1", 0, 10, "not found"), ("block3_pool", 0, 10, "not a convolution"),
     ("block3_conv1", 8, 10, "filters 0 to 7"), ("block3_conv1", 0, 0, "top must be"),

@@ -1,5 +1,6 @@
 """Loading networks: which weights, which head, and what is said about them."""
 
+import functools
 import os
 import socket
 import subprocess
@@ -93,6 +94,23 @@ def test_a_keras_application_is_built_for_any_size():
     assert values.ndim == 4
 
 
+@pytest.mark.parametrize("kind", [keras.layers.ReLU, functools.partial(keras.layers.ReLU, 6.0),
+                                  functools.partial(keras.layers.Activation, "relu"),
+                                  keras.layers.LeakyReLU], ids=["ReLU", "ReLU6", "relu", "leaky"])
+def test_the_pre_activation_of_a_layer_that_only_rectifies_is_what_it_reads(kind, noise):
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(5, 3, name="conv")(inputs)
+    net = vz.as_network(keras.Model(inputs, kind(name="rectified")(x)))
+    read = vz.activations(net, "conv", noise[:1])
+    assert read.min() < 0
+    np.testing.assert_array_equal(
+        vz.activations(net, "rectified", noise[:1], pre_activation=True), read)
+    assert not np.array_equal(vz.activations(net, "rectified", noise[:1]), read)
+    patches = noise[:, 20:23, 30:33]  # one receptive field each
+    np.testing.assert_allclose(vz.patch_responses(net, "rectified", patches),
+                               vz.patch_responses(net, "conv", patches), rtol=1e-5)
+
+
 @pytest.mark.parametrize(("name", "source", "message"), [
     ("vgg61", "auto", "'vgg61' not found; known are vgg16"),
     ("ResNet50", "packaged", "weights='imagenet'"),
@@ -113,3 +131,8 @@ def test_another_backend_is_refused_in_a_sentence():
                          env={**os.environ, "KERAS_BACKEND": "jax"}, check=False)
     assert run.returncode != 0
     assert "needs Keras on TensorFlow, not on 'jax'" in run.stderr
+
+
+def test_random_weights_of_an_application_are_the_same_each_time():
+    first, again = (vz.load_network("MobileNetV2", weights="random") for _ in range(2))
+    assert first.digest == again.digest

@@ -76,7 +76,7 @@ def test_every_import_is_declared():
 
 def test_ci_runs_the_linter_and_the_command_that_readers_are_told():
     commands = (ROOT / ".ci/run").read_text().splitlines()
-    assert commands[-3:] == ["make lint", "make test", "make test-notebooks"]
+    assert commands[-4:] == ["make lint", "make test", "make test-browser", "make test-notebooks"]
     assert re.search(r"^ *make test\b", (ROOT / "README.md").read_text(), re.MULTILINE)
 
 

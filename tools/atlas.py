@@ -22,6 +22,8 @@ def main():
         found = vz.atlas(net, options.layer)
     except (ValueError, OSError) as problem:
         parser.exit(1, f"{problem}\n")
+    except KeyboardInterrupt:
+        parser.exit(1, "Interrupted: the same command goes on from here.\n")
     flat = int(found.report["flat"].sum())
     print(f"{len(found.report)} filters of {options.layer}, {flat} flat, "
           f"{int((found.report['end_max'] <= 0).sum())} not above zero")

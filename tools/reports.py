@@ -15,6 +15,7 @@ import hashlib
 import html
 import io
 import json
+import os
 import re
 import sys
 import time
@@ -89,8 +90,15 @@ def is_done(notebook, path):
     """Whether the report of a planned notebook lies there, made from the same inputs."""
     if not path.exists() or not path.with_suffix(".html").exists():
         return False
-    made = nbformat.read(path, as_version=4).metadata.get("report", {})
-    return made.get("key") == notebook.metadata["report"]["key"]
+    return details_of(path).get("key") == notebook.metadata["report"]["key"]
+
+
+def details_of(path):
+    """What a notebook's metadata tell about it as a report; {} if it is none, or damaged."""
+    try:
+        return nbformat.read(path, as_version=4).metadata.get("report", {})
+    except ValueError:
+        return {}
 
 
 # --- doing it -----------------------------------------------------------------------------
@@ -167,10 +175,17 @@ def save(notebook, path, folder):
     for old in (page, path, failed):  # the page goes first and comes last: it says "complete"
         old.unlink(missing_ok=True)
     if "error" in notebook.metadata["report"]:
-        nbformat.write(notebook, failed)
+        write(failed, nbformat.writes(notebook))
     else:
-        nbformat.write(notebook, path)
-        page.write_text(export(notebook, folder), encoding="utf-8")
+        write(path, nbformat.writes(notebook))
+        write(page, export(notebook, folder))
+
+
+def write(path, text):
+    """Write a file in one go: killed at any moment, no half of it bears the name."""
+    draft = path.with_name(f"{path.name}.part")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
 
 
 # --- the index ----------------------------------------------------------------------------
@@ -211,12 +226,11 @@ def rank(row):
 
 def row_of(path):
     """What the index says about one executed notebook; None if it is not one of ours."""
-    notebook = nbformat.read(path, as_version=4)
-    if "report" not in notebook.metadata:
+    told = details_of(path)
+    if not told:
         return None
-    about = notebook.metadata["report"]
-    failed = "error" in about
-    return {"path": path if failed else path.with_suffix(".html"), "about": about,
+    notebook, failed = nbformat.read(path, as_version=4), "error" in told
+    return {"path": path if failed else path.with_suffix(".html"), "about": told,
             "summary": {} if failed else summary_of(notebook), "picture": thumbnail(notebook)}
 
 
@@ -252,7 +266,7 @@ def write_index(home):
     ]
     page = PAGE.format(title="Filters, ranked", style=STYLE + LOOK, body="\n".join(lines))
     path = Path(home, "index.html")
-    path.write_text(page, encoding="utf-8")
+    write(path, page)
     return path
 
 

@@ -1,0 +1,512 @@
+"""The dashboard without a browser: panels, the runner, and widgets moved by code.
+
+The same tests pass with ipywidgets 7.7.1 and 8; the browser's are in tests/browser.
+"""
+
+import datetime
+import io
+import re
+import threading
+import time
+
+import ipywidgets as widgets
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+import vizutils as vz
+from techniques import dashboard
+
+FAST = {"size": 32, "steps": 2}
+
+
+@pytest.fixture
+def pictures(noise):
+    """Four noise pictures with names."""
+    return vz.ImageSet(("a", "b", "c", "d"), np.full(4, -1), 64, noise)
+
+
+@pytest.fixture
+def view(tiny, pictures):
+    return dashboard.View(tiny, "block2_conv2", 3, pictures, 1, **FAST)
+
+
+@pytest.fixture
+def board(tiny, pictures, tmp_path):
+    """A dashboard of the tiny VGG that shows only what is quick."""
+    made = dashboard.Dashboard(tiny, layer="block2_conv2", filter=3, images=pictures,
+                               shown=["kernels"], folder=tmp_path, **FAST)
+    yield made
+    made.close()
+
+
+def wait_for(condition, seconds=30):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "nothing happened"
+        time.sleep(0.01)
+
+
+def finished(card):
+    wait_for(lambda: card.view is not None and not card.working)
+    return card
+
+
+def png(picture):
+    return Image.open(io.BytesIO(picture))
+
+
+# --- panels -----------------------------------------------------------------------------
+
+
+class Watcher(dashboard.Task):
+    """Keeps what a panel tells."""
+
+    def __init__(self):
+        self.shares, self.frames = [], []
+
+    def show(self, picture, alt):
+        self.frames.append(picture)
+
+    def progress(self, done, of):
+        self.shares.append(done / of)
+
+
+@pytest.mark.parametrize("name", [n for n in dashboard.PANELS if n != "attribution"])
+def test_a_panel_grows_and_its_call_makes_the_same_figure(name, view):
+    watcher = Watcher()
+    figure, alt = dashboard.PANELS[name].draw(view, watcher)
+    scope = {"net": view.net, "pictures": view.pictures}
+    exec(dashboard.PANELS[name].call(view), scope)
+    assert dashboard.encoded(scope["figure"]) == dashboard.encoded(figure)
+    assert "block2_conv2" in alt and alt.endswith(".")
+    if name in ("feature", "inversion", "circuit"):
+        assert len(watcher.frames) == view.steps and watcher.shares[-1] == 1
+        assert all(frame.ndim == 3 and frame.shape[-1] == 3 for frame in watcher.frames)
+        assert np.abs(watcher.frames[-1] - watcher.frames[0]).max() > 1
+    assert watcher.shares == sorted(watcher.shares)
+
+
+def test_attribution_of_the_real_network(vgg16):
+    pictures = vz.load_images(size=64).subset([3])
+    view = dashboard.View(vgg16, "block3_conv2", 17, pictures)
+    figure, alt = dashboard.draw("attribution", view)
+    scope = {"net": vgg16, "pictures": pictures}
+    exec(dashboard.PANELS["attribution"].call(view), scope)
+    assert dashboard.encoded(scope["figure"]) == dashboard.encoded(figure)
+    (name,), = [[row[1] for row in rows] for rows in vz.classify(vgg16, pictures.images, top=1)]
+    assert repr(name) in alt and "distilled head" in alt
+
+
+@pytest.mark.parametrize(("name", "change", "message"), [
+    ("attribution", {}, "classifier"),
+    ("circuit", {"layer": "block1_conv1"}, "reads the picture itself"),
+    ("patches", {"layer": "block5_conv3"}, "padding"),
+    ("unheard", {}, "there are feature, patches"),
+])
+def test_what_cannot_be_shown_is_said(name, change, message, tiny, pictures):
+    view = dashboard.View(tiny, **{"layer": "block2_conv2", "filter": 3, **change},
+                          pictures=pictures, **FAST)
+    with pytest.raises(ValueError, match=message):
+        dashboard.draw(name, view)
+
+
+def test_frames_are_dense_at_first_and_end_with_the_last_step():
+    assert dashboard._stops(128, 96)[:4] == [1, 2, 4, 8]
+    assert dashboard._stops(128, 96)[-1] == 128
+    assert dashboard._stops(5, 400) == [1, 2, 3, 4, 5]
+    assert dashboard._stops(1, 96) == [1]
+
+
+def test_maxima_of_a_layer_are_found_once(view, monkeypatch):
+    first = dashboard.draw("patches", view)[1]
+    monkeypatch.setattr(vz, "image_maxima", lambda *a, **o: pytest.fail("found again"))
+    assert dashboard.draw("patches", view)[1] == first
+
+
+def test_own_pictures_come_first(pictures, noise):
+    own = {"mine": noise[2] / 2}
+    joined = dashboard.join(pictures, own)
+    assert joined.names == ("mine", "a", "b", "c", "d")
+    np.testing.assert_array_equal(joined.images[0], own["mine"])
+    np.testing.assert_array_equal(joined.images[1:], pictures.images)
+    assert dashboard.join(pictures, {}) is pictures
+
+
+# --- the runner -------------------------------------------------------------------------
+
+
+class Ear(dashboard.Listener):
+    """Keeps what it hears."""
+
+    def __init__(self):
+        self.heard, self.over = [], threading.Event()
+
+    def began(self):
+        self.heard.append("began")
+
+    def shown(self, picture, alt):
+        self.heard.append(alt)
+
+    def progressed(self, share, seconds_left):
+        self.heard.append((share, seconds_left))
+
+    def ended(self, problem):
+        self.heard.append(("ended", problem))
+        self.over.set()
+
+
+@pytest.fixture
+def runner():
+    made = dashboard.Runner(pause=0)
+    yield made
+    made.close()
+
+
+def test_a_job_is_heard_from_beginning_to_end(runner):
+    ear = Ear()
+
+    def work(task):
+        task.progress(0, 4)
+        time.sleep(0.05)
+        task.progress(1, 4)
+        task.show(None, "half")
+        return None, "whole"
+
+    runner.submit("here", work, ear)
+    assert ear.over.wait(5)
+    assert ear.heard[0] == "began" and ear.heard[1] == (0, None)
+    share, left = ear.heard[2]
+    assert share == 0.25 and 0.1 < left < 2  # three times as long again as the 0.05 s so far
+    assert ear.heard[3:] == ["half", "whole", ("ended", "")]
+
+
+def test_a_new_job_cancels_the_old_one_and_drops_what_it_says(runner):
+    old, new, inside, go = Ear(), Ear(), threading.Event(), threading.Event()
+    ended = []
+
+    def stubborn(task):
+        inside.set()
+        go.wait(5)
+        try:
+            task.show(None, "stale")
+        finally:
+            ended.append("unwound")
+
+    first = runner.submit("here", stubborn, old)
+    assert inside.wait(5)
+    second = runner.submit("here", lambda task: (None, "fresh"), new)
+    go.set()
+    assert new.over.wait(5)
+    assert second > first and ended == ["unwound"]
+    assert old.heard == ["began"]
+    assert new.heard == ["began", "fresh", ("ended", "")]
+
+
+def test_even_a_result_that_is_ready_is_dropped_when_stale(runner):
+    ear, inside, go = Ear(), threading.Event(), threading.Event()
+
+    def deaf(task):  # never asks, never tells
+        inside.set()
+        go.wait(5)
+        return None, "stale"
+
+    runner.submit("here", deaf, ear)
+    assert inside.wait(5)
+    assert runner.cancel("here") and not runner.cancel("here")
+    go.set()
+    after = Ear()
+    runner.submit("there", lambda task: None, after)
+    assert after.over.wait(5)
+    assert ear.heard == ["began"]
+
+
+def test_waiting_for_what_was_queued(runner):
+    ended = []
+    runner.submit("here", lambda task: time.sleep(0.1) or ended.append(1), Ear())
+    assert runner.wait(5) and ended == [1]
+    runner.submit("here", lambda task: time.sleep(1), Ear())
+    assert not runner.wait(0.01)
+
+
+def test_a_waiting_job_that_was_replaced_never_begins(runner):
+    go, ears = threading.Event(), [Ear() for _ in range(3)]
+    runner.submit("busy", lambda task: go.wait(5) and None, Ear())
+    for ear in ears:
+        runner.submit("here", lambda task: (None, "done"), ear)
+    go.set()
+    assert ears[2].over.wait(5)
+    assert [ear.heard for ear in ears[:2]] == [[], []]
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    (ValueError("filter 9 of 8:\nchoose another"), "filter 9 of 8: choose another"),
+    (FileNotFoundError("no such folder"), "no such folder"),
+    (KeyError("x"), "KeyError: 'x'"),
+    (ZeroDivisionError(), "ZeroDivisionError: no reason given"),
+])
+def test_an_error_becomes_a_sentence_and_the_thread_lives_on(runner, error, words):
+    def fail(task):
+        raise error
+
+    ear, after = Ear(), Ear()
+    runner.submit("here", fail, ear)
+    runner.submit("there", lambda task: None, after)
+    assert after.over.wait(5)
+    assert ear.heard == ["began", ("ended", words)]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (0.2, "about 1 s left"), (42.4, "about 42 s left"), (300, "about 5 min left")])
+def test_time_left_in_words(seconds, words):
+    assert dashboard.in_words(seconds) == words
+
+
+# --- files ------------------------------------------------------------------------------
+
+
+def file_bytes(size=(40, 30)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 30)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_uploads_of_both_releases_are_read_alike():
+    content = file_bytes()
+    seven = {"a.png": {"metadata": {"name": "a.png"}, "content": content}}
+    eight = ({"name": "a.png", "type": "image/png", "size": 1, "content": memoryview(content)},)
+    assert dashboard.uploaded(seven) == dashboard.uploaded(eight) == [("a.png", content)]
+    assert dashboard.uploaded({}) == dashboard.uploaded(()) == []
+
+
+def test_good_uploads_are_kept_and_bad_ones_named():
+    found, problem = dashboard.read_uploads(
+        [("a.png", file_bytes()), ("notes.txt", b"hello"), ("cut.png", file_bytes()[:60])], size=32)
+    assert found["a.png"].shape == (32, 32, 3) and list(found) == ["a.png"]
+    np.testing.assert_allclose(found["a.png"], np.broadcast_to([200, 30, 30], (32, 32, 3)))
+    assert problem.startswith("notes.txt is damaged, cut short or no picture")
+    assert "cut.png is damaged" in problem
+
+
+SHEET = {"size": 16, "steps": 2, "batch": 4}
+
+
+def test_a_sheet_is_found_only_for_these_weights(tiny, tmp_path):
+    assert dashboard.find_sheet(tiny, "block2_conv1", folder=tmp_path) is None
+    drawn = vz.atlas(tiny, "block2_conv1", folder=tmp_path, progress=False, **SHEET)
+    found = dashboard.find_sheet(tiny, "block2_conv1", folder=tmp_path)
+    tiles = np.asarray(found.tiles([4, 99, 1], 16))
+    np.testing.assert_array_equal(tiles[:, :16], drawn.images[4])
+    assert (tiles[:, 16:32] == 0x88).all()
+    np.testing.assert_array_equal(tiles[:, 32:], drawn.images[1])
+    drawn.index.with_name("index.json").write_text("{}")
+    assert dashboard.find_sheet(tiny, "block2_conv1", folder=tmp_path) is None
+    drawn = vz.atlas(tiny, "block2_conv1", folder=tmp_path, progress=False, **SHEET)
+    assert dashboard.find_sheet(tiny, "block2_conv1", folder=tmp_path) is not None
+    layer = tiny.model.get_layer("block1_conv1")
+    layer.set_weights([2 * w for w in layer.get_weights()])
+    assert dashboard.find_sheet(tiny, "block2_conv1", folder=tmp_path) is None
+
+
+def test_a_cancelled_sheet_keeps_what_is_finished_and_goes_on(tiny, tmp_path):
+    class Impatient(Watcher):
+        def progress(self, done, of):
+            super().progress(done, of)
+            if done > 4:
+                raise dashboard.Cancelled
+
+    with pytest.raises(dashboard.Cancelled):
+        dashboard.draw_sheet(tiny, "block2_conv1", Impatient(), folder=tmp_path, **SHEET)
+    assert list(dashboard.find_sheet(tiny, "block2_conv1", folder=tmp_path).boxes) == [0, 1, 2, 3]
+    watcher = Watcher()
+    dashboard.draw_sheet(tiny, "block2_conv1", watcher, folder=tmp_path, **SHEET)
+    assert len(dashboard.find_sheet(tiny, "block2_conv1", folder=tmp_path).boxes) == 6
+    assert watcher.shares == sorted(watcher.shares) and watcher.shares[-1] == 1
+
+
+# --- widgets ----------------------------------------------------------------------------
+
+
+def test_it_begins_with_what_it_was_asked_for(board):
+    side = board.sides[0]
+    assert (side.layer.value, side.filter.value, side.slider.max) == ("block2_conv2", 3, 5)
+    card = finished(side.cards["kernels"])
+    assert 'alt="The 6 largest kernels of block2_conv2, filter 3' in card.picture.value
+    assert "rank_kernels(net, &#x27;block2_conv2&#x27;, 3)" in card.code.value
+    assert repr(board) == ("Dashboard of tiny_vgg: block2_conv2, filter 3 (run the notebook to "
+                           "use it)")
+
+
+def test_slider_number_and_sheet_say_the_same(board):
+    side = board.sides[0]
+    side.slider.value = 4
+    assert side.filter.value == 4
+    side.sheet.tiles[1].click()
+    assert side.slider.value == side.filter.value == 1
+    assert "filter 1" in finished(side.cards["kernels"]).picture.value
+
+
+def test_another_layer_brings_its_filters(board):
+    side = board.sides[0]
+    side.filter.value = 5
+    side.layer.value = "block1_conv1"
+    assert side.filter.value == side.slider.max == 3
+    assert len(side.sheet._grid.children) == 4
+    assert "block1_conv1, filter 3" in finished(side.cards["kernels"]).picture.value
+
+
+def test_only_what_changed_is_drawn_again(board):
+    card = finished(board.sides[0].cards["kernels"])
+    before = card.view
+    board.sides[0].picture.index = 2
+    board.steps.value = 3
+    assert card.view is before  # kernels look at no picture and climb nowhere
+    board.sides[0].filter.value = 2
+    assert card.view is not before
+
+
+def test_a_panel_is_drawn_when_it_is_ticked(board):
+    board.ticks["activation"].value = True
+    board.ticks["kernels"].value = False
+    side = board.sides[0]
+    assert side.board.children == (side.cards["activation"].widget,)
+    assert "over a:" in finished(side.cards["activation"]).words.value
+
+
+def test_cancel_and_draw_again(board):
+    side, card = board.sides[0], board.sides[0].cards["feature"]
+    board.steps.value = 4000
+    board.ticks["feature"].value = True
+    wait_for(lambda: "left" in card.status.value)
+    card.switch.click()
+    assert (card.status.value, card.switch.description) == ("cancelled", "Draw again")
+    frame = card.picture.value
+    time.sleep(0.2)
+    assert card.picture.value == frame and card.save.disabled
+    board.steps.value = 2
+    assert "block2_conv2, filter 3:" in finished(card).words.value
+    assert not card.save.disabled and side.cards["feature"].bar.value == 1
+
+
+def test_an_error_is_a_sentence_in_the_panel(board):
+    board.ticks["attribution"].value = True
+    card = finished(board.sides[0].cards["attribution"])
+    assert 'role="alert"' in card.words.value and "classifier" in card.words.value
+    assert card.save.disabled and card.picture.value == ""
+    assert card.switch.description == "Draw again"
+
+
+def test_a_warning_is_said_below_the_figure(board):
+    board.sides[0].layer.value = "block5_conv3"
+    board.ticks["feature"].value = True
+    assert "Note: a unit of block5_conv3 sees" in finished(
+        board.sides[0].cards["feature"]).words.value
+
+
+def test_two_sides_are_chosen_apart(board):
+    board.compare.value = True
+    first, second = board.sides
+    assert second.filter.value == 3 and len(board.children[-1].children) == 2
+    second.filter.value = 5
+    assert first.filter.value == 3
+    assert "filter 3" in finished(first.cards["kernels"]).picture.value
+    assert "filter 5" in finished(second.cards["kernels"]).picture.value
+    board.compare.value = False
+    assert board.children[-1].children == (first.widget,)
+
+
+def upload(board, *files):
+    """What the browser sends, in the form of the installed release."""
+    if int(widgets.__version__.split(".")[0]) < 8:
+        value = {name: {"metadata": {"name": name}, "content": content} for name, content in files}
+    else:
+        now = datetime.datetime.now(datetime.UTC)
+        value = tuple({"name": name, "type": "", "size": len(content), "content": content,
+                       "last_modified": now} for name, content in files)
+    board.upload.set_trait("value", value)
+
+
+def test_uploads_are_offered_and_the_first_is_chosen(board):
+    board.compare.value = True
+    board.sides[1].picture.index = 2
+    upload(board, ("mine.png", file_bytes()), ("notes.txt", b"hello"))
+    assert board.sides[0].picture.options == ("mine.png", "a", "b", "c", "d")
+    assert [side.picture.value for side in board.sides] == ["mine.png", "c"]
+    assert "notes.txt is damaged" in board.message.value
+    np.testing.assert_allclose(board.sides[0].view.image[5, 5], [200, 30, 30])
+    assert "paths of your files" in board.sides[0].view.code["pictures"]
+    upload(board, ("other.png", file_bytes()))
+    assert board.sides[0].picture.options[:2] == ("other.png", "mine.png")
+    assert board.message.value == ""
+
+
+def test_the_code_of_uploaded_pictures_makes_them(board, tmp_path, monkeypatch):
+    (tmp_path / "mine.png").write_bytes(file_bytes())
+    monkeypatch.chdir(tmp_path)
+    upload(board, ("mine.png", file_bytes()))
+    scope = {"net": None, "pictures": board._first, "vz": vz}
+    exec(board.sides[0].view.code["pictures"], scope)
+    np.testing.assert_array_equal(scope["pictures"].images, board.pictures.images)
+
+
+def test_what_is_shown_is_saved_with_its_parameters(board, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIZUTILS_FIGURES", str(tmp_path / "figures"))
+    card = finished(board.sides[0].cards["kernels"])
+    card.save.click()
+    (path,) = (tmp_path / "figures").iterdir()
+    assert path.name == "dashboard_kernels_tiny_vgg_block2_conv2_3.png"
+    with Image.open(path) as saved:
+        assert '"filter": 3' in saved.info["Comment"]
+        assert saved.info["Description"] == card.alt
+    assert card.status.value == f"saved as {path.name}"
+    monkeypatch.setenv("VIZUTILS_FIGURES", str(path))  # a file, no folder
+    card.save.click()
+    assert 'role="alert"' in card.status.value and "not saved" in card.status.value
+
+
+def test_a_sheet_is_drawn_only_when_asked_for(board, tmp_path):
+    sheet = board.sides[0].sheet
+    finished(board.sides[0].cards["kernels"])
+    assert not list(tmp_path.glob("tiny_vgg*"))
+    assert "background-image" not in sheet._look.value
+    sheet.draw.click()
+    wait_for(lambda: sheet.cancel.layout.display == "none", 60)
+    assert len(sheet._found.boxes) == 6 and sheet.draw.layout.display == "none"
+    assert len(re.findall("background-image", sheet._look.value)) == 6
+
+
+def test_another_network_is_loaded_when_it_is_chosen(board, tiny, monkeypatch):
+    side = board.sides[0]
+    monkeypatch.setattr(vz, "load_network", lambda name, weights: tiny)
+    side.network.value = "vgg16"
+    wait_for(lambda: side.view.code["net"].startswith("net = vz.load_network('vgg16'"))
+    assert side.layer.value == "block3_conv2"
+
+    def refuse(name, weights):
+        raise ValueError(f"no {name} here")
+
+    monkeypatch.setattr(vz, "load_network", refuse)
+    side.network.value = "efficientnet_lite0"
+    wait_for(lambda: "no efficientnet_lite0 here" in side.message.value)
+    assert side.network.value == "vgg16"
+
+
+def test_a_panel_of_ones_own(tiny, pictures):
+    def blank(view, task):
+        return Figure(), f"nothing of {view.title}"
+
+    panels = {**dashboard.PANELS, "blank": dashboard.Panel("Blank", blank, lambda view: "")}
+    board = dashboard.Dashboard(tiny, filter=1, images=pictures, panels=panels, shown=["blank"],
+                                networks=())
+    assert "nothing of block3_conv2, filter 1" in finished(
+        board.sides[0].cards["blank"]).words.value
+    board.close()
+
+
+@pytest.mark.parametrize(("asked", "message"), [
+    ({"layer": "block9"}, "not found"), ({"filter": 99}, "filters 0 to"),
+    ({"shown": ["nothing"]}, "panel 'nothing' not found")])
+def test_bad_input(asked, message, tiny, pictures):
+    with pytest.raises(ValueError, match=message):
+        dashboard.Dashboard(tiny, images=pictures, networks=(), **{"filter": 1, **asked})

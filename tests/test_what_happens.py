@@ -1,0 +1,197 @@
+"""The README's table "what happens when": each row is done, and must say what the table says.
+
+A row's first column ends in the call, its second holds what the user sees: the kind (an error's
+class, a warning, a printed line, a result) and the sentence, in which … stands for anything. The
+call runs with the names of `names` at hand, in a folder with the files of `files`; a row whose
+words are a key of `SITUATIONS` is done under that trouble.
+"""
+
+import errno
+import html
+import io
+import os
+import re
+import struct
+import warnings
+import zlib
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import vizutils as vz
+from data import fetch, restricted_pickle
+from techniques import (
+    adversarial,
+    analysis,
+    architectures,
+    attribution,
+    circuits,
+    deconvnet,
+    deepdream,
+    faithfulness,
+    inversion,
+    silencing,
+    stimuli,
+)
+from tools import report, reports
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+BEGIN, END = "<!-- what happens when -->", "<!-- end of what happens when -->"
+KINDS = ("warning", "printed", "result")
+
+
+def rows():
+    """(words, call, kind, sentence) of each row between the README's two marks."""
+    text = README.read_text(encoding="utf-8")
+    lines = text.partition(BEGIN)[2].partition(END)[0].strip().splitlines()
+    found = []
+    for line in lines[2:]:
+        row = re.fullmatch(r"\| (.+): `(.+)` \| (\w+): (.+) \|", line)
+        assert row, f"not of the form | words: `call` | kind: sentence |: {line}"
+        found.append(tuple(map(html.unescape, row.groups())))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------
+# What is at hand
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A folder with files that are not what they should be, as the current one."""
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("mixed").mkdir()
+    photo = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype="uint8")
+    Image.fromarray(noise).save(photo, "jpeg")
+    Path("mixed/good.jpg").write_bytes(photo.getvalue())
+    for folder in ("mixed", "."):
+        Path(folder, "cut.jpg").write_bytes(photo.getvalue()[:2000])
+    Path("text.png").write_text("not a picture")
+    header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    Path("bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
+                                 + struct.pack(">I", zlib.crc32(header)) + bytes(4) + b"IDAT"
+                                 + struct.pack(">I", zlib.crc32(b"IDAT")))
+    Path("damaged.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    with h5py.File("other.h5", "w") as other:
+        other["stem/kernel:0"] = np.zeros((3, 3, 3, 8), "float32")
+    Path("hostile.pth").write_bytes(b"\x80\x02cos\nsystem\nX\x02\0\0\0ls\x85R.")
+    return tmp_path
+
+
+@pytest.fixture
+def names(vgg16, pictures, tiny):
+    """The names that a row's call may use."""
+    dead = tiny.model.get_layer("block2_conv1")
+    kernel, bias = dead.get_weights()
+    kernel[..., 0], bias[0] = 0, -1  # its answer is −1 whatever it sees
+    dead.set_weights([kernel, bias])
+    noise = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    two = [keras.Input((8, 8, 3)) for _ in range(2)]
+    return {"net": vgg16, "mine": tiny, "pictures": pictures, "noise": noise, "np": np, "vz": vz,
+            "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise), "fetch": fetch,
+            "two_inputs": keras.Model(two, keras.layers.Add()(two), name="two_inputs"),
+            "adversarial": adversarial, "analysis": analysis, "architectures": architectures,
+            "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
+            "deepdream": deepdream, "faithfulness": faithfulness, "inversion": inversion,
+            "silencing": silencing, "stimuli": stimuli, "report": report, "reports": reports,
+            "restricted_pickle": restricted_pickle}
+
+
+# ---------------------------------------------------------------------------------------------
+# Troubles that must be arranged
+
+CONTENT = b"0123456789" * 100
+
+
+def toy(monkeypatch, address):
+    """A source "toy" at an address, alone in an empty cache."""
+    monkeypatch.delenv("VIZUTILS_OFFLINE", raising=False)
+    monkeypatch.setenv("VIZUTILS_DATA", os.path.abspath("cache"))
+    monkeypatch.setattr(fetch, "_unreachable", set())
+    monkeypatch.setattr(fetch, "SOURCES", Path("sources.toml"))
+    digest = fetch.hashlib.sha256(CONTENT).hexdigest()
+    fetch.SOURCES.write_text(f'[source.toy]\nkind = "url"\naddress = "{address}"\n'
+                             f'file = "toy.bin"\nsize = {len(CONTENT)}\nsha256 = "{digest}"\n')
+
+
+def serve(monkeypatch, content):
+    Path("served").write_bytes(content)
+    toy(monkeypatch, Path("served").absolute().as_uri())
+
+
+def disk_full(monkeypatch):
+    def full(*paths):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    serve(monkeypatch, CONTENT)
+    monkeypatch.setattr(fetch.os, "replace", full)
+
+
+def no_folder(monkeypatch):
+    serve(monkeypatch, CONTENT)
+    Path("file").write_text("not a folder")
+    monkeypatch.setenv("VIZUTILS_DATA", "file/cache")
+
+
+def offline(monkeypatch):
+    monkeypatch.setenv("VIZUTILS_OFFLINE", "1")
+
+
+def offline_and_empty(monkeypatch):
+    offline(monkeypatch)
+    monkeypatch.setenv("VIZUTILS_DATA", "cache")
+
+
+SITUATIONS = {
+    "no internet": lambda monkeypatch: toy(monkeypatch, "http://127.0.0.1:9/toy.bin"),
+    "a download that breaks off": lambda monkeypatch: serve(monkeypatch, CONTENT[:600]),
+    "a download altered on its way": lambda monkeypatch: serve(monkeypatch, CONTENT[::-1]),
+    "a full disk": disk_full,
+    "a folder for downloads that cannot be": no_folder,
+    "`VIZUTILS_OFFLINE=1` and nothing here yet": offline_and_empty,
+    "`VIZUTILS_OFFLINE=1`, weights left to choice": offline,
+}
+
+
+# ---------------------------------------------------------------------------------------------
+# The rows
+
+
+def happened(call, names):
+    """What a call says, by kind: a list of sentences each."""
+    said, printed = {}, io.StringIO()
+    with warnings.catch_warnings(record=True) as caught, redirect_stdout(printed):
+        warnings.simplefilter("always")
+        try:
+            said["result"] = [str(eval(call, dict(names)))]
+        except (Exception, SystemExit) as problem:
+            said[type(problem).__name__] = [str(problem)]
+    said["warning"] = [str(warning.message) for warning in caught]
+    said["printed"] = printed.getvalue().splitlines()
+    return said
+
+
+@pytest.mark.parametrize(("words", "call", "kind", "sentence"), rows(),
+                         ids=[words for words, *_ in rows()])
+def test_what_happens_when(words, call, kind, sentence, files, names, monkeypatch):
+    SITUATIONS.get(words, lambda monkeypatch: None)(monkeypatch)
+    said = happened(call, names)
+    wanted = ".*".join(map(re.escape, sentence.split("…")))
+    assert any(re.fullmatch(wanted, one, re.DOTALL) for one in said.get(kind, [])), said
+
+
+def test_the_table_is_complete():
+    found = rows()
+    words = [row[0] for row in found]
+    assert len(found) >= 50 and len(set(words)) == len(words)
+    assert set(SITUATIONS) <= set(words)  # a renamed row would lose its situation
+    assert all(kind in KINDS or kind.endswith("Error") for _, _, kind, _ in found)
+    for _, _, kind, sentence in found:  # an error is a sentence, not a word
+        assert kind == "result" or (sentence.endswith((".", "…")) and len(sentence.split()) > 4)
