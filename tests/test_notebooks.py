@@ -371,3 +371,11 @@ def test_the_notebooks_pages_need_nothing_from_outside(path, notebook):
     assert not outside_requests(page)
     pictures = [output for output in outputs(notebook) if "image/png" in output.get("data", {})]
     assert page.count('src="data:image/png') >= len(pictures)
+
+
+def test_report_and_companions_link_to_each_other():
+    report = (ROOT / "lab3_circuit.ipynb").read_text()
+    for path in NOTEBOOKS:
+        if path.parent.name == "notebooks":
+            assert f"](notebooks/{path.name})" in report
+            assert "](../lab3_circuit.ipynb)" in path.read_text()

@@ -48,20 +48,14 @@ def pictures(net, number):
 
 
 def dashboard(net, number):
-    """The figures of a dashboard, drawn as PNG: pictures, history, kernels, norms, input."""
-    import numpy as np
-
+    """Every panel of a dashboard, drawn as PNG, for another filter and picture each time."""
     import vizutils as vz
+    from techniques.dashboard import PANELS, View, draw
 
-    filter = number % 256
-    drawn = vz.maximize(net, LAYER, filter, size=64, steps=2, progress=False)
-    ranking = vz.rank_kernels(net, LAYER, filter)
-    photo = np.random.default_rng(number).uniform(0, 255, (320, 320, 3)).astype("float32")
-    for figure in (vz.plot_images(drawn.images, [f"filter {filter}"]), vz.plot_history(drawn),
-                   vz.plot_kernels(net, LAYER, filter, ranking),
-                   vz.plot_norms(vz.kernel_table(net, LAYER, filter)),
-                   vz.plot_input(photo, photo[48:272, 48:272], net)):
-        figure.savefig(io.BytesIO(), format="png", dpi=120)
+    photos = vz.load_images(size=96, limit=4)
+    view = View(net, LAYER, number % 256, photos, picture=number % 4, size=64, steps=2)
+    for name in PANELS:
+        draw(name, view)[0].savefig(io.BytesIO(), format="png", dpi=120)
 
 
 WORK = {  # what is done, rounds that warm up, rounds that are measured
