@@ -48,11 +48,11 @@ NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.
     --nbval-cell-timeout $(CELL_TIMEOUT) --nbval-kernel-startup-timeout 180
 
 test: .venv/ready-dev ## run the tests and re-check every number the report prints
-	$(BIN)/python -m pytest -q tests --ignore=tests/browser $(wildcard $(REPORT).ipynb) $(NBVAL)
+	$(BIN)/python -m pytest -q tests --ignore=tests/browser $(wildcard $(REPORT).ipynb) $(NBVAL) \
+	    --junitxml=$(CHECKS)
 
-grade: .venv/ready-dev ## the same tests, kept on record in the grading sheet build/grade.md
-	$(BIN)/python -m pytest -q tests --ignore=tests/browser $(REPORT).ipynb $(NBVAL) \
-	    --junitxml=$(CHECKS); found=$$?; \
+grade: .venv/ready-dev ## the same tests, then the grading sheet build/grade.md with their results
+	$(MAKE) test; found=$$?; \
 	    $(BIN)/python tools/grade.py $(REPORT).ipynb build $(CHECKS) && exit $$found
 
 test-notebooks: .venv/ready-dev ## re-check every number the companions print

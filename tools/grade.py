@@ -3,7 +3,7 @@
     python tools/grade.py NOTEBOOK FOLDER [CHECKS]
 
 FOLDER/grade.md is read from the notebook alone: its rubric map, its headings, captions, answers
-and printed lines. CHECKS is the record that `make grade` has pytest keep
+and printed lines. CHECKS is the record that `make test` has pytest keep
 (``--junitxml=build/checks.xml``); without it, or with one older than the notebook or a module,
 the sheet says that nothing is on record. Links lead to the report's page in the same folder.
 """
@@ -300,7 +300,7 @@ def sheet(notebook, checks, *, name, page):
                              f"are {', '.join(held)}.")
     title = next(text for cell in notebook.cells for level, text in HEADING.findall(cell.source)
                  if level == "#")
-    source = ("the checks on record are those of `make grade`." if checks else
+    source = ("the checks on record are those of `make test`." if checks else
               "no check newer than the notebook and its modules is on record: run `make grade`.")
     lines = [f"# Grading sheet: {title}", "",
              f"Generated from `{name}` by `tools/grade.py`; {source} "
