@@ -9,6 +9,7 @@ import pytest
 from lime.lime_image import LimeImageExplainer
 from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge
+from sklearn.metrics import pairwise_distances
 from tf_keras_vis.gradcam import Gradcam
 from tf_keras_vis.saliency import Saliency
 from tf_keras_vis.utils.scores import CategoricalScore
@@ -358,6 +359,15 @@ def test_lime_finds_known_effects_and_agrees_with_its_authors(chequered):
     weights[[k for k, _ in theirs.local_exp[1]]] = [v for _, v in theirs.local_exp[1]]
     assert spearmanr(own, weights).statistic >= 0.9
     assert spearmanr(own, effects).statistic >= 0.9
+
+
+def test_copies_weigh_by_their_distance_as_limes_authors_have_it():
+    switches = np.random.default_rng(0).integers(0, 2, (20, 9)).astype(float)
+    switches[0], switches[1] = 1, [1, *[0] * 8]
+    far = pairwise_distances(switches, np.ones((1, 9)), metric="cosine").ravel()
+    found = attribution._nearness(switches, 0.25)
+    np.testing.assert_allclose(found, np.sqrt(np.exp(-(far**2) / 0.25**2)), rtol=1e-6)
+    assert found[0] == 1 and found[1] < 0.1
 
 
 def test_the_ridge_is_scikit_learns():

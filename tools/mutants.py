@@ -124,7 +124,7 @@ FAULTS = tuple(Fault(*given) for given in [
     ("p may be zero", "techniques/claims.py", "(1 + (shuffled >= effect - 1e-12).sum())",
      "((shuffled >= effect - 1e-12).sum())", "test_claims"),
     ("percentile inverted", "techniques/silencing.py", "(total[1:] < total[0]).mean()",
-     "(total[1:] > total[0]).mean()", "test_analysis"),
+     "(total[1:] > total[0]).mean()", "test_circuits"),
     ("paths not averaged over a pool", "techniques/pathways.py", "1 / area, \"float32\")",
      "1.0, \"float32\")", "test_pathways"),
     ("turned the wrong way round", "techniques/families.py",
