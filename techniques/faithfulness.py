@@ -32,6 +32,7 @@ from skimage.metrics import structural_similarity
 from tqdm import tqdm
 
 import vizutils as vz
+from techniques import attribution
 
 MARKERS = "osv^D*PX"
 
@@ -316,8 +317,8 @@ def deletion_insertion(
     maps : mapping of str to Attribution or ndarray of shape (n, h, w)
         Method → maps; the largest number first, so what speaks against the class comes last.
         Equal numbers are taken in random order.
-    targets : int or sequence of int
-        Class index for all pictures, or for each.
+    targets : int, str, or sequence of int and str
+        As in `attribution.resolve_targets`.
     steps : int
         In how many equal parts the pixels are taken. Each costs two forward passes a map.
     baseline : {"blur", "grey", "mean"}
@@ -355,7 +356,7 @@ def deletion_insertion(
                          "there must be a grain: without random maps there is no control.")
     maps = {name: _fitting(name, found, images) for name, found in maps.items()}
     hidden, words = _baseline(images, baseline)
-    targets = _class_indices(net, images, targets)
+    targets = attribution.resolve_targets(net, images, targets)
     scorer = _scorer(net, score)
     rng = np.random.default_rng(seed)
     noise = {grain: np.stack([_blotches(rng, images.shape[:3], grain) for _ in range(random_maps)])
@@ -431,19 +432,6 @@ def _baseline(images: np.ndarray, baseline: str) -> tuple[np.ndarray, str]:
     if baseline == "mean":
         return np.zeros_like(images) + images.mean((1, 2), keepdims=True), "its mean colour"
     raise ValueError(f"baseline {baseline!r} is unknown: take 'blur', 'grey' or 'mean'.")
-
-
-def _class_indices(net: vz.Network, images: np.ndarray, targets) -> np.ndarray:
-    """One class index a picture, each in range."""
-    classes = net.model.output.shape[-1]
-    targets = np.asarray(targets)
-    if targets.ndim > 1 or targets.size not in (1, len(images)) \
-            or not np.issubdtype(targets.dtype, np.integer):
-        raise ValueError(f"targets are one class index, or one for each of {len(images)} "
-                         "pictures; attribution.resolve_targets turns names into indices.")
-    if targets.min() < 0 or targets.max() >= classes:
-        raise ValueError(f"classes are 0 to {classes - 1}; {targets.tolist()} is out of range.")
-    return np.broadcast_to(targets.ravel(), len(images)).copy()
 
 
 def _scorer(net: vz.Network, score: str) -> Callable:
