@@ -21,6 +21,7 @@ after the ReLU, *pre-activation* the value before it. No function changes the Ke
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -34,12 +35,15 @@ import re
 import symtable
 import sys
 import threading
+import types
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter
 if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
@@ -108,20 +112,89 @@ class Network:
     input_size: int = 224
     input_channels: tuple[str, ...] = ("R", "G", "B")
     responses: Path | None = None
-    _traces: dict = field(default_factory=dict, repr=False)
+    _kept: OrderedDict = field(default_factory=OrderedDict, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def has_classifier(self) -> bool:
         """Whether ``model`` ends in 1,000 ImageNet logits."""
         return self.head != "none"
 
-    @functools.cached_property
+    @property
     def digest(self) -> str:
-        """SHA-256 of all weights, in the model's order: which numbers these are."""
+        """SHA-256 of all weights as they are now, in the model's order."""
         return weights.tensor_digest(*self.model.get_weights())
+
+    @functools.cached_property
+    def graph(self) -> keras.Model:
+        """The model once more, on the same variables, for building on.
+
+        What is cut out of a Keras graph or joined to it stays recorded in its layers. Whatever
+        this project builds starts here, so that ``model`` itself is never touched; and since the
+        variables are shared, new weights in ``model`` count here at once.
+        """
+        return keras.models.clone_model(self.model, clone_function=twin)
+
+    def kept(self, build: Callable, *arguments):
+        """``build(self, *arguments)``, made once: asked again, the same result comes back.
+
+        The key is the function and its arguments, so it cannot stand for something else; with an
+        argument that is no value (`is_value`) the result is made anew. At most `MOST_KEPT`
+        results are kept; the one longest unused goes first.
+        """
+        if not is_value((build, *arguments)):
+            return build(self, *arguments)
+        key = (build, *arguments)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = build(self, *arguments)
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return made
 
     def __repr__(self) -> str:
         return f"Network({self.name!r}: {self.weights_source})"
+
+
+MOST_KEPT = 64  #: results that a network keeps; each holds a traced function of a few MB at most
+
+
+def is_value(thing) -> bool:
+    """Whether equality says all about a thing, now and later.
+
+    True for numbers, words, functions and frozen dataclasses that an imported module defines,
+    and tuples of these. Not for what a notebook's cell defines, or a function within another
+    one: it may read a variable that changes.
+    """
+    if isinstance(thing, tuple):
+        return all(map(is_value, thing))
+    if isinstance(thing, types.FunctionType):
+        return _is_of_a_module(thing)
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        rules = thing.__dataclass_params__
+        return rules.frozen and rules.eq and _is_of_a_module(type(thing)) and all(
+            is_value(getattr(thing, part.name)) for part in dataclasses.fields(thing))
+    return thing is None or isinstance(thing, str | int | float | np.generic)
+
+
+def _is_of_a_module(thing: Callable) -> bool:
+    return thing.__module__ != "__main__" and "<locals>" not in thing.__qualname__
+
+
+def twin(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
+    """A layer that shares another's variables and settings, but for `changes`.
+
+    No graph knows it yet, and the other is not touched: ``twin(conv, activation=linear)`` is a
+    convolution without its ReLU whose weights are, now and later, those of ``conv``.
+    """
+    other = object.__new__(type(layer))  # no __init__: nothing is created
+    other.__dict__.update(layer.__dict__)
+    other.__dict__.update(_inbound_nodes=[], _outbound_nodes=[], **changes)
+    return other
 
 
 def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") -> Network:
@@ -159,11 +232,57 @@ def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") ->
        recognition", ICLR 2015 (VGG16; weights CC BY 4.0).
     """
     key = str(name).lower().replace("-", "_")
-    if key == "vgg16":
-        return _load_vgg16(weights)
-    if key == "efficientnet_lite0":
-        return _load_efficientnet_lite0(weights)
-    return _load_application(name, weights)
+    with _plain_keras():
+        if key == "vgg16":
+            return _load_vgg16(weights)
+        if key == "efficientnet_lite0":
+            return _load_efficientnet_lite0(weights)
+        return _load_application(name, weights)
+
+
+@contextlib.contextmanager
+def _plain_keras() -> Iterator[None]:
+    """Build layers in single precision and with channels last, whatever Keras is set to.
+
+    A session on a GPU often asks for mixed precision. Pre-activations of VGG16 run into the
+    thousands, where half precision keeps three digits, and 65,504 is its largest number.
+    """
+    policy, numbers, order = (keras.config.dtype_policy(), keras.config.floatx(),
+                              keras.config.image_data_format())
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(numbers)
+        keras.config.set_dtype_policy(policy)
+        keras.config.set_image_data_format(order)
+
+
+def _in_plain_keras(preprocess: Callable) -> Callable:
+    """Keras's own preprocessing asks the global settings where the channels are."""
+    @functools.wraps(preprocess)
+    def preprocessed(images):
+        with _plain_keras():
+            return preprocess(images)
+
+    return preprocessed
+
+
+def _check_layers(model: keras.Model) -> None:
+    """Refuse a model whose numbers would not be what this project takes them for."""
+    for own in model.layers:
+        if own.compute_dtype != "float32":
+            raise ValueError(
+                f"{own.name} of {model.name} computes in {own.compute_dtype}; single precision is "
+                'needed. Call keras.config.set_dtype_policy("float32"), build the model again and '
+                "give it the weights: new.set_weights(old.get_weights()).")
+        if getattr(own, "data_format", "channels_last") == "channels_first":
+            raise ValueError(
+                f"{own.name} of {model.name} has channels first; (n, rows, columns, channels) is "
+                'needed. Call keras.config.set_image_data_format("channels_last") and build the '
+                "model again; convolution weights are the same in both.")
 
 
 def as_network(
@@ -186,11 +305,12 @@ def as_network(
     if len(model.inputs) != 1:
         raise ValueError(f"as_network needs a model with one picture input; {model.name} has "
                          f"{len(model.inputs)}.")
+    _check_layers(model)
     convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
     return Network(
         name=name or model.name,
         model=model,
-        preprocess=preprocess or (lambda images: images),
+        preprocess=_in_plain_keras(preprocess) if preprocess else lambda images: images,
         conv_layers=tuple(x.name for x in model.layers if isinstance(x, convolutions)),
         weights_source=f"the given Keras model {model.name!r}",
         head=head,
@@ -304,8 +424,9 @@ def _load_efficientnet_lite0(source) -> Network:
     model.trainable = False
     wrapped = as_network(model, preprocess=efficientnet_lite0.preprocess,
                          name="efficientnet_lite0", head="original")
-    return _replace(wrapped, weights_source="all layers trained on ImageNet (ILSVRC-2012), "
-                    "from a package of the Python registry (checksum checked)")
+    return dataclasses.replace(
+        wrapped, weights_source="all layers trained on ImageNet (ILSVRC-2012), from a package of "
+        "the Python registry (checksum checked)")
 
 
 def _load_application(name: str, source) -> Network:
@@ -345,13 +466,7 @@ def _load_application(name: str, source) -> Network:
     model.trainable = False
     wrapped = as_network(model, preprocess=package.preprocess_input, name=str(name).lower(),
                          input_size=size, head="none" if source == "random" else "original")
-    return _replace(wrapped, weights_source=words)
-
-
-def _replace(network: Network, **changes) -> Network:
-    """A copy of a frozen network with some attributes changed."""
-    kept = {k: getattr(network, k) for k in network.__dataclass_fields__ if k != "_traces"}
-    return Network(**{**kept, **changes})
+    return dataclasses.replace(wrapped, weights_source=words)
 
 
 # ============================================================================================
@@ -838,7 +953,7 @@ def normalised(net: Network, layer: str) -> str:
         is a BatchNormalization over channels.
     """
     conv = _conv_layer(net, layer)
-    readers = [x for x in net.model.layers for node in x._inbound_nodes
+    readers = [x for x in net.graph.layers for node in x._inbound_nodes
                if any(t is conv.output for t in node.input_tensors)]
     linear = getattr(conv, "activation", None) in (None, keras.activations.linear)
     if not linear or len(readers) != 1:
@@ -852,7 +967,7 @@ def normalised(net: Network, layer: str) -> str:
 def _normalisation(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
     """What the batch normalisation after a convolution makes of it: × scale + shift, by filter."""
     count = _conv_layer(net, layer).output.shape[-1]
-    norm = net.model.get_layer(normalised(net, layer))
+    norm = _layer(net, normalised(net, layer))
     if norm.name == layer:
         return np.ones(count, "float32"), np.zeros(count, "float32")
     scale = (norm.gamma.numpy() if norm.scale else 1.0) / np.sqrt(
@@ -860,7 +975,9 @@ def _normalisation(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
     return scale, (norm.beta.numpy() if norm.center else 0.0) - norm.moving_mean.numpy() * scale
 
 
-def submodel(net: Network, layer: str | Sequence[str], *, pre_activation: bool = False):
+def submodel(
+    net: Network, layer: str | Sequence[str], *, pre_activation: bool | Sequence[bool] = False
+) -> keras.Model:
     """The network cut off at `layer`: nothing above it is computed.
 
     Parameters
@@ -868,18 +985,20 @@ def submodel(net: Network, layer: str | Sequence[str], *, pre_activation: bool =
     net : Network
     layer : str or sequence of str
         One layer, or several (then the model has a list of outputs).
-    pre_activation : bool
+    pre_activation : bool, or one for each layer
         Leave out the activation function of `layer` itself (the layers below keep theirs).
 
     Returns
     -------
     keras.Model
-        From preprocessed pictures to the layer's map. ``net.model`` is not touched: the last
-        layer is a copy with the same weights and no activation.
+        From preprocessed pictures to the layer's map. It shares the variables of ``net.model``,
+        which is not touched.
     """
-    several = not isinstance(layer, str)
-    outputs = [_output(net, name, pre_activation) for name in (layer if several else [layer])]
-    return keras.Model(net.model.input, outputs if several else outputs[0])
+    if isinstance(layer, str):
+        return keras.Model(net.graph.input, _output(net, layer, pre_activation))
+    before = [pre_activation] * len(layer) if isinstance(pre_activation, bool) else pre_activation
+    return keras.Model(net.graph.input, [
+        _output(net, name, linear) for name, linear in zip(layer, before, strict=True)])
 
 
 # Layers that are nothing but an activation: what they read is the pre-activation.
@@ -895,22 +1014,21 @@ def _output(net: Network, name: str, pre_activation: bool):
     activation = getattr(layer, "activation", None)
     if not pre_activation or activation in (None, keras.activations.linear):
         return layer.output
-    key = ("linear copy", name)
-    if key not in net._traces:
-        copy = type(layer).from_config(
-            {**layer.get_config(), "activation": "linear", "name": f"{name}_linear"})
-        net._traces[key] = copy(layer.input)
-        copy.set_weights(layer.get_weights())
-    return net._traces[key]
+    return net.kept(_linear_output, name)
+
+
+def _linear_output(net: Network, name: str):
+    layer = _layer(net, name)
+    return twin(layer, name=f"{name}_linear", activation=keras.activations.linear)(layer.input)
 
 
 def _layer(net: Network, name: str) -> keras.layers.Layer:
-    """The layer of that name, or an error that lists the names there are."""
-    names = [x.name for x in net.model.layers]
+    """The layer of that name in the network's graph, or an error that lists the names there are."""
+    names = [x.name for x in net.graph.layers]
     if name not in names:
         raise ValueError(f"layer {name!r} not found in {net.name}; convolution layers are "
                          f"{', '.join(net.conv_layers)}.")
-    return net.model.get_layer(name)
+    return net.graph.get_layer(name)
 
 
 def _conv_layer(net: Network, name: str) -> keras.layers.Layer:
@@ -940,20 +1058,34 @@ def _check_filters(net: Network, layer: str, filters) -> np.ndarray:
 # ============================================================================================
 
 
-def _forward(net: Network, layer, *, pre_activation: bool) -> Callable:
+def _forward(net: Network, layer: str | Sequence[str], *, pre_activation: bool) -> Callable:
     """A traced function from RGB pictures to a layer's map, one trace for all shapes."""
-    key = ("forward", layer if isinstance(layer, str) else tuple(layer), pre_activation)
-    if key not in net._traces:
-        cut = submodel(net, layer, pre_activation=pre_activation)
-        traced = tf.function(
-            lambda images: cut(net.preprocess(images), training=False),
-            input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)],
-        )
-        # TensorFlow counts traces by line of code and would take many layers for one that
-        # is traced again and again.
-        traced._omit_frequent_tracing_warning = True
-        net._traces[key] = traced
-    return net._traces[key]
+    layer = layer if isinstance(layer, str) else tuple(layer)
+    return net.kept(_traced_forward, layer, pre_activation)
+
+
+def _traced_forward(net: Network, layer: str | tuple[str, ...], pre_activation: bool) -> Callable:
+    cut = submodel(net, layer, pre_activation=pre_activation)
+    return traced(lambda images: cut(net.preprocess(images), training=False), PICTURES)
+
+
+#: What most traced functions take: RGB pictures, as many and as large as they come.
+PICTURES = tf.TensorSpec((None, None, None, 3), tf.float32)
+
+
+def traced(function: Callable, *signature) -> Callable:
+    """A TensorFlow graph of `function`, drawn once for arguments of the given kinds.
+
+    Without a signature one graph serves all shapes. AutoGraph, which reads the source file anew
+    and so breaks when a module is edited under a running notebook, stays off: loops are
+    `tf.while_loop`.
+    """
+    made = tf.function(function, input_signature=signature or None, autograph=False,
+                       reduce_retracing=not signature)
+    # TensorFlow counts traces by line of code and would take many layers for one that is traced
+    # again and again.
+    made._omit_frequent_tracing_warning = True
+    return made
 
 
 def activations(net: Network, layer, images, *, pre_activation: bool = False) -> np.ndarray:
@@ -1126,32 +1258,27 @@ def _unit_forward(net: Network, layer: str) -> Callable:
     (half of the work for a mid-level unit of VGG16). Elsewhere the patch is laid into the
     smallest picture on which a unit sees no padding, plain grey around it.
     """
-    if ("unit", layer) in net._traces:
-        return net._traces["unit", layer]
+    return net.kept(_traced_unit, layer)
+
+
+def _traced_unit(net: Network, layer: str) -> Callable:
     chain = _chain_below(net, layer)
-    if chain is not None:
-        picture = tensor = keras.Input((None, None, 3))
-        for operation in chain:
-            config = operation.get_config()
-            if "padding" in config:
-                config["padding"] = "valid"
-            if operation.name == layer and "activation" in config:
-                config["activation"] = "linear"
-            copy = type(operation).from_config(config)
-            tensor = copy(tensor)
-            copy.set_weights(operation.get_weights())
-        model = keras.Model(picture, tensor)
-        forward = tf.function(lambda images: model(net.preprocess(images), training=False)[:, 0, 0],
-                              reduce_retracing=True)
-    else:
+    if chain is None:
         whole = _forward(net, layer, pre_activation=True)
 
         def forward(patches):
             pictures, unit, _ = framed(net, layer, patches)
             return whole(pictures)[:, unit, unit]
 
-    net._traces["unit", layer] = forward
-    return forward
+        return forward
+    picture = tensor = keras.Input((None, None, 3), dtype="float32")
+    for operation in chain:
+        changes = {"padding": "valid"} if hasattr(operation, "padding") else {}
+        if operation.name == layer and hasattr(operation, "activation"):
+            changes["activation"] = keras.activations.linear
+        tensor = twin(operation, **changes)(tensor)
+    model = keras.Model(picture, tensor)
+    return traced(lambda images: model(net.preprocess(images), training=False)[:, 0, 0])
 
 
 def framed(net: Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, int, int]:
@@ -1210,9 +1337,23 @@ def class_responses(net: Network, layer: str, image_set: ImageSet | None = None)
         raise ValueError(
             f"stored class responses exist for VGG16 with ImageNet weights only, not for "
             f"{net.name} ({net.weights_source}): give an image_set with labels.")
+    if not _has_stored_responses(net, layer):
+        raise ValueError("the stored class responses belong to VGG16's convolutions with ImageNet "
+                         f"weights; {layer} is none, or weights up to it were changed after "
+                         "loading: give an image_set with labels, or load the network again.")
     with np.load(net.responses) as stored:
         values = stored[layer].astype("float32")
     return values, np.arange(len(values))
+
+
+def _has_stored_responses(net: Network, layer: str) -> bool:
+    """Whether there are stored responses and the weights up to `layer` are still those behind."""
+    pinned = fetch.vgg16_digests()
+    if net.responses is None or layer not in pinned:
+        return False
+    below = list(pinned)[: list(pinned).index(layer) + 1]
+    return all(weights.tensor_digest(*_layer(net, name).get_weights()) == pinned[name]
+               for name in below)
 
 
 def class_table(
@@ -1381,31 +1522,24 @@ class Objective:
         ``formula(maps, values)`` → tensor of shape (n,); one map for each reading, of shape
         (n, rows, columns) for a channel, (n, rows, columns, channels) for a whole layer. The
         ascent climbs on all positions; what is measured uses those that see no padding.
-    key : tuple
-        Equal for objectives that differ in their values only.
+        A function, or a frozen dataclass that can be called, of an imported module is traced
+        once; one defined in a notebook is traced at each call, for what it reads may change.
     """
 
     readings: tuple[Reading, ...]
     values: tuple[np.ndarray, ...]
     formula: Callable
-    key: tuple
 
     def __add__(self, other: Objective) -> Objective:
         n_maps, n_values = len(self.readings), len(self.values)
         shifted = tuple(
             r if r.chosen is None else dataclasses.replace(r, chosen=r.chosen + n_values)
             for r in other.readings)
-        return Objective(
-            self.readings + shifted, self.values + other.values,
-            lambda maps, values: (self.formula(maps[:n_maps], values[:n_values])
-                                  + other.formula(maps[n_maps:], values[n_values:])),
-            ("+", self.key, other.key))
+        return Objective(self.readings + shifted, self.values + other.values,
+                         _Sum(self.formula, other.formula, n_maps, n_values))
 
     def __mul__(self, factor: float) -> Objective:
-        return Objective(
-            self.readings, (*self.values, np.float32(factor)),
-            lambda maps, values: values[-1] * self.formula(maps, values[:-1]),
-            ("*", self.key))
+        return Objective(self.readings, (*self.values, np.float32(factor)), _Scaled(self.formula))
 
     __rmul__ = __mul__
 
@@ -1414,6 +1548,30 @@ class Objective:
 
     def __sub__(self, other: Objective) -> Objective:
         return self + -other
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """Two formulas added; the first one has so many of the maps and values."""
+
+    first: Callable
+    second: Callable
+    maps: int
+    values: int
+
+    def __call__(self, maps, values):
+        return (self.first(maps[:self.maps], values[:self.values])
+                + self.second(maps[self.maps:], values[self.values:]))
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """A formula times the last of the values."""
+
+    formula: Callable
+
+    def __call__(self, maps, values):
+        return values[-1] * self.formula(maps, values[:-1])
 
 
 LOGITS = "(class logits)"
@@ -1429,9 +1587,11 @@ def channel(layer: str, filters, *, pre_activation: bool = True) -> Objective:
     The pre-activation is the default because a ReLU that is off passes no gradient: from noise,
     18-25 % of VGG16's filters would never start.
     """
-    return Objective(
-        (Reading(layer, pre_activation, 0),), (_numbers(filters),),
-        lambda maps, values: tf.reduce_mean(maps[0], (1, 2)), ("channel", layer, pre_activation))
+    return Objective((Reading(layer, pre_activation, 0),), (_numbers(filters),), _mean_of_map)
+
+
+def _mean_of_map(maps, values):
+    return tf.reduce_mean(maps[0], (1, 2))
 
 
 def unit(
@@ -1439,17 +1599,20 @@ def unit(
 ) -> Objective:
     """A filter's value at one position of its map: the centre, or (row, column)."""
     at = "centre" if position is None else tuple(position)
-    return Objective((Reading(layer, pre_activation, 0, at),), (_numbers(filters),),
-                     lambda maps, values: maps[0][:, 0, 0],
-                     ("unit", layer, at, pre_activation))
+    return Objective((Reading(layer, pre_activation, 0, at),), (_numbers(filters),), _only_place)
+
+
+def _only_place(maps, values):
+    return maps[0][:, 0, 0]
 
 
 def layer(name: str, *, pre_activation: bool = False) -> Objective:
     """Mean square of a whole layer: whatever is there, more of it (DeepDream)."""
-    return Objective(
-        (Reading(name, pre_activation),), (),
-        lambda maps, values: tf.reduce_mean(maps[0] ** 2, (1, 2, 3)),
-        ("layer", name, pre_activation))
+    return Objective((Reading(name, pre_activation),), (), _mean_square)
+
+
+def _mean_square(maps, values):
+    return tf.reduce_mean(maps[0] ** 2, (1, 2, 3))
 
 
 def direction(
@@ -1465,17 +1628,23 @@ def direction(
         The product is multiplied by max(cosine, 0.1) ** cosine_power: above 0 it asks for the
         direction itself rather than for large activations that lean towards it.
     """
-    def formula(maps, values):
+    return Objective((Reading(layer, pre_activation),),
+                     (np.atleast_2d(vectors).astype("float32"),), _Along(cosine_power))
+
+
+@dataclass(frozen=True)
+class _Along:
+    """The formula of `direction`."""
+
+    cosine_power: float
+
+    def __call__(self, maps, values):
         vector = values[0][:, None, None, :]
         product = tf.reduce_sum(maps[0] * vector, -1)
-        if cosine_power:
+        if self.cosine_power:
             lengths = tf.norm(maps[0], axis=-1) * tf.norm(vector, axis=-1) + 1e-6
-            product *= tf.maximum(product / lengths, 0.1) ** cosine_power
+            product *= tf.maximum(product / lengths, 0.1) ** self.cosine_power
         return tf.reduce_mean(product, (1, 2))
-
-    return Objective((Reading(layer, pre_activation),),
-                     (np.atleast_2d(vectors).astype("float32"),), formula,
-                     ("direction", layer, cosine_power, pre_activation))
 
 
 def class_logit(classes) -> Objective:
@@ -1484,9 +1653,11 @@ def class_logit(classes) -> Objective:
     if wrong:
         raise ValueError(f"ImageNet's classes are 0 to {len(imagenet.CLASSES) - 1}, "
                          f"not {wrong[0]}.")
-    return Objective(
-        (Reading(LOGITS, False),), (_numbers(classes),),
-        lambda maps, values: tf.gather(maps[0], values[0], batch_dims=1), ("class_logit",))
+    return Objective((Reading(LOGITS, False),), (_numbers(classes),), _own_logit)
+
+
+def _own_logit(maps, values):
+    return tf.gather(maps[0], values[0], batch_dims=1)
 
 
 def diversity(layer: str, groups) -> Objective:
@@ -1505,16 +1676,17 @@ def diversity(layer: str, groups) -> Objective:
     ----------
     .. [1] C. Olah et al., "Feature visualization", Distill 2017, section "Diversity".
     """
-    def formula(maps, values):
-        features = tf.nn.relu(maps[0])
-        grams = tf.einsum("nrca,nrcb->nab", features, features)
-        grams = tf.math.l2_normalize(tf.reshape(grams, (tf.shape(grams)[0], -1)), axis=1)
-        same = tf.cast(values[0][:, None] == values[0], tf.float32)
-        same = tf.linalg.set_diag(same, tf.zeros_like(values[0], tf.float32))
-        alike = tf.linalg.matmul(grams, grams, transpose_b=True) * same
-        return -tf.reduce_sum(alike, 1) / tf.maximum(tf.reduce_sum(same, 1), 1)
+    return Objective((Reading(layer),), (_numbers(groups),), _unlike_others)
 
-    return Objective((Reading(layer),), (_numbers(groups),), formula, ("diversity", layer))
+
+def _unlike_others(maps, values):
+    features = tf.nn.relu(maps[0])
+    grams = tf.einsum("nrca,nrcb->nab", features, features)
+    grams = tf.math.l2_normalize(tf.reshape(grams, (tf.shape(grams)[0], -1)), axis=1)
+    same = tf.cast(values[0][:, None] == values[0], tf.float32)
+    same = tf.linalg.set_diag(same, tf.zeros_like(values[0], tf.float32))
+    alike = tf.linalg.matmul(grams, grams, transpose_b=True) * same
+    return -tf.reduce_sum(alike, 1) / tf.maximum(tf.reduce_sum(same, 1), 1)
 
 
 def near_target(layer: str, filters) -> Objective:
@@ -1523,12 +1695,12 @@ def near_target(layer: str, filters) -> Objective:
     The target is the square of the map's largest value. Only of historical interest: see the
     preset ``"target_activation"``.
     """
-    def formula(maps, values):
-        target = tf.stop_gradient(tf.reduce_max(maps[0], (1, 2), keepdims=True)) ** 2
-        return -tf.reduce_mean((maps[0] - target) ** 2, (1, 2))
+    return Objective((Reading(layer, False, 0),), (_numbers(filters),), _near_square_of_largest)
 
-    return Objective((Reading(layer, False, 0),), (_numbers(filters),), formula,
-                     ("near_target", layer))
+
+def _near_square_of_largest(maps, values):
+    target = tf.stop_gradient(tf.reduce_max(maps[0], (1, 2), keepdims=True)) ** 2
+    return -tf.reduce_mean((maps[0] - target) ** 2, (1, 2))
 
 
 # --- parameterisations: how a picture is written in numbers ---------------------------------
@@ -1741,6 +1913,25 @@ def warp(images, warps, size: int):
 # --- climbing -----------------------------------------------------------------------------------
 
 
+class Interrupted(KeyboardInterrupt):
+    """Work was stopped from the keyboard; what is finished is kept.
+
+    It goes on its way as any interrupt does, so that nothing after it runs on half of the work.
+    In a notebook ``import sys; sys.last_value.finished`` gives what there is; called with
+    ``interruptible=True``, the function returns it instead, marked ``ended="interrupted"``.
+
+    Attributes
+    ----------
+    finished : object
+        What the function would have returned, as far as it came.
+    """
+
+    def __init__(self, done: str, finished):
+        super().__init__(f"interrupted after {done}; what is finished: "
+                         "import sys; sys.last_value.finished")
+        self.finished = finished
+
+
 @dataclass(frozen=True, eq=False)
 class Rendering:
     """What `render` returns.
@@ -1778,6 +1969,7 @@ def render(
     calm: float = 0.0, measure: Objective | None = None, snapshots: Sequence[int] = (),
     settle: float = 0.0, cancel: threading.Event | None = None,
     on_step: Callable[[int, np.ndarray], object] | None = None, progress: bool = True,
+    interruptible: bool = False,
 ) -> Rendering:
     """Climb: change pictures until they make an objective large.
 
@@ -1785,7 +1977,7 @@ def render(
     ----------
     net : Network
     objective : Objective
-        Its values decide the number of pictures n.
+        One filter (class, ...) for each of n pictures, or one for all.
     size : int, optional
         Side of the pictures in pixels: by default the receptive field of the highest layer
         read, plus eight strides (a mid-level unit needs 40-100 px, not 224).
@@ -1796,7 +1988,7 @@ def render(
         `jitter`, `scale`, `rotate`, ...; an empty one for none.
     seed : int, or one entry (int or tuple of int) for each picture
         Each picture has a random stream of its own: it does not depend on its neighbours in
-        the batch.
+        the batch. Several seeds and one filter: that many pictures of it.
     start : ndarray, shape (size, size, 3) or (n, size, size, 3), optional
         Pictures (RGB 0-255) to start from instead of noise.
     calm : float
@@ -1810,13 +2002,15 @@ def render(
         Stop early once no picture's measure has moved by this share of its whole way over the
         last eighth of `steps`; 0: never.
     cancel : threading.Event, optional
-        When it is set (from another thread), the climb ends and returns what there is, as it
-        does on an interrupt from the keyboard.
+        When it is set (from another thread), the climb ends and returns what there is.
     on_step : callable, optional
         ``on_step(steps taken, pictures)`` is called after each measurement and snapshot, for
         whoever wants to watch. What it raises ends the climb and is passed on.
     progress : bool
         Show a bar when the work takes over a second.
+    interruptible : bool
+        On an interrupt from the keyboard return what there is, marked as such, instead of
+        raising `Interrupted`.
 
     Returns
     -------
@@ -1826,13 +2020,17 @@ def render(
     ------
     ValueError
         Unknown layer, no steps, a class logit of a network without a classifier, a starting
-        picture of the wrong shape.
+        picture of the wrong shape; numbers of filters, seeds and starting pictures that cannot
+        be paired (each is n, or 1).
+    Interrupted
+        It was stopped from the keyboard.
     """
     _check_climb(steps, size, seed)
     size = size or max(canvas(net, reading.layer) for reading in objective.readings)
-    count = max((v.shape[0] for v in objective.values if np.ndim(v)), default=1)
+    measure = objective if measure is None else measure
+    count = _count_pictures(objective, measure, seed, start)
+    objective, measure = _for_each(objective, count), _for_each(measure, count)
     seeds = [(seed, i) for i in range(count)] if np.ndim(seed) == 0 else list(seed)
-    count = max(count, len(seeds))
     streams = [np.random.default_rng(s) for s in seeds]
     numbers = np.stack([parameterisation.start(rng, size) for rng in streams])
     if start is not None:
@@ -1840,18 +2038,21 @@ def render(
     warps = np.stack([draw_warps(transforms, rng, steps) for rng in streams], axis=1)
     warps[steps - round(calm * steps):] = np.eye(2, 3)
 
-    measure = objective if measure is None else measure
-    advance = _ascent(net, objective, measure, size, parameterisation, optimiser, bool(transforms))
-    state = (numbers, np.zeros_like(numbers), np.zeros_like(numbers), np.int32(0),
-             np.ones(count, bool))
+    advance = net.kept(  # the rate is an argument of the trace
+        _ascent, _goal(objective), _goal(measure), size, parameterisation,
+        dataclasses.replace(optimiser, rate=1.0), bool(transforms))
 
     def climb(state, chunk):
-        return advance(state, chunk, np.float32(optimiser.rate), objective.values, measure.values)
+        picture, value, state = advance(state, chunk, np.float32(optimiser.rate),
+                                        objective.values, measure.values)
+        if (state.alive & ~state.sound).numpy().any():  # go back to the last sound picture
+            return climb(_State(*(x.numpy() for x in state)).back(), warps[:0])
+        return picture, value, state
 
-    picture, value, state = climb(state, warps[:0])
+    picture, value, state = climb(_State.first_of(numbers), warps[:0])
     measured, rows = [0], [value.numpy()]
     kept = {0: picture.numpy()} if 0 in snapshots else {}
-    ended = "done"
+    ended, interrupt = "done", None
     every = max(2, steps // 16)  # a measurement is a forward pass that does not climb
     with tqdm(total=steps, desc="gradient ascent", delay=1, leave=False,
               disable=not progress) as bar:
@@ -1872,13 +2073,37 @@ def render(
                 if settle and _has_settled(measured, rows, steps, settle):
                     ended = "settled"
                     break
-        except KeyboardInterrupt:
-            ended = "interrupted"
-            print(f"Interrupted after {measured[-1]} of {steps} steps; "
-                  "the pictures so far are kept.")
+        except KeyboardInterrupt as problem:
+            ended, interrupt = "interrupted", problem
     latest = np.searchsorted(measured, np.arange(measured[-1] + 1), side="right") - 1
-    return Rendering(picture.numpy(), np.stack(rows)[latest], tuple(measured), kept,
-                     ~state[4].numpy(), ended)
+    found = Rendering(picture.numpy(), np.stack(rows)[latest], tuple(measured), kept,
+                      ~state.alive.numpy(), ended)
+    if interrupt is None or interruptible:
+        return found
+    raise Interrupted(f"{measured[-1]} of {steps} steps", found) from interrupt
+
+
+def _count_pictures(objective: Objective, measure: Objective, seed, start) -> int:
+    """How many pictures are meant; filters, seeds and starts are one for all or one for each."""
+    counts = {"seed": np.shape(seed)[:1], "start": np.shape(start)[:1] if np.ndim(start) == 4
+              else ()}
+    for role, goal in (("objective", objective), ("measure", measure)):
+        for i, values in enumerate(goal.values):
+            counts[f"{role}'s values {i}"] = np.shape(values)[:1]
+    found = {what: shape[0] for what, shape in counts.items() if shape}
+    several = set(found.values()) - {1}
+    if 0 in several or len(several) > 1:
+        told = ", ".join(f"{count} for {what}" for what, count in found.items())
+        raise ValueError(f"these cannot be paired: {told}. Each must be one for all pictures, or "
+                         "one for each picture (filters, seeds and starts in the same order).")
+    return several.pop() if several else 1
+
+
+def _for_each(objective: Objective, count: int) -> Objective:
+    """The objective with a row of its values for each picture."""
+    values = tuple(np.repeat(v, count, axis=0) if np.ndim(v) and len(v) == 1 and count > 1 else v
+                   for v in objective.values)
+    return dataclasses.replace(objective, values=values)
 
 
 def _check_climb(steps: int, size: int | None, seed) -> None:
@@ -1925,48 +2150,96 @@ def canvas(net: Network, layer: str, *, strides: int = 8) -> int:
     return -(-(seen.size + strides * seen.stride) // seen.stride) * seen.stride
 
 
-def _ascent(
-    net, objective: Objective, measure: Objective, size: int, parameterisation, optimiser,
-    warped: bool,
-):
-    """The traced function that takes some steps and then measures the clean picture."""
-    rule = dataclasses.replace(optimiser, rate=1.0)  # the rate is an argument of the trace
-    key = ("ascent", objective.key, measure.key, size, parameterisation, rule, warped)
-    if key in net._traces:
-        return net._traces[key]
-    read = _reader(net, objective.readings, size)
-    read_clean = _reader(net, measure.readings, size, unpadded=True)
+@dataclass(frozen=True)
+class _Goal:
+    """What of an objective decides its trace: all but the numbers themselves."""
 
-    def step(numbers, first, second, number, warps, rate, values):
+    readings: tuple[Reading, ...]
+    formula: Callable
+    kinds: tuple[tuple[tuple[int | None, ...], str], ...]  # shape and type of its values
+
+    @property
+    def specs(self) -> tuple[tf.TensorSpec, ...]:
+        return tuple(tf.TensorSpec(shape, kind) for shape, kind in self.kinds)
+
+
+def _goal(objective: Objective) -> _Goal:
+    kinds = tuple(((None, *np.shape(v)[1:]) if np.ndim(v) else (), np.asarray(v).dtype.name)
+                  for v in objective.values)
+    return _Goal(objective.readings, objective.formula, kinds)
+
+
+class _State(NamedTuple):
+    """Where a climb stands: one row of each for each picture, the step number aside."""
+
+    numbers: np.ndarray  # the pictures, as the parameterisation writes them
+    last: np.ndarray  # the numbers before the last step: their gradient was finite
+    first: np.ndarray  # the optimiser's two memories
+    second: np.ndarray
+    number: np.ndarray  # steps taken
+    alive: np.ndarray  # once its gradient is not finite, a picture stays as it was
+    sound: np.ndarray  # whether the picture and what was measured on it are finite
+
+    @classmethod
+    def first_of(cls, numbers: np.ndarray) -> _State:
+        yes, zero = np.ones(len(numbers), bool), np.zeros_like(numbers)
+        return cls(numbers, numbers, zero, zero, np.int32(0), yes, yes)
+
+    def back(self) -> _State:
+        """Pictures that are not sound as they were before the last step, for good."""
+        rows = self.sound.reshape(-1, *[1] * (self.numbers.ndim - 1))
+        return self._replace(numbers=np.where(rows, self.numbers, self.last),
+                             alive=self.alive & self.sound)
+
+
+def _ascent(
+    net: Network, goal: _Goal, measure: _Goal, size: int, parameterisation, optimiser, warped: bool
+) -> Callable:
+    """The traced function that takes some steps and then measures the clean picture."""
+    read = _reader(net, goal.readings, size)
+    read_clean = _reader(net, measure.readings, size, unpadded=True)
+    shape = parameterisation.start(np.random.default_rng(0), size).shape
+    numbers, flags = tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.bool)
+    state = _State(*[numbers] * 4, tf.TensorSpec((), tf.int32), flags, flags)
+
+    def gradient_of(numbers, warps, values):
         with tf.GradientTape() as tape:
             tape.watch(numbers)
             images = parameterisation.picture(numbers, size)
             if warped:
                 images = warp(images, warps, size)
             # all positions pull, else the picture's border would stay grey
-            total = tf.reduce_sum(objective.formula(read(images, values), values))
-        gradient = tape.gradient(total, numbers)
-        sound = tf.reduce_all(tf.math.is_finite(gradient), list(range(1, len(gradient.shape))))
-        return *optimiser.change(gradient, first, second, number, rate), sound
+            total = tf.reduce_sum(goal.formula(read(images, values), values))
+        return tape.gradient(total, numbers)
 
-    @tf.function(input_signature=_signature(objective, measure, parameterisation, size))
+    def step(state, warps, rate, values):
+        gradient = gradient_of(state.numbers, warps, values)
+        alive = tf.logical_and(state.alive, all_finite(gradient))
+        change, first, second = optimiser.change(gradient, state.first, state.second,
+                                                 state.number, rate)
+        moves = tf.reshape(alive, (-1, *[1] * len(shape)))
+        return _State(tf.where(moves, state.numbers + change, state.last),
+                      tf.where(moves, state.numbers, state.last),
+                      tf.where(moves, first, state.first), tf.where(moves, second, state.second),
+                      state.number + 1, alive, state.sound)
+
     def advance(state, warps, rate, values, measured_values):
-        numbers, first, second, number, alive = state
-        for i in tf.range(tf.shape(warps)[0]):
-            change, new_first, new_second, sound = step(
-                numbers, first, second, number, warps[i], rate, values)
-            alive = tf.logical_and(alive, sound)  # once broken, a picture stays as it was
-            moves = tf.reshape(alive, (-1, *[1] * (len(numbers.shape) - 1)))
-            numbers = tf.where(moves, numbers + change, numbers)
-            first, second = tf.where(moves, new_first, first), tf.where(moves, new_second, second)
-            number += 1
-        clean = tf.clip_by_value(parameterisation.picture(numbers, size), 0, 255)
+        _, state = tf.while_loop(
+            lambda i, state: i < tf.shape(warps)[0],
+            lambda i, state: (i + 1, step(state, warps[i], rate, values)), (0, state))
+        picture = parameterisation.picture(state.numbers, size)
+        clean = tf.clip_by_value(picture, 0, 255)
         measured = measure.formula(read_clean(clean, measured_values), measured_values)
-        return clean, measured, (numbers, first, second, number, alive)
+        sound = tf.logical_and(all_finite(picture), tf.math.is_finite(measured))
+        return clean, measured, state._replace(sound=sound)
 
-    advance._omit_frequent_tracing_warning = True  # as in _forward
-    net._traces[key] = advance
-    return advance
+    return traced(advance, state, tf.TensorSpec((None, None, 2, 3), tf.float32),
+                  tf.TensorSpec((), tf.float32), goal.specs, measure.specs)
+
+
+def all_finite(rows):
+    """For each row of a tensor, whether all of its numbers are finite."""
+    return tf.reduce_all(tf.math.is_finite(rows), list(range(1, len(rows.shape))))
 
 
 def _reader(
@@ -1984,7 +2257,7 @@ def _reader(
     layers = [_layer(net, name) for name in names]
     cut = [r.chosen is not None and type(x) is keras.layers.Conv2D and x.groups == 1
            for r, x in zip(readings, layers, strict=True)]
-    body = keras.Model(net.model.input, [
+    body = keras.Model(net.graph.input, [
         x.input if short else _output(net, name, r.pre_activation)
         for name, r, x, short in zip(names, readings, layers, cut, strict=True)])
     rows, columns = _seen_by(net, names, readings, size)
@@ -2053,18 +2326,6 @@ def _kept(net: Network, name: str, reading: Reading, size: int, unpadded: bool, 
         for place, start in zip(_position(reading, seen), corner, strict=True)))
 
 
-def _signature(objective: Objective, measure: Objective, parameterisation, size: int):
-    """Argument shapes of the traced ascent: any number of pictures, any number of steps."""
-    shape = parameterisation.start(np.random.default_rng(0), size).shape
-    numbers = tf.TensorSpec((None, *shape), tf.float32)
-    values, measured_values = (
-        tuple(tf.TensorSpec((None, *np.shape(v)[1:]) if np.ndim(v) else (), np.asarray(v).dtype)
-              for v in goal.values) for goal in (objective, measure))
-    return [(numbers, numbers, numbers, tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), bool)),
-            tf.TensorSpec((None, None, 2, 3), tf.float32), tf.TensorSpec((), tf.float32),
-            values, measured_values]
-
-
 def _unpadded(net: Network, layer: str, size: int) -> slice | None:
     """Positions of a map that see no padding; None (all) where there are none or no positions."""
     if len(_layer(net, layer).output.shape) != 4:
@@ -2121,6 +2382,8 @@ class Ascent:
         rise); ``steps`` taken.
     snapshots : dict of int to ndarray
         The pictures after the steps asked for.
+    ended : {"done", "settled", "interrupted"}
+        Why the last batch's climb stopped; "interrupted": pictures are missing or unfinished.
     """
 
     images: np.ndarray
@@ -2128,6 +2391,7 @@ class Ascent:
     measured: tuple[int, ...]
     report: pd.DataFrame
     snapshots: dict[int, np.ndarray] = field(default_factory=dict)
+    ended: str = "done"
 
     def of(self, filter: int, *, seed: int | None = None) -> np.ndarray:
         """The picture of one filter (of its first seed, unless another is named)."""
@@ -2143,7 +2407,8 @@ def maximize(
     net: Network, layer: str, filters, *, objective: str | Callable = "channel",
     steps: int = 128, size: int | None = None, seed: int = 0, seeds: int = 1,
     preset: str | None = None, reference=None, batch: int = 16, sign: int = 1,
-    progress: bool = True, **options,
+    start: np.ndarray | None = None, progress: bool = True, interruptible: bool = False,
+    **options,
 ) -> Ascent:
     """Draw the pictures that filters of a layer answer to most: one batch for many filters.
 
@@ -2171,20 +2436,28 @@ def maximize(
         halved if memory runs out.
     sign : {1, -1}
         −1 draws what a filter is *least* excited by.
+    start : ndarray, shape (size, size, 3) or (n, size, size, 3), optional
+        Pictures to start from, one for all or one for each (filter, seed).
+    interruptible : bool
+        On an interrupt from the keyboard return what there is instead of raising `Interrupted`.
     **options
-        Passed on to `render`: `parameterisation`, `optimiser`, `transforms`, `start`,
-        `calm`, `snapshots`, `settle`, `cancel`, `on_step`.
+        Passed on to `render`: `parameterisation`, `optimiser`, `transforms`, `calm`,
+        `snapshots`, `settle`, `cancel`, `on_step`.
 
     Returns
     -------
     Ascent
-        Of fewer filters than asked for, if it was interrupted.
+        Of fewer pictures than asked for where `ended` is "interrupted": by `cancel`, or from the
+        keyboard with `interruptible`.
 
     Raises
     ------
     ValueError
         Unknown layer, preset or objective, a layer without positions, filter out of range, no
-        filter, steps or seeds below 1.
+        filter, steps or seeds below 1; a `reference` of another layer, starting pictures that
+        cannot be paired.
+    Interrupted
+        It was stopped from the keyboard; ``finished`` is the `Ascent` so far.
 
     Notes
     -----
@@ -2212,32 +2485,43 @@ def maximize(
     size = size or canvas(net, layer)
     receptive_field(net, layer)  # refuses a layer without positions
     jobs = [(f, s) for f in filters.tolist() for s in range(seed, seed + seeds)]
+    if np.ndim(start) == 4 and len(start) not in (1, len(jobs)):
+        raise ValueError(f"{len(start)} starting pictures for {len(jobs)} to be drawn: give one "
+                         "for all, or one for each filter and seed (seeds side by side).")
+    reference = _reference(net, layer, reference)
 
     done: list[Rendering] = []
+    interrupt = None
     with tqdm(total=len(jobs), desc=f"{layer}: pictures", delay=2, leave=False,
               disable=not progress or len(jobs) <= batch) as bar:
         while (first := sum(len(r.images) for r in done)) < len(jobs):
             some = jobs[first : first + batch]
             own = [f for f, _ in some]
             goal = climbed(layer, own)
+            one_each = np.ndim(start) == 4 and len(start) > 1
+            begun = start[first : first + batch] if one_each else start
             try:
                 done.append(render(net, sign * goal if sign != 1 else goal, size=size, steps=steps,
                                    measure=measured(layer, own), seed=[(s, f) for f, s in some],
-                                   progress=progress and len(jobs) <= batch, **options))
+                                   start=begun, progress=progress and len(jobs) <= batch,
+                                   **options))
             except tf.errors.ResourceExhaustedError:
                 if batch == 1:
                     raise
                 batch //= 2
                 print(f"Memory ran out: going on with {batch} pictures at a time.")
                 continue
-            except KeyboardInterrupt:  # outside the steps, which notice it themselves
+            except KeyboardInterrupt as problem:
+                if isinstance(problem, Interrupted):
+                    done.append(problem.finished)
                 if not done:
                     raise
-                break
+                interrupt = problem
+                break  # what is finished is kept
             bar.update(len(some))
             if done[-1].ended == "interrupted":
-                break  # what is finished is kept
-    jobs = jobs[: sum(len(r.images) for r in done)]
+                break
+    wanted, jobs = len(jobs), jobs[: sum(len(r.images) for r in done)]
     _warn_of_broken(layer, jobs, done)
     images, history = _joined(done)
     report = _report(net, layer, jobs, images, history, reference, sign)
@@ -2245,7 +2529,23 @@ def maximize(
     longest = max(done, key=lambda r: r.measured[-1])
     snapshots = {step: np.concatenate([r.snapshots[step] for r in done])
                  for step in longest.snapshots if all(step in r.snapshots for r in done)}
-    return Ascent(images, history, longest.measured, report, snapshots)
+    found = Ascent(images, history, longest.measured, report, snapshots,
+                   "interrupted" if interrupt else done[-1].ended)
+    if interrupt is None or interruptible:
+        return found
+    came = f"{done[-1].measured[-1]} of {steps} steps of picture {len(jobs)} of {wanted}"
+    raise Interrupted(came, found) from interrupt
+
+
+def _reference(net: Network, layer: str, reference) -> np.ndarray | None:
+    """Maxima of real pictures, one column a filter of the layer; stored ones if none are given."""
+    if reference is None:
+        return class_responses(net, layer)[0] if _has_stored_responses(net, layer) else None
+    reference, count = np.asarray(reference), _layer(net, layer).output.shape[-1]
+    if reference.ndim != 2 or reference.shape[1] != count:
+        raise ValueError(f"reference has shape {reference.shape}; {layer} has {count} filters: "
+                         "give image_maxima(net, layer, pictures).values, all filters of it.")
+    return reference
 
 
 def _joined(done: Sequence[Rendering]) -> tuple[np.ndarray, np.ndarray]:
@@ -2276,12 +2576,10 @@ def _report(net, layer, jobs, images, history, reference, sign) -> pd.DataFrame:
     own = np.stack([m[crop, crop, f] for m, f in zip(maps, filters, strict=True)])
     contrast = images.std(axis=(1, 2, 3))
     rise = sign * (history[-1] - history[0])
-    if reference is None and net.responses is not None:
-        reference = class_responses(net, layer)[0]
     end_max = own.max((1, 2))
     percentile = np.full(len(jobs), np.nan)
     if reference is not None:
-        percentile = 100 * (np.asarray(reference)[:, filters] < end_max).mean(0)
+        percentile = 100 * (reference[:, filters] < end_max).mean(0)
     return pd.DataFrame({
         "filter": filters, "seed": [s for _, s in jobs],
         "start": history[0], "end_mean": history[-1], "end_max": end_max,
@@ -2373,7 +2671,12 @@ def atlas(
     Returns
     -------
     Atlas
-        Of the filters finished so far, if it was interrupted.
+
+    Raises
+    ------
+    Interrupted
+        It was stopped from the keyboard; ``finished`` is the atlas of the filters so far. The
+        same call goes on from there.
     """
     filters = _check_filters(
         net, layer, range(_layer(net, layer).output.shape[-1]) if filters is None else filters)
@@ -2387,35 +2690,35 @@ def atlas(
     home = home / f"{net.name}_{layer}_{key}"
     home.mkdir(parents=True, exist_ok=True)
 
-    parts = []
+    parts, interrupt = [], None
     for first in tqdm(range(0, len(filters), batch), f"atlas of {layer}", delay=2, leave=False,
                       disable=not progress):
         try:
             part = _atlas_part(net, layer, filters[first : first + batch], home, size=size,
                                steps=steps, seed=seed, optimiser=optimiser, calm=calm,
                                batch=batch, on_step=on_step)
-        except KeyboardInterrupt:  # while something else than the ascent was at work
-            part = None
-        if part is None:
-            print(f"{first} of {len(filters)} filters are kept; the same call goes on from there.")
+        except KeyboardInterrupt as problem:
+            if not parts:
+                raise
+            interrupt = problem
             break
         parts.append(part)
-    if not parts:
-        raise KeyboardInterrupt("interrupted before the first batch was finished")
     images = np.concatenate([images for images, _ in parts])
     report = pd.concat([report for _, report in parts], ignore_index=True)
-    return Atlas(images, report, *_contact_sheet(home, images, report, made_by))
+    found = Atlas(images, report, *_contact_sheet(home, images, report, made_by))
+    if interrupt is not None:
+        raise Interrupted(f"{len(images)} of {len(filters)} filters (the same call goes on from "
+                          "there)", found) from interrupt
+    return found
 
 
 def _atlas_part(net, layer, filters, home: Path, **options):
-    """Pictures and report of one batch, kept or drawn; None if it was interrupted."""
+    """Pictures and report of one batch, kept or drawn."""
     numbers = hashlib.sha256(repr(filters.tolist()).encode()).hexdigest()[:8]
     path = home / f"filters_{filters[0]:04d}_{numbers}"
     if (kept := _stored_part(path, filters)) is not None:
         return kept
     ascent = maximize(net, layer, filters, progress=False, **options)
-    if len(ascent.report) < len(filters) or (ascent.report["steps"] < options["steps"]).any():
-        return None
     images = ascent.images.round().astype("uint8")
     draft = home / f"draft_{os.getpid()}"
     np.savez(draft.with_suffix(".npz"), images=images)
@@ -2469,18 +2772,23 @@ def _contact_sheet(home: Path, images: np.ndarray, report: pd.DataFrame, made_by
 
 def visualize_filter(
     net: Network, layer: str, filter: int | None = None, *, iterations: int = 50, size: int = 96,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Figure:
     """Draw one filter while telling how the ascent goes: the textbook's function.
+
+    Prints the objective at the start and after at most ten steps, evenly spaced, the last one
+    included; each line gives the value at exactly the step it names.
 
     Parameters
     ----------
     filter : int, optional
-        A random one (drawn with `seed`) if none is given.
+        A random one if none is given: another at each call, unless `seed` is given.
     iterations : int
-        Steps of the ascent; ten of them are printed with the objective's value.
+        Steps of the ascent.
     size : int
         Side of the picture, in pixels.
+    seed : int, optional
+        Of the random filter and of the starting noise (0 if none is given).
 
     Returns
     -------
@@ -2489,9 +2797,14 @@ def visualize_filter(
     if filter is None:
         count = _layer(net, layer).output.shape[-1]
         filter = int(np.random.default_rng(seed).integers(count))
-    ascent = maximize(net, layer, filter, steps=iterations, size=size, seed=seed)
-    for step in np.unique(np.linspace(0, len(ascent.history) - 1, 10).round().astype(int)):
-        print(f"iteration {step:4d}   mean pre-activation {ascent.history[step, 0]:9.3f}")
+    lines = min(10, max(iterations, 1))
+    told = [round(iterations * line / lines) for line in range(1, lines + 1)]
+    ascent = maximize(net, layer, filter, steps=iterations, size=size, seed=seed or 0,
+                      snapshots=told)
+    print(f"{layer}, filter {filter}: mean pre-activation\n"
+          f"at the start      {ascent.history[0, 0]:9.3f}")
+    for step in told:  # `snapshots` has each of them measured
+        print(f"iteration {step:4d}    {ascent.history[step, 0]:9.3f}")
     return plot_images(ascent.images, [f"{layer}, filter {filter}"], columns=1, width=2.6)
 
 

@@ -231,25 +231,21 @@ def bounds(images: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gradient(net: vz.Network) -> Callable:
-    """Traced once: (pictures, classes) → gradient of their cross-entropies by pixel."""
-    key = "cross-entropy by pixel"
-    if key not in net._traces:
-        def gradient(images, classes):
-            with tf.GradientTape() as tape:
-                tape.watch(images)
-                loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                    classes, net.model(net.preprocess(images), training=False))
-            return tape.gradient(loss, images)  # a sum over pictures, which do not meet
+    """(pictures, classes) → gradient of their cross-entropies by pixel."""
+    def gradient(images, classes):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                classes, net.model(net.preprocess(images), training=False))
+        return tape.gradient(loss, images)  # a sum over pictures, which do not meet
 
-        net._traces[key] = tf.function(gradient, input_signature=[
-            tf.TensorSpec((None, None, None, 3), tf.float32), tf.TensorSpec((None,), tf.int32)])
-    return net._traces[key]
+    return vz.traced(gradient, vz.PICTURES, tf.TensorSpec((None,), tf.int32))
 
 
 def _signs(net: vz.Network, images: np.ndarray, before: Before) -> np.ndarray:
     """Which way each pixel of some pictures must go: −1, 0 or 1, float32."""
     towards = -1 if before.targeted else 1
-    return towards * np.sign(_gradient(net)(images, before.targets.astype("int32")).numpy())
+    return towards * np.sign(net.kept(_gradient)(images, before.targets.astype("int32")).numpy())
 
 
 def _batches(before: Before, title: str):

@@ -300,6 +300,9 @@ def upstream_signs(
         The layer reads the picture itself; every channel is ranked, so that none is left to
         compare with; `upstream` lacks a ranked channel or is too small a canvas.
     """
+    if upstream is not None and upstream.ended == "interrupted":
+        raise ValueError("the upstream pictures come from a climb that was interrupted, so nothing "
+                         "can be concluded from them: draw them again.")
     below = vz.input_layer(net, layer).feature
     if below is None:
         raise ValueError(f"{layer} reads the picture itself: no channel below has a picture.")

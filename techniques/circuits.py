@@ -19,6 +19,7 @@ folds that scale into its signs; here kernels are read as they are stored.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -102,15 +103,13 @@ def windows(
 
 def _reads_and_writes(net: vz.Network, layer: str):
     """A traced function from RGB pictures to what a layer reads and its pre-activation."""
-    key = ("reads and writes", layer)
-    if key not in net._traces:
-        below = vz.input_layer(net, layer).tensor
-        both = keras.Model(net.model.input, [vz._output(net, below, False),
-                                             vz._output(net, layer, True)])
-        net._traces[key] = tf.function(
-            lambda images: both(net.preprocess(images), training=False),
-            input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])
-    return net._traces[key]
+    return net.kept(_traced_reads_and_writes, layer)
+
+
+def _traced_reads_and_writes(net: vz.Network, layer: str):
+    both = vz.submodel(net, [vz.input_layer(net, layer).tensor, layer],
+                       pre_activation=[False, True])
+    return vz.traced(lambda images: both(net.preprocess(images), training=False), vz.PICTURES)
 
 
 def _plain_convolution(net: vz.Network, layer: str) -> keras.layers.Conv2D:
@@ -556,8 +555,8 @@ def _rewired(net: vz.Network, layer: str, filter: int, taps, words: str, bias=No
         biases[0][filter] = bias
     model.get_layer(layer).set_weights([kernel, *biases])
     model.trainable = False
-    return vz._replace(net, model=model, weights_source=f"{net.weights_source}; {words}",
-                       responses=None)
+    return dataclasses.replace(net, model=model, responses=None,
+                               weights_source=f"{net.weights_source}; {words}")
 
 
 # --- figures ----------------------------------------------------------------------------------

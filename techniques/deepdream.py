@@ -106,6 +106,8 @@ def dream(
         A picture that is not square RGB 0-255; an unknown layer or filter; octaves that would
         start below 32 px or that the network, built for one size only, cannot take; options out
         of range.
+    vizutils.Interrupted
+        It was stopped from the keyboard; ``finished`` is the dream of the octaves so far.
 
     Notes
     -----
@@ -122,23 +124,33 @@ def dream(
     sizes = _sizes(net, image.shape[0], octaves, octave_scale)
     goal, filters = _goal(net, layer, filters)
     change, dreamed, history = np.zeros((sizes[0], sizes[0], 3), "float32"), [], []
+
+    def so_far():
+        return Dream(image, dreamed[-1], tuple(dreamed),
+                     pd.DataFrame(history, columns=["octave", "size", "step", "objective"]),
+                     layer, filters,
+                     {"octaves": octaves, "octave_scale": octave_scale, "steps": steps,
+                      "rate": rate, "jitter": jitter, "seed": seed})
+
     for octave, size in enumerate(sizes):
         photograph = _resized(image, size)
         picture = photograph + _resized(change, size)
         if steps:
-            found = _climb(net, goal, picture, steps=steps, optimiser=vz.Normalised(rate, "rms"),
-                           transforms=(_shift(jitter),) if jitter else (),
-                           seed=[(seed, octave)], progress=progress)
+            try:
+                found = _climb(net, goal, picture, steps=steps,
+                               optimiser=vz.Normalised(rate, "rms"),
+                               transforms=(_shift(jitter),) if jitter else (),
+                               seed=[(seed, octave)], progress=progress)
+            except KeyboardInterrupt as interrupt:
+                if not dreamed:
+                    raise
+                raise vz.Interrupted(f"{octave} of {octaves} octaves", so_far()) from interrupt
             picture = found.images[0]
             history += [(octave, size, step, float(found.history[step, 0]))
                         for step in found.measured]
         change = picture - photograph
         dreamed.append(picture)
-    return Dream(image, dreamed[-1], tuple(dreamed),
-                 pd.DataFrame(history, columns=["octave", "size", "step", "objective"]),
-                 layer, filters,
-                 {"octaves": octaves, "octave_scale": octave_scale, "steps": steps, "rate": rate,
-                  "jitter": jitter, "seed": seed})
+    return so_far()
 
 
 def _goal(net: vz.Network, layer: str, filters) -> tuple[vz.Objective, tuple[int, ...] | None]:

@@ -17,6 +17,7 @@ module `attribution`) or an array of maps, shape (n, rows, columns).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -146,8 +147,9 @@ def shuffled(net: vz.Network, layers: Sequence[str], *, seed: int = 0) -> vz.Net
         copy = model.get_layer(name)
         copy.set_weights([rng.permutation(w.ravel()).reshape(w.shape) for w in copy.get_weights()])
     model.trainable = False
-    return vz._replace(net, model=model, responses=None,
-                       weights_source=f"{net.weights_source}; {len(layers)} layers shuffled")
+    return dataclasses.replace(
+        net, model=model, responses=None,
+        weights_source=f"{net.weights_source}; {len(layers)} layers shuffled")
 
 
 def weighted_layers(net: vz.Network) -> list[str]:

@@ -160,10 +160,9 @@ def _split(net: vz.Network, layer: str):
         raise ValueError(f"no class logit depends on {layer}.")
     ports = [cut, *bypass.values()]
     below, above = keras.Model(model.input, ports), keras.Model(ports, model.output)
-    return (tf.function(lambda images: keras.tree.flatten(below(net.preprocess(images),
-                                                                 training=False)),
-                        reduce_retracing=True),
-            tf.function(lambda read: above(read, training=False), reduce_retracing=True))
+    return (vz.traced(lambda images: keras.tree.flatten(below(net.preprocess(images),
+                                                              training=False))),
+            vz.traced(lambda read: above(read, training=False)))
 
 
 def _parents(tensor) -> list:
