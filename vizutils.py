@@ -1147,6 +1147,7 @@ def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None)
     some); maps are reduced in the batch that made them.
     """
     inside = positions_inside(net, layer, image_set.size)
+    filters = None if filters is None else _check_filters(net, layer, filters)
     forward = _forward(net, layer, pre_activation=True)
     values, places = [], []
     total = -(-len(image_set) // 16)
@@ -1200,6 +1201,10 @@ def top_patches(
     place = filter
     if maxima is None:
         maxima, place = image_maxima(net, layer, image_set, filters=[filter]), 0
+    elif maxima.values.shape != (wanted := (len(image_set), _layer(net, layer).output.shape[-1])):
+        raise ValueError(f"maxima of {maxima.values.shape[0]} pictures and "
+                         f"{maxima.values.shape[1]} filters do not belong to these {wanted[0]} and "
+                         f"{layer}'s {wanted[1]}: give image_maxima(net, layer, image_set).")
     best = np.argsort(-maxima.values[:, place], kind="stable")[:k]
     table = pd.DataFrame({
         "picture": best, "name": [image_set.names[i] for i in best],
@@ -2376,7 +2381,7 @@ class Ascent:
     report : DataFrame, one row for each picture
         ``filter, seed``; ``start, end_mean``: mean pre-activation of the first and of the final
         picture; ``end_max``: largest pre-activation in it; ``best``: largest mean pre-activation
-        on the way; ``percentile`` of end_max among the maxima of real pictures; ``agreement``:
+        of those measured on the way; ``percentile`` of end_max among the maxima of real pictures; ``agreement``:
         mean cosine between this filter's pictures from other seeds, as mean activation vectors
         of the layer below; ``flat``: nothing happened (contrast under 2 grey levels, or no
         rise); ``steps`` taken.

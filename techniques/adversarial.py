@@ -232,6 +232,10 @@ def bounds(images: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _gradient(net: vz.Network) -> Callable:
     """(pictures, classes) → gradient of their cross-entropies by pixel."""
+    return net.kept(_traced_gradient)
+
+
+def _traced_gradient(net: vz.Network) -> Callable:
     def gradient(images, classes):
         with tf.GradientTape() as tape:
             tape.watch(images)
@@ -245,7 +249,7 @@ def _gradient(net: vz.Network) -> Callable:
 def _signs(net: vz.Network, images: np.ndarray, before: Before) -> np.ndarray:
     """Which way each pixel of some pictures must go: −1, 0 or 1, float32."""
     towards = -1 if before.targeted else 1
-    return towards * np.sign(net.kept(_gradient)(images, before.targets.astype("int32")).numpy())
+    return towards * np.sign(_gradient(net)(images, before.targets.astype("int32")).numpy())
 
 
 def _batches(before: Before, title: str):
@@ -300,7 +304,10 @@ def fgsm(
     .. [1] I. Goodfellow et al., ICLR 2015, arXiv:1412.6572, section 4.
     """
     epsilon, before = _check_epsilon(epsilon), look(net, images, targets)
-    signs = gradient_signs(net, before) if signs is None else signs
+    signs = gradient_signs(net, before) if signs is None else np.asarray(signs, "float32")
+    if signs.shape != before.images.shape:
+        raise ValueError(f"signs of shape {signs.shape} do not belong to pictures of shape "
+                         f"{before.images.shape}: give gradient_signs(net, look(net, images)).")
     low, high = bounds(before.images, epsilon)
     moved = np.clip(before.images + np.float32(epsilon) * signs, low, high)
     return _result(net, before, moved, epsilon, "FGSM", ~signs.any((1, 2, 3)))

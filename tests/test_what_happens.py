@@ -42,7 +42,7 @@ from tools import report, reports
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- what happens when -->", "<!-- end of what happens when -->"
-KINDS = ("warning", "printed", "result")
+KINDS = ("warning", "printed", "result", "Interrupted")
 
 
 def rows():
@@ -101,7 +101,19 @@ def names(vgg16, pictures, tiny):
             "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
             "deepdream": deepdream, "faithfulness": faithfulness, "inversion": inversion,
             "silencing": silencing, "stimuli": stimuli, "report": report, "reports": reports,
-            "restricted_pickle": restricted_pickle}
+            "restricted_pickle": restricted_pickle, "stop": stop, "half": half_precision()}
+
+
+def stop(step, pictures):
+    """What pressing stop does to an ascent."""
+    raise KeyboardInterrupt
+
+
+def half_precision():
+    """A model as Keras builds it under a global policy of mixed precision."""
+    inputs = keras.Input((8, 8, 3))
+    layer = keras.layers.Conv2D(2, 3, name="conv", dtype="mixed_float16")
+    return keras.Model(inputs, layer(inputs), name="half")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -171,7 +183,7 @@ def happened(call, names):
         warnings.simplefilter("always")
         try:
             said["result"] = [str(eval(call, dict(names)))]
-        except (Exception, SystemExit) as problem:
+        except (Exception, SystemExit, vz.Interrupted) as problem:
             said[type(problem).__name__] = [str(problem)]
     said["warning"] = [str(warning.message) for warning in caught]
     said["printed"] = printed.getvalue().splitlines()
