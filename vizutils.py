@@ -2381,8 +2381,8 @@ class Ascent:
     report : DataFrame, one row for each picture
         ``filter, seed``; ``start, end_mean``: mean pre-activation of the first and of the final
         picture; ``end_max``: largest pre-activation in it; ``best``: largest mean pre-activation
-        of those measured on the way; ``percentile`` of end_max among the maxima of real pictures; ``agreement``:
-        mean cosine between this filter's pictures from other seeds, as mean activation vectors
+        of those measured on the way; ``percentile`` of end_max among the maxima of real
+        pictures; ``agreement``: mean cosine between this filter's pictures from other seeds, as mean activation vectors
         of the layer below; ``flat``: nothing happened (contrast under 2 grey levels, or no
         rise); ``steps`` taken.
     snapshots : dict of int to ndarray
