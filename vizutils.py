@@ -1932,8 +1932,8 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, done: str, finished):
-        super().__init__(f"interrupted after {done}; what is finished: "
-                         "import sys; sys.last_value.finished")
+        super().__init__(f"interrupted after {done}; import sys and take what is finished from "
+                         "sys.last_value.finished.")
         self.finished = finished
 
 
@@ -2382,8 +2382,8 @@ class Ascent:
         ``filter, seed``; ``start, end_mean``: mean pre-activation of the first and of the final
         picture; ``end_max``: largest pre-activation in it; ``best``: largest mean pre-activation
         of those measured on the way; ``percentile`` of end_max among the maxima of real
-        pictures; ``agreement``: mean cosine between this filter's pictures from other seeds, as mean activation vectors
-        of the layer below; ``flat``: nothing happened (contrast under 2 grey levels, or no
+        pictures; ``agreement``: mean cosine between this filter's pictures from other seeds,
+        as mean activation vectors of the layer below; ``flat``: nothing happened (contrast under 2 grey levels, or no
         rise); ``steps`` taken.
     snapshots : dict of int to ndarray
         The pictures after the steps asked for.
