@@ -2383,8 +2383,8 @@ class Ascent:
         picture; ``end_max``: largest pre-activation in it; ``best``: largest mean pre-activation
         of those measured on the way; ``percentile`` of end_max among the maxima of real
         pictures; ``agreement``: mean cosine between this filter's pictures from other seeds,
-        as mean activation vectors of the layer below; ``flat``: nothing happened (contrast under 2 grey levels, or no
-        rise); ``steps`` taken.
+        as mean activation vectors of the layer below; ``flat``: nothing happened (contrast
+        under 2 grey levels, or no rise); ``steps`` taken.
     snapshots : dict of int to ndarray
         The pictures after the steps asked for.
     ended : {"done", "settled", "interrupted"}
