@@ -132,7 +132,7 @@ def clouds():
     """Sixteen pictures of smooth coloured noise, 40 px."""
     noise = np.random.default_rng(0).normal(size=(16, 40, 40, 3))
     noise = ndimage.gaussian_filter(noise, (0, 1.5, 1.5, 0))
-    return vz._as_set(np.clip(127 + 30 * noise / noise.std(), 0, 255).astype("float32"))
+    return vz.as_image_set(np.clip(127 + 30 * noise / noise.std(), 0, 255).astype("float32"))
 
 
 @pytest.fixture(scope="module")

@@ -147,7 +147,7 @@ def test_only_what_the_unit_sees_is_touched(tiny, noise):
 
 
 def test_a_patch_is_projected_as_in_its_picture(tiny, noise):
-    pictures = vz._as_set(noise)
+    pictures = vz.as_image_set(noise)
     patches = vz.top_patches(tiny, pictures, "block3_conv1", 3, k=4)
     found = deconvnet.project(tiny, "block3_conv1", 3, patches)
     assert found.images.shape == patches.images.shape
