@@ -402,7 +402,7 @@ class ImageSet:
         counts = len(self.names), len(self.labels), len(self.sources)
         if len(set(counts)) > 1:
             raise ValueError("an ImageSet needs a name, a label (−1: unknown) and a source for "
-                             "each picture, not {} names, {} labels, {} sources.".format(*counts))
+                             f"each picture; here are {counts[0]}, {counts[1]} and {counts[2]}.")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -468,12 +468,13 @@ def made(images: np.ndarray) -> MadePictures:
 
 #: Formats that Pillow knows by name, but that are no pictures or need another program.
 NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
+#: Endings of cameras' raw files.
+RAW = ".arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .raw .rw2 .sr2 .srw".split()
 #: What looks like a picture and is not read: its ending, and what helps.
 REMEDIES = {
     **dict.fromkeys((".heic", ".heif", ".hif"), "install pillow-heif and restart"),
     **dict.fromkeys((".avif", ".avifs"), "install Pillow 11.3 or later"),
-    **dict.fromkeys(".arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .raw .rw2 .sr2 .srw".split(),
-                    "export a camera's raw files as JPEG"),
+    **dict.fromkeys(RAW, "export a camera's raw files as JPEG"),
     **dict.fromkeys(".ai .cdr .emf .eps .exr .jxl .jxr .kra .psb .svg .svgz .wmf .xcf".split(),
                     "export it as PNG"),
 }
@@ -539,8 +540,9 @@ def load_images(
         Pictures that cannot be read, or are of a kind that is not read: they are named, with
         what helps. Files and pictures that `labels` does not bring together.
     """
-    if size < 1:
-        raise ValueError(f"size is the crop's side in pixels and must be positive, not {size}.")
+    if not isinstance(size, numbers.Integral) or size < 1:
+        raise ValueError("size is the crop's side in pixels, a positive whole number, not "
+                         f"{size!r}.")
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}; leave it out for all pictures.")
     found = _find(folder)
@@ -549,7 +551,7 @@ def load_images(
         if limit is not None and len(good) >= limit:
             break
         try:
-            pixels.append(_checked_source(picture.source, size))
+            pixels.append(_checked_source(picture, i, size))
             good.append(i)
         except (OSError, ValueError) as problem:
             if len(found) == 1:
@@ -633,12 +635,12 @@ def _find_path(path) -> list[_Found]:
     """A file, or the pictures of a folder and of the folders in it."""
     _refuse_address(path)
     path = Path(path).expanduser()
+    if not path.exists() and set("*?") & set(path.name):
+        raise FileNotFoundError(f"{path} is a pattern: give the list of files, "
+                                f"sorted(Path({str(path.parent)!r}).glob({path.name!r})).")
     if path.is_file() or (path.suffix.lower() in picture_endings() and not path.is_dir()):
         return [_Found(path, path.stem, path.name, _label_of(path))]
     if not path.is_dir():
-        if set("*?[") & set(path.name):
-            raise FileNotFoundError(f"{path} is a pattern: give list(Path().glob({str(path)!r})) "
-                                    "(from pathlib import Path).")
         raise FileNotFoundError(f"{path} is not a folder; give one that holds pictures.")
     endings, found, left_out = picture_endings(), [], {}
     for file in sorted(path.rglob("*")):
@@ -678,13 +680,14 @@ def _is_picture(path: Path) -> bool:
         return False
 
 
-def _checked_source(source, size: int):
+def _checked_source(picture: _Found, number: int, size: int):
     """A path whose file can be read, or the pixels of anything else, cut to `size`."""
-    if isinstance(source, (str, os.PathLike)):
+    source = picture.source
+    if isinstance(source, Path):
         read_image(source, size=8)  # decoded small: cheap, and finds damage a header hides
-        return Path(source)
+        return source
     if isinstance(source, bytes):
-        return read_image(source, size=size)
+        return _read(source, picture.file or f"picture {number}", size)
     if isinstance(source, np.ndarray):
         if source.shape[:2] == (size, size):
             return source
@@ -841,16 +844,34 @@ def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> n
         It is damaged, cut short, no picture, or has more than `MOST_PIXELS` once decoded: a
         file of a few bytes may claim any size.
     """
-    name, content = "this picture", path
+    if isinstance(path, bytes):
+        return _read(path, "this picture", size)
+    _refuse_address(path)
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a picture: vz.load_images reads folders.")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no picture file {path}; check the name and the folder.")
+    if path.suffix.lower() in RAW:  # Pillow would find the thumbnail in it
+        raise ValueError(f"{path.name} is of a kind that is not read: {REMEDIES[RAW[0]]}.")
+    if path.stat().st_size > 8 * MOST_PIXELS:
+        raise _too_large(path.name)
     try:
-        if not isinstance(path, bytes):
-            _refuse_address(path)
-            name, content = Path(path).name, _content(Path(path))
+        # Read at once: of a file's own words about its parts' lengths, Pillow believes any.
+        content = path.read_bytes()
+    except OSError as problem:
+        raise ValueError(f"{path.name} cannot be opened ({problem.strerror}): check who may read "
+                         "it, or leave it out.") from None
+    return _read(content, path.name, size)
+
+
+def _read(content: bytes, name: str, size: int | None) -> np.ndarray:
+    """What `read_image` returns, of a file's bytes; `name` is what errors call it."""
+    try:
         picture = _to_rgb(_decoded(content, size))
     except Image.DecompressionBombError:
-        raise ValueError(f"{name} is too large to be decoded safely: make it smaller, at most "
-                         f"{MOST_PIXELS / 1e6:.0f} million pixels.") from None
-    except (MemoryError, FileNotFoundError, _CannotOpen):
+        raise _too_large(name) from None
+    except MemoryError:
         raise
     except Exception as problem:  # on damage, decoders fail in any way
         unknown = isinstance(problem, UnidentifiedImageError)  # it would name an address
@@ -865,8 +886,9 @@ def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> n
     return np.asarray(picture, "float32")
 
 
-class _CannotOpen(ValueError):
-    """A file that is there and may not, or cannot, be opened."""
+def _too_large(name: str) -> ValueError:
+    return ValueError(f"{name} is too large to be decoded safely: make it smaller, at most "
+                      f"{MOST_PIXELS / 1e6:.0f} million pixels.")
 
 
 def _refuse_address(path) -> None:
@@ -874,25 +896,9 @@ def _refuse_address(path) -> None:
     address = os.fspath(path)
     if re.match(r"(https?|ftp|data):", address, re.IGNORECASE):
         short = address if len(address) <= 60 else address[:57] + "..."
-        raise _CannotOpen(f"{short} is an address, and files are read here: download the picture "
-                          "first (urllib.request.urlretrieve(address, 'picture.jpg')), then give "
-                          "the file's name.")
-
-
-def _content(path: Path) -> bytes:
-    """A file's bytes, if it is one and not too large to hold."""
-    if path.is_dir():
-        raise _CannotOpen(f"{path} is a folder, not a picture: vz.load_images reads folders.")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no picture file {path}; check the name and the folder.")
-    if path.stat().st_size > 8 * MOST_PIXELS:
-        raise Image.DecompressionBombError
-    try:
-        # Read at once: of a file's own words about its parts' lengths, Pillow believes any.
-        return path.read_bytes()
-    except OSError as problem:
-        raise _CannotOpen(f"{path.name} cannot be opened ({problem.strerror}): check who may read "
-                          "it, or leave it out.") from None
+        raise ValueError(f"{short} is an address, and files are read here: download the picture "
+                         "first (urllib.request.urlretrieve(address, 'picture.jpg')), then give "
+                         "the file's name.")
 
 
 def _missing_decoder(content: bytes) -> str:
@@ -1025,11 +1031,11 @@ def check_pictures(images) -> np.ndarray:
     if isinstance(images, (ImageSet, Patches)):
         return images.images
     array = _numbers_of(images)
+    if not array.size:
+        raise ValueError(f"no picture given: the array is empty, of shape {array.shape}.")
     if array.ndim != 4 or array.shape[-1] != 3:
         raise ValueError(f"pictures have shape (n, rows, columns, 3), not {array.shape}; "
                          f"{_how_to_shape(array.shape)}.")
-    if not array.size:
-        raise ValueError(f"no picture given: the array is empty, of shape {array.shape}.")
     low, high = array.min((1, 2, 3)), array.max((1, 2, 3))
     usual = (low >= -ROUNDING) & (high <= 255 + ROUNDING) & (high > 1 + ROUNDING)
     for i in np.flatnonzero(~usual):  # False for NaN as well
