@@ -344,8 +344,8 @@ def test_bad_options(net, images, attack, options, message):
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda x: x[..., 0], r"\(n, rows, columns, 3\)"), (lambda x: x[0, 0], "rows, columns, 3"),
-    (lambda x: x[:0], "rows, columns, 3"), (lambda x: x * np.nan, "NaN"),
-    (lambda x: x - 1000, "0-255"), (lambda x: x * 2, "clip them")])
+    (lambda x: x[:0], "no picture given"), (lambda x: x * np.nan, "NaN"),
+    (lambda x: x - 1000, "0-255"), (lambda x: x * 2, "clip them"), (lambda x: x / 255, "0-1")])
 def test_bad_pictures(net, images, change, message):
     with pytest.raises(ValueError, match=message):
         adv.fgsm(net, change(images), epsilon=1)

@@ -94,8 +94,9 @@ def test_every_alteration_gives_pictures_and_repeats(way):
 def test_what_cannot_be_altered_is_refused(patches):
     with pytest.raises(ValueError, match="turned, half turn, mirrored, grey.*not 'sideways'"):
         alterations.alter(patches, "sideways")
-    for wrong in (patches[0], patches[:, 1:], patches[..., :1]):
-        with pytest.raises(ValueError, match=r"\(n, size, size, 3\)"):
+    for wrong, message in ((patches[0], r"image\[None\]"), (patches[:, 1:], "square"),
+                           (patches[..., :1], "make grey pictures RGB")):
+        with pytest.raises(ValueError, match=message):
             alterations.alter(wrong, "turned")
 
 
