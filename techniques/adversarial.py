@@ -201,7 +201,7 @@ def bounds(images: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
         Such that ``image − low ≤ ε`` and ``high − image ≤ ε`` hold exactly, and with ε rounded
         down to a float32, so that a difference taken in single precision does not pass it.
     """
-    limit = np.float32(_check_epsilon(epsilon))
+    images, limit = vz.check_pictures(images), np.float32(_check_epsilon(epsilon))
     if float(limit) > epsilon:
         limit = np.nextafter(limit, np.float32(0))
     low, high = np.maximum(images - limit, 0), np.minimum(images + limit, 255)

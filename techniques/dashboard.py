@@ -350,6 +350,7 @@ def plot_activation(image: np.ndarray, values: np.ndarray, *, title: str) -> Fig
         Activations, from 0; stretched over the whole picture.
     title : str
     """
+    image, = vz.check_each([image])
     figure = vz._figure(2.7, 4.4)
     left, right = figure.subplots(1, 2)
     vz._show(left, image, "the picture")

@@ -431,6 +431,7 @@ def plot_relatives(
     pictures : sequence of ndarray (h, w, 3)
         In the order of ``found.table``, as many as are to be shown.
     """
+    own, *pictures = vz.check_each([own, *pictures])
     titles = [f"filter {found.filter}\n({found.verdict})"] + [
         f"{'● ' * row.member}filter {row.filter}\n{row.transformation}\n"
         f"response {row.response:.2f}\nkernel {row.kernel:.2f}"
