@@ -22,12 +22,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import csv
 import dataclasses
 import functools
 import hashlib
 import io
 import itertools
 import json
+import numbers
 import os
 import platform
 import random
@@ -39,7 +41,7 @@ import types
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +68,13 @@ from tqdm import tqdm
 
 from data import classes as imagenet
 from data import fetch, weights
+
+try:  # iPhones' pictures; everything else is read without it
+    import pillow_heif
+except ImportError:
+    pillow_heif = None
+else:
+    pillow_heif.register_heif_opener()
 
 CROP = 0.875  #: share of the resized shorter side that the centre crop keeps (224 of 256)
 RESPONSES = Path(__file__).resolve().parent / "data" / "class_maxima.npz"
@@ -476,7 +485,9 @@ def _load_application(name: str, source) -> Network:
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Pictures of one size, read from their files when they are needed.
+    """Square pictures of one size, read from their files when they are needed.
+
+    `load_images` makes one of nearly anything, `as_image_set` of an array.
 
     Attributes
     ----------
@@ -485,14 +496,28 @@ class ImageSet:
         ImageNet class index, or −1.
     size : int
         Side in pixels.
-    sources : tuple of Path, or float32 ndarray of shape (n, size, size, 3)
-        Where the pixels come from.
+    sources : tuple of Path, or ndarray of shape (n, size, size, 3)
+        Where the pixels come from. An array is checked (`check_pictures`) and kept as float32.
     """
 
     names: tuple[str, ...]
     labels: np.ndarray
     size: int
     sources: tuple[Path, ...] | np.ndarray
+
+    def __post_init__(self):
+        if isinstance(self.sources, np.ndarray) and len(self.sources):
+            array = check_pictures(self.sources)
+            if array.shape[1:3] != (self.size, self.size):
+                raise ValueError(f"an ImageSet of size {self.size} holds pictures of "
+                                 f"{self.size} × {self.size} px, not {array.shape[1]} × "
+                                 f"{array.shape[2]}.")
+            object.__setattr__(self, "sources", array)
+        object.__setattr__(self, "labels", np.asarray(self.labels, int))
+        counts = len(self.names), len(self.labels), len(self.sources)
+        if len(set(counts)) > 1:
+            raise ValueError("an ImageSet needs a name, a label (−1: unknown) and a source for "
+                             f"each picture; here are {counts[0]}, {counts[1]} and {counts[2]}.")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -530,79 +555,375 @@ class ImageSet:
         ready = self.__dict__.get("images", self.sources)
         sources = (ready[indices] if isinstance(ready, np.ndarray)
                    else tuple(self.sources[i] for i in indices))
-        return ImageSet(tuple(self.names[i] for i in indices), self.labels[indices], self.size,
-                        sources)
+        return type(self)(tuple(self.names[i] for i in indices), self.labels[indices], self.size,
+                          sources)
 
 
-PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+class MadePictures(ImageSet):
+    """Pictures that come from this program itself (see `made`): taken as they are."""
+
+    def __post_init__(self):
+        pass
 
 
-def load_images(
-    folder: str | os.PathLike | None = None, *, size: int = 224, limit: int | None = None
-) -> ImageSet:
-    """Find the pictures of a folder (and of the folders in it), or the packaged ones.
+def made(images: np.ndarray) -> MadePictures:
+    """Pictures that this program made or checked before, for functions that would check them.
+
+    What an ascent, an attack or a cut leaves may be so dark that, coming from outside, it would
+    pass for a picture scaled to 0-1.
 
     Parameters
     ----------
-    folder : path, optional
-        Without one: 20 ImageNet photographs and a dozen from outside ImageNet, which come with
-        Python packages.
+    images : float32 ndarray, shape (n, rows, columns, 3)
+        RGB, 0-255.
+    """
+    names = tuple(f"picture {i}" for i in range(len(images)))
+    return MadePictures(names, np.full(len(images), -1), images.shape[1], images)
+
+
+#: Formats that Pillow knows by name, but that are no pictures or need another program.
+NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
+#: Endings of cameras' raw files.
+RAW = ".arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .raw .rw2 .sr2 .srw".split()
+#: What looks like a picture and is not read: its ending, and what helps.
+REMEDIES = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), "install pillow-heif and restart"),
+    **dict.fromkeys((".avif", ".avifs"), "install Pillow 11.3 or later"),
+    **dict.fromkeys(RAW, "export a camera's raw files as JPEG"),
+    **dict.fromkeys(".ai .cdr .emf .eps .exr .jxl .jxr .kra .psb .svg .svgz .wmf .xcf".split(),
+                    "export it as PNG"),
+}
+
+
+def picture_endings() -> frozenset[str]:
+    """File endings of the pictures that the installed Pillow reads, in lower case."""
+    known = Image.registered_extensions().items()  # a pair of views that .MPO holds is a JPEG
+    return frozenset(ending for ending, kind in known
+                     if (kind in Image.OPEN or kind == "MPO") and kind not in NO_PICTURES)
+
+
+def load_images(
+    folder=None, *, size: int = 224, limit: int | None = None, labels=None
+) -> ImageSet:
+    """Pictures in whatever form one has them, as one `ImageSet`; the packaged ones by default.
+
+    Parameters
+    ----------
+    folder : optional
+        * nothing - 20 ImageNet photographs and 19 from outside ImageNet, which come with Python
+          packages;
+        * a folder - the pictures in it and in the folders in it, by path; hidden files and
+          folders are left out;
+        * a file, or bytes;
+        * a PIL picture;
+        * an array of RGB 0-255, of shape (rows, columns, 3) or (n, rows, columns, 3);
+        * the value of an ipywidgets `FileUpload` (7 or 8), or another mapping of names to
+          pictures;
+        * an `ImageSet`;
+        * a list of any of these.
     size : int
         Side of the square crop, in pixels: the shorter side is resized to ``size / 0.875``
-        (bicubic) and the centre cut out, as both packaged networks expect.
+        (bicubic) and the centre cut out, as both packaged networks expect. An array that has
+        this size already stays as it is.
     limit : int, optional
         Take only the first `limit` pictures that can be read.
+    labels : optional
+        The pictures' classes, each an ImageNet class index, a WordNet id or a class's name (−1
+        or empty: unknown):
+
+        * a sequence, one for each picture found;
+        * a mapping from file name (where two files share it: the path in the folder) to class;
+        * the path of a CSV file with the columns ``file`` and ``label``;
+        * ``"folders"``: each picture's folder bears its class's name.
 
     Returns
     -------
     ImageSet
-        Labels come from a file or parent folder whose name starts with a WordNet id
-        (``n02123159_...``), or from a trailing ``_<class index>``; otherwise they are −1.
+        Without `labels`, a class is known only where the name of the file or of its folder
+        starts with a WordNet id (``n02123159_...``), and for the packaged pictures; else −1.
 
     Raises
     ------
     FileNotFoundError
-        No such folder, or no readable picture in it. Single unreadable files are skipped with a
-        warning that names them.
+        No such folder or file, or no readable picture in the folder.
+    ValueError
+        Something that is no picture or no class; an address of the web.
+
+    Warns
+    -----
+    UserWarning
+        Pictures that cannot be read, or are of a kind that is not read: they are named, with
+        what helps. Files and pictures that `labels` does not bring together.
     """
-    if size < 1:
-        raise ValueError(f"size is the crop's side in pixels and must be positive, not {size}.")
+    if not isinstance(size, numbers.Integral) or size < 1:
+        raise ValueError("size is the crop's side in pixels, a positive whole number, not "
+                         f"{size!r}.")
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}; leave it out for all pictures.")
-    if folder is None:
-        found = [(p.path, p.name, p.label) for p in fetch.pictures()]
-    else:
-        folder = Path(folder).expanduser()
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder} is not a folder; give one that holds pictures.")
-        found = [(p, p.stem, _label_of(p)) for p in sorted(folder.rglob("*"))
-                 if p.suffix.lower() in PICTURE_ENDINGS and p.is_file()]
-    good, bad = [], []
-    for path, name, label in tqdm(found, "checking pictures", delay=2, leave=False):
+    found = _find(folder)
+    good, pixels, bad = [], [], []
+    for i, picture in enumerate(tqdm(found, "checking pictures", delay=2, leave=False)):
         if limit is not None and len(good) >= limit:
             break
         try:
-            read_image(path, size=8)  # decoded small: cheap, and finds damage a header hides
-            good.append((path, name, label))
+            pixels.append(_checked_source(picture, i, size))
+            good.append(i)
         except (OSError, ValueError) as problem:
+            if len(found) == 1:
+                raise
             bad.append(str(problem))
     if bad:
-        warnings.warn(f"{len(bad)} unreadable picture(s) skipped: {' '.join(bad)}", stacklevel=2)
+        warnings.warn(f"{len(bad)} unreadable picture(s) skipped: {_some(bad, ' ')}", stacklevel=2)
     if not good:
-        endings = ", ".join(sorted(PICTURE_ENDINGS))
-        raise FileNotFoundError(f"no readable picture in {folder}; looked for {endings}.")
-    paths, names, labels = zip(*good, strict=True)
-    return ImageSet(names, np.array(labels, int), size, paths)
+        raise ValueError(f"none of these {len(found)} files can be read as a picture.")
+    names = tuple(found[i].name or f"picture {i}" for i in good)
+    given = _labels(labels, found, good)
+    if all(isinstance(one, Path) for one in pixels):
+        return ImageSet(names, given, size, tuple(pixels))
+    return MadePictures(names, given, size, np.stack([  # each was checked when it was found
+        read_image(one, size=size) if isinstance(one, Path) else one for one in pixels]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A picture before it is read: where it is, and what it and its file are called."""
+
+    source: object  # a path, bytes, a PIL picture or a checked array
+    name: str = ""
+    file: str = ""
+    label: int = -1
+
+
+def _find(source) -> list[_Found]:
+    """Every picture in whatever was given."""
+    if source is None:
+        return [_Found(p.path, p.name, p.path.name, p.label) for p in fetch.pictures()]
+    if isinstance(source, ImageSet):
+        return [_Found(*row) for row in zip(source.sources, source.names, source.names,
+                                            source.labels.tolist(), strict=True)]
+    if isinstance(source, (str, os.PathLike)):
+        return _find_path(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return [_Found(bytes(source))]
+    if isinstance(source, Image.Image):
+        path = Path(getattr(source, "filename", ""))
+        return [_Found(source, path.stem, path.name)]
+    if hasattr(source, "read"):  # an open file
+        path = Path(str(getattr(source, "name", "")))
+        return [_Found(bytes(source.read()), path.stem, path.name)]
+    if isinstance(source, Mapping):
+        return _find_named(source)
+    if isinstance(source, np.ndarray) or hasattr(source, "__array__"):
+        array = np.asarray(source)
+        if array.dtype.kind in "fiub":
+            return [_Found(image) for image in one_or_more(array)]
+    if not isinstance(source, Iterable):
+        raise ValueError(f"pictures are not read from {type(source).__name__}: give a folder, a "
+                         "file, bytes, a PIL picture, an array, an upload's value, or a list of "
+                         "them.")
+    found = []
+    for i, one in enumerate(source):
+        try:
+            found += _find(one)
+        except ValueError as problem:
+            raise ValueError(f"entry {i} of the list: {problem}") from None
+    if not found:
+        raise ValueError("no picture given: the list (or the upload) is empty.")
+    return found
+
+
+def _find_named(source: Mapping) -> list[_Found]:
+    """Pictures by name: an upload of ipywidgets 7, one file of ipywidgets 8, or any mapping."""
+    if "content" in source:
+        source = {source.get("name", ""): source["content"]}
+    found = []
+    for name, one in source.items():
+        one = one["content"] if isinstance(one, Mapping) else one
+        found += [dataclasses.replace(f, name=Path(str(name)).stem, file=str(name))
+                  for f in _find(one)]
+    if not found:
+        raise ValueError("no picture given: the upload is empty.")
+    return found
+
+
+def _find_path(path) -> list[_Found]:
+    """A file, or the pictures of a folder and of the folders in it."""
+    _refuse_address(path)
+    path = Path(path).expanduser()
+    if not path.exists() and set("*?") & set(path.name):
+        raise FileNotFoundError(f"{path} is a pattern: give the list of files, "
+                                f"sorted(Path({str(path.parent)!r}).glob({path.name!r})).")
+    if path.is_file() or (path.suffix.lower() in picture_endings() and not path.is_dir()):
+        return [_Found(path, path.stem, path.name, _label_of(path))]
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} is not a folder; give one that holds pictures.")
+    endings, found, left_out = picture_endings(), [], {}
+    for file in sorted(path.rglob("*")):
+        inside = file.relative_to(path)
+        ending = file.suffix.lower()
+        if any(part[0] == "." or part == "__MACOSX" for part in inside.parts):
+            continue  # of the system's or of Jupyter's making: never somebody's pictures
+        if not file.is_file():
+            continue
+        if ending in endings or (not ending and _is_picture(file)):
+            found.append(_Found(file, file.stem, inside.as_posix(), _label_of(file)))
+        elif ending in REMEDIES:
+            left_out.setdefault(REMEDIES[ending], []).append(inside.as_posix())
+    unread = "; ".join(f"{_some(files)} ({remedy})" for remedy, files in left_out.items())
+    if not found:
+        there = unread and f"; of kinds that are not read: {unread}"
+        raise FileNotFoundError(f"no readable picture in {path}; looked for .jpg, .png and "
+                                f"{len(endings) - 2} other endings{there}.")
+    if unread:
+        warnings.warn(f"{sum(map(len, left_out.values()))} picture(s) of kinds that are not read: "
+                      f"{unread}.", stacklevel=4)
+    return found
+
+
+def _some(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
+    """The first few of many, and how many more there are."""
+    more = f"{between}and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file without an ending begins as a usual picture does."""
+    try:
+        with Image.open(path, formats=("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")):
+            return True
+    except (OSError, ValueError, SyntaxError):  # what Pillow raises on anything else
+        return False
+
+
+def _checked_source(picture: _Found, number: int, size: int):
+    """A path whose file can be read, or the pixels of anything else, cut to `size`."""
+    source = picture.source
+    if isinstance(source, Path):
+        read_image(source, size=8)  # decoded small: cheap, and finds damage a header hides
+        return source
+    if isinstance(source, bytes):
+        return _read(source, picture.file or f"picture {number}", size)
+    if isinstance(source, np.ndarray):
+        if source.shape[:2] == (size, size):
+            return source
+        source = Image.fromarray(np.clip(source, 0, 255).round().astype("uint8"))
+    return np.asarray(_centre_crop(_to_rgb(ImageOps.exif_transpose(source)), size), "float32")
+
+
+# --- labels: what a picture shows -----------------------------------------------------------
 
 
 def _label_of(path: Path) -> int:
-    """ImageNet class index from a file's or its folder's name, else −1."""
+    """ImageNet class index from the WordNet id that starts a file's or its folder's name."""
     by_wnid = {wnid: index for index, (wnid, _) in enumerate(imagenet.CLASSES)}
-    for text in (path.stem, path.parent.name):
-        if text[:9] in by_wnid:
+    for text in (path.stem, path.absolute().parent.name):
+        if text[:9] in by_wnid and not text[9:10].isdecimal():
             return by_wnid[text[:9]]
-    tail = path.stem.rpartition("_")[2]
-    return int(tail) if tail.isdecimal() and int(tail) < len(by_wnid) else -1
+    return -1
+
+
+def _labels(labels, found: Sequence[_Found], good: Sequence[int]) -> np.ndarray:
+    """Class indices of the `good` ones of the pictures found, int (len(good),)."""
+    if labels is None:
+        return np.array([found[i].label for i in good], int)
+    if isinstance(labels, str) and labels == "folders":
+        return np.array(_labels_by_folder([found[i] for i in good]), int)
+    if isinstance(labels, (str, os.PathLike)):
+        labels = _read_labels(Path(labels).expanduser())
+    if isinstance(labels, Mapping):
+        by_picture = _labels_by_file(labels, found, good)
+        return np.array([by_picture.get(i, found[i].label) for i in good], int)
+    labels = list(labels)
+    if len(labels) not in (len(found), len(good)):
+        raise ValueError(f"{len(labels)} labels for {len(found)} picture(s): give one for each, in "
+                         "the order of the names, or a mapping from file name to class.")
+    one_each = labels if len(labels) == len(good) else [labels[i] for i in good]
+    return np.array([_class_of(label) for label in one_each], int)
+
+
+def _class_of(label) -> int:
+    """A class given as an index, a WordNet id or a name; −1 for none."""
+    text = label.strip() if isinstance(label, str) else label
+    if text is None or text == "" or text != text:  # NaN, as pandas writes an empty cell
+        return -1
+    if isinstance(text, str) and not re.fullmatch(r"-?\d+", text):
+        wnid = text[:9] if re.match(r"n\d{8}(?!\d)", text) else text
+        return imagenet.find_class(wnid)
+    number = isinstance(text, (str, numbers.Real, np.generic)) and not isinstance(text, bool)
+    if not number or int(text) != float(text) or not -1 <= int(text) < len(imagenet.CLASSES):
+        raise ValueError(f"a label is a class index from 0 to {len(imagenet.CLASSES) - 1} (−1: "
+                         f"unknown), a WordNet id or a class's name, not {label!r}.")
+    return int(text)
+
+
+def _labels_by_folder(found: Sequence[_Found]) -> list[int]:
+    """Classes by the names of the pictures' folders; other names are a sentence."""
+    folders = [one.source.absolute().parent.name if isinstance(one.source, Path) else ""
+               for one in found]
+    classes, unknown = {}, []
+    for name in dict.fromkeys(folders):
+        try:
+            classes[name] = _class_of(name)
+        except ValueError as problem:
+            unknown.append(str(problem).rstrip("."))
+        else:
+            if classes[name] < 0:
+                unknown.append("there are pictures without a folder")
+    if unknown:
+        raise ValueError(f'labels="folders" wants folders named as ImageNet classes: '
+                         f"{_some(unknown, '; ')}. Rename them, or give labels= otherwise.")
+    return [classes[name] for name in folders]
+
+
+def _read_labels(path: Path) -> dict[str, str]:
+    """The columns file and label of a CSV file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of labels {path}; labels is a sequence, a "
+                                'mapping, the path of a CSV file, or "folders".')
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    separator = max(",;\t", key=lines[0].count) if lines else ","
+    head, *rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)
+                   if row] or [[]]
+    head = [name.lower() for name in head]
+    if not {"file", "label"} <= set(head):
+        raise ValueError(f"{path.name} needs a first line that names the columns file and label, "
+                         f"not {', '.join(head) or 'an empty one'}.")
+    found: dict[str, str] = {}
+    for row in rows:
+        cells = dict(zip(head, row, strict=False))
+        file, label = cells.get("file", ""), cells.get("label", "")
+        if found.setdefault(file, label) != label:
+            raise ValueError(f"{path.name} gives {file} two labels, {found[file]} and {label}.")
+    return found
+
+
+def _labels_by_file(labels: Mapping, found: Sequence[_Found], good) -> dict[int, int]:
+    """Picture number → class, for the files that a mapping names."""
+    known: dict[str, list[int]] = {}
+    for i, one in enumerate(found):
+        path = one.source.as_posix() if isinstance(one.source, Path) else ""
+        for name in {one.file, Path(one.file).name, one.name, path} - {""}:
+            known.setdefault(name, []).append(i)
+    by_picture, strange = {}, []
+    for key, label in labels.items():
+        name = os.fspath(key).replace("\\", "/").removeprefix("./")
+        numbers_ = known.get(name, [])
+        exact = [i for i in numbers_ if found[i].file == name]
+        if len(numbers_) > 1 and len(exact) != 1:
+            raise ValueError(f"{len(numbers_)} pictures are called {name}: give the path in the "
+                             f"folder, as in {found[numbers_[0]].file!r}.")
+        strange += [] if numbers_ else [name]
+        for i in exact or numbers_:
+            by_picture[i] = _class_of(label)
+    if not by_picture:
+        raise ValueError(f"labels names none of the pictures: it has {_some(strange, most=3)}; the "
+                         f"files are {_some([one.file for one in found], most=3)}.")
+    without = [found[i].file for i in good if i not in by_picture]
+    if strange or without:
+        warnings.warn(f"labels names {len(strange)} file(s) that are not among the pictures "
+                      f"({_some(strange, most=3) or 'none'}) and leaves out {len(without)} "
+                      f"picture(s) ({_some(without, most=3) or 'none'}).", stacklevel=4)
+    return by_picture
 
 
 #: Pixels a picture may have once decoded: on the way to RGB, below 1 GB of memory.
@@ -610,15 +931,17 @@ MOST_PIXELS = 36_000_000
 THINNEST = 20  #: a side longer than this many shorter ones is cut before the picture is enlarged
 
 
-def read_image(path: str | os.PathLike, *, size: int | None = None) -> np.ndarray:
+def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> np.ndarray:
     """Read any picture file as RGB.
 
-    JPEG, PNG, WebP, GIF (first frame), greyscale, palette, transparency (over white), CMYK and
-    16-bit pictures, turned as their EXIF tag says. Very large JPEGs are decoded at reduced size.
+    Whatever Pillow decodes: JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF, ..., and HEIC where
+    ``pillow-heif`` is installed; greyscale, palette, transparency (over white), CMYK and 16-bit
+    pictures, turned as their EXIF tag says. Very large JPEGs are decoded at reduced size.
 
     Parameters
     ----------
-    path : path
+    path : path, or bytes
+        A file, or what one holds.
     size : int, optional
         Side of the square centre crop in pixels (see `load_images`); without it the whole
         picture is returned.
@@ -636,34 +959,86 @@ def read_image(path: str | os.PathLike, *, size: int | None = None) -> np.ndarra
         It is damaged, cut short, no picture, or has more than `MOST_PIXELS` once decoded: a
         file of a few bytes may claim any size.
     """
+    if isinstance(path, bytes):
+        return _read(path, "this picture", size)
+    _refuse_address(path)
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a picture: vz.load_images reads folders.")
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture file {path}; check the name and the folder.")
+    if path.suffix.lower() in RAW:  # Pillow would find the thumbnail in it
+        raise ValueError(f"{path.name} is of a kind that is not read: {REMEDIES[RAW[0]]}.")
+    if path.stat().st_size > 8 * MOST_PIXELS:
+        raise _too_large(path.name)
     try:
-        picture = _to_rgb(_decoded(path, size))
+        # Read at once: of a file's own words about its parts' lengths, Pillow believes any.
+        content = path.read_bytes()
+    except OSError as problem:
+        raise ValueError(f"{path.name} cannot be opened ({problem.strerror}): check who may read "
+                         "it, or leave it out.") from None
+    return _read(content, path.name, size)
+
+
+def _read(content: bytes, name: str, size: int | None) -> np.ndarray:
+    """What `read_image` returns, of a file's bytes; `name` is what errors call it."""
+    try:
+        picture = _to_rgb(_decoded(content, size))
     except Image.DecompressionBombError:
-        raise ValueError(f"{path.name} is too large to be decoded safely: make it smaller, at most "
-                         f"{MOST_PIXELS / 1e6:.0f} million pixels.") from None
+        raise _too_large(name) from None
     except MemoryError:
         raise
     except Exception as problem:  # on damage, decoders fail in any way
         unknown = isinstance(problem, UnidentifiedImageError)  # it would name an address
+        missing = unknown and _missing_decoder(content)
+        if missing:
+            raise ValueError(f"{name} is {missing}, or save it as JPEG.") from None
         cause = "unknown format" if unknown else str(problem) or type(problem).__name__
-        raise ValueError(f"{path.name} is damaged, cut short or no picture ({cause}): save it "
+        raise ValueError(f"{name} is damaged, cut short or no picture ({cause}): save it "
                          "again as JPEG or PNG, or leave it out.") from problem
     if size is not None:
         picture = _centre_crop(picture, size)
     return np.asarray(picture, "float32")
 
 
-def _decoded(path: Path, size: int | None) -> Image.Image:
+def _too_large(name: str) -> ValueError:
+    return ValueError(f"{name} is too large to be decoded safely: make it smaller, at most "
+                      f"{MOST_PIXELS / 1e6:.0f} million pixels.")
+
+
+def _refuse_address(path) -> None:
+    """A sentence for whoever gives an address of the web."""
+    address = os.fspath(path)
+    if re.match(r"(https?|ftp|data):", address, re.IGNORECASE):
+        short = address if len(address) <= 60 else address[:57] + "..."
+        raise ValueError(f"{short} is an address, and files are read here: download the picture "
+                         "first (urllib.request.urlretrieve(address, 'picture.jpg')), then give "
+                         "the file's name.")
+
+
+def _missing_decoder(content: bytes) -> str:
+    """What a sound file of a kind is that cannot be decoded here, and the remedy."""
+    if content[4:8] != b"ftyp":
+        return ""
+    if content[8:12] in (b"avif", b"avis"):
+        return "an AVIF picture, which this Pillow cannot read: install Pillow 11.3 or later"
+    if content[8:12] in HEIC_BRANDS and pillow_heif is None:
+        return ("a HEIC picture, as iPhones take them: install pillow-heif (pip install "
+                "pillow-heif) and restart")
+    return ""
+
+
+#: First words of the files that pillow-heif reads.
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def _decoded(content: bytes, size: int | None) -> Image.Image:
     """A picture file, the right way up; a JPEG reduced if only `size` pixels are wanted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged here instead
-        if path.stat().st_size > 8 * MOST_PIXELS:
-            raise Image.DecompressionBombError
-        # Read at once: of a file's own words about its parts' lengths, Pillow believes any.
-        with Image.open(io.BytesIO(path.read_bytes())) as picture:
+        with Image.open(io.BytesIO(content)) as picture:
+            if picture.format in NO_PICTURES:  # Pillow would run another program, or fail
+                raise UnidentifiedImageError
             width, height = picture.size
             if size is not None:
                 wanted = 2 * round(size / CROP)  # twice too large, so that bicubic still decides
@@ -737,26 +1112,157 @@ def logits(net: Network, images) -> np.ndarray:
             "weights='packaged' (distilled read-out) or weights='imagenet' (original head)."
         )
     forward = _forward(net, net.model.layers[-1].name, pre_activation=False)
-    found = []
-    for indices, batch in _as_set(images).batches():
-        sound = np.isfinite(batch).all((1, 2, 3))
-        if not sound.all():  # a ReLU would turn NaN into 0, and the picture get a class
-            raise ValueError(f"picture {indices[~sound][0]} holds values that are not finite (NaN "
-                             "or infinity); pictures are RGB, 0-255.")
-        found.append(forward(batch).numpy())
-    return np.concatenate(found)
+    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images)])
 
 
-def _as_set(images) -> ImageSet:
-    """An ImageSet as it is; an array of pictures wrapped as one."""
-    if isinstance(images, ImageSet):
-        return images
-    array = np.asarray(images, "float32")
+# --- one check for all pictures -------------------------------------------------------------
+
+ROUNDING = 1e-3  #: grey levels by which rounding may take a picture beyond 0-255
+
+
+def check_pictures(images) -> np.ndarray:
+    """Pictures as this project takes them, or an error that says how to get there.
+
+    A network gives a confident answer to numbers that are no picture, and a ReLU swallows NaN:
+    so every function that takes pictures asks here first. Each picture is judged by itself.
+
+    Parameters
+    ----------
+    images : ImageSet, Patches, or array of shape (n, rows, columns, 3)
+        RGB, 0-255, of any number type.
+
+    Returns
+    -------
+    float32 ndarray, shape (n, rows, columns, 3)
+        The same numbers.
+
+    Raises
+    ------
+    ValueError
+        No array of numbers; a wrong shape, or no picture; values that are not finite, beyond
+        0-255, or scaled to 0-1 (known by a largest value of at most 1, with fractions: a black
+        picture is one).
+    """
+    if isinstance(images, (ImageSet, Patches)):
+        return images.images
+    array = _numbers_of(images)
+    if not array.size:
+        raise ValueError(f"no picture given: the array is empty, of shape {array.shape}.")
     if array.ndim != 4 or array.shape[-1] != 3:
         raise ValueError(f"pictures have shape (n, rows, columns, 3), not {array.shape}; "
-                         "wrap a single one as image[None].")
-    names = tuple(f"picture {i}" for i in range(len(array)))
-    return ImageSet(names, np.full(len(array), -1), array.shape[1], array)
+                         f"{_how_to_shape(array.shape)}.")
+    low, high = array.min((1, 2, 3)), array.max((1, 2, 3))
+    usual = (low >= -ROUNDING) & (high <= 255 + ROUNDING) & (high > 1 + ROUNDING)
+    for i in np.flatnonzero(~usual):  # False for NaN as well
+        problem = _what_is_wrong(array[i], low[i], high[i])
+        if problem:
+            raise ValueError(f"picture {i} {problem}")
+    return array
+
+
+def check_each(images: Iterable) -> list[np.ndarray]:
+    """Pictures that may differ in size, each checked as by `check_pictures`."""
+    if isinstance(images, (ImageSet, Patches)):
+        return list(images.images)
+    found = []
+    for i, image in enumerate(images):
+        try:
+            found.append(check_pictures(_numbers_of(image)[None])[0])
+        except ValueError as problem:
+            raise ValueError(str(problem).replace("picture 0", f"picture {i}", 1)) from None
+    if not found:
+        raise ValueError("no picture given: the list is empty.")
+    return found
+
+
+def one_or_more(images) -> np.ndarray:
+    """One picture (rows, columns, 3) or several, as a checked batch."""
+    if isinstance(images, (ImageSet, Patches)):
+        return check_pictures(images)
+    array = _numbers_of(images)
+    return check_pictures(array[None] if array.ndim == 3 else array)
+
+
+def _numbers_of(images) -> np.ndarray:
+    """A float32 array of whatever holds numbers."""
+    try:
+        array = np.asarray(images)
+    except ValueError:
+        raise ValueError("these pictures differ in size: vz.load_images(pictures, size=...) brings "
+                         "them to one.") from None
+    if isinstance(images, Image.Image) or array.dtype.kind not in "fiub":
+        raise ValueError(f"pictures come as an array or an ImageSet, not as {type(images).__name__}"
+                         ": vz.load_images(...) reads files, folders, PIL pictures, bytes and "
+                         "uploads.")
+    if array.dtype.kind == "b":
+        raise ValueError("these are masks of True and False, no pictures: multiply by 255.")
+    return array.astype("float32", copy=False)
+
+
+def _how_to_shape(shape: tuple[int, ...]) -> str:
+    """What makes pictures of an array of another shape."""
+    if len(shape) == 3 and shape[-1] == 3:
+        return "wrap a single one as image[None]"
+    if len(shape) in (3, 4) and shape[-1] == 4:
+        return "leave the transparency out: images[..., :3]"
+    if len(shape) in (3, 4) and shape[-3] == 3:
+        return "put the colours last: np.moveaxis(images, -3, -1)"
+    if len(shape) in (3, 4) and shape[-1] == 1:
+        return "make grey pictures RGB: np.repeat(images, 3, axis=-1)"
+    if len(shape) in (2, 3):
+        return "make grey pictures RGB: np.stack([images] * 3, axis=-1)"
+    return "colours are red, green, blue, on the last axis"
+
+
+def _what_is_wrong(picture: np.ndarray, low: float, high: float) -> str:
+    """The rest of a sentence that begins with a picture's number; empty for a dark picture."""
+    if not np.isfinite([low, high]).all():
+        return "holds values that are not finite (NaN or infinity); pictures are RGB, 0-255."
+    if low < -ROUNDING:
+        return (f"holds values from {low:.4g} to {high:.4g}: undo the preprocessing; pictures are "
+                "RGB, 0-255, and each network preprocesses them by itself.")
+    if high > 255 + ROUNDING:
+        return (f"holds values up to {high:.4g}: clip them, or divide 16-bit values by 257; "
+                "pictures are RGB, 0-255.")
+    if np.abs(picture - np.rint(picture)).max() > ROUNDING:
+        return (f"is scaled to 0-1 (its largest value is {high:.4g}): multiply by 255; pictures "
+                "are RGB, 0-255.")
+    return ""
+
+
+def picture_batches(images, size: int = 16) -> Iterator[np.ndarray]:
+    """Checked pictures, `size` at a time: of an `ImageSet`, or of an array (any sides)."""
+    if isinstance(images, ImageSet):
+        for _, batch in as_image_set(images).batches(size):
+            yield batch
+    else:
+        array = check_pictures(images)
+        for first in range(0, len(array), size):
+            yield array[first : first + size]
+
+
+def as_image_set(images) -> ImageSet:
+    """An `ImageSet` as it is; an array of square pictures, checked, as one without labels.
+
+    Parameters
+    ----------
+    images : ImageSet, Patches, or array of shape (n, size, size, 3)
+        RGB, 0-255. Files, PIL pictures, bytes, uploads: `load_images`.
+
+    Raises
+    ------
+    ValueError
+        As `check_pictures`; pictures that are not square.
+    """
+    if isinstance(images, ImageSet):
+        if not len(images):
+            raise ValueError("no picture given: the ImageSet is empty.")
+        return images
+    array = check_pictures(images)
+    if array.shape[1] != array.shape[2]:
+        raise ValueError(f"these pictures have {array.shape[1]} × {array.shape[2]} px, but square "
+                         "ones are needed: vz.load_images(images, size=...) crops them.")
+    return made(array)
 
 
 # ============================================================================================
@@ -1105,7 +1611,7 @@ def activations(net: Network, layer, images, *, pre_activation: bool = False) ->
         picture and filter.
     """
     forward = _forward(net, layer, pre_activation=pre_activation)
-    return np.concatenate([forward(batch).numpy() for _, batch in _as_set(images).batches()])
+    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -1144,8 +1650,9 @@ def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None)
     """Each filter's maximum pre-activation in each picture, streamed batch by batch.
 
     Memory grows by three numbers a picture and filter (all of the layer, unless `filters` names
-    some); maps are reduced in the batch that made them.
+    some); maps are reduced in the batch that made them. `image_set` may be an array as well.
     """
+    image_set = as_image_set(image_set)
     inside = positions_inside(net, layer, image_set.size)
     filters = None if filters is None else _check_filters(net, layer, filters)
     forward = _forward(net, layer, pre_activation=True)
@@ -1196,6 +1703,7 @@ def top_patches(
         What `image_maxima` found before: asking for many filters of a layer then costs one pass.
     """
     filter = int(_check_filters(net, layer, filter)[0])
+    image_set = as_image_set(image_set)
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}.")
     place = filter
@@ -1224,7 +1732,7 @@ def patch_responses(net: Network, layer: str, patches, *, filters=None) -> np.nd
 
     Parameters
     ----------
-    patches : ndarray, shape (n, size, size, 3)
+    patches : Patches, or ndarray of shape (n, size, size, 3)
         RGB 0-255; `size` is the layer's receptive field.
     filters : sequence of int, optional
         All filters of the layer by default.
@@ -1239,7 +1747,7 @@ def patch_responses(net: Network, layer: str, patches, *, filters=None) -> np.nd
     ValueError
         Patches of another size than the receptive field.
     """
-    patches = np.asarray(patches, "float32")
+    patches = check_pictures(patches)
     seen = receptive_field(net, layer)
     if patches.shape[1:] != (seen.size, seen.size, 3):
         raise ValueError(f"a unit of {layer} sees {seen.size} × {seen.size} RGB pixels; these "
@@ -1272,7 +1780,7 @@ def _traced_unit(net: Network, layer: str) -> Callable:
         whole = _forward(net, layer, pre_activation=True)
 
         def forward(patches):
-            pictures, unit, _ = framed(net, layer, patches)
+            pictures, unit, _ = framed(net, layer, made(patches))
             return whole(pictures)[:, unit, unit]
 
         return forward
@@ -1298,6 +1806,7 @@ def framed(net: Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, i
     top : int
         Row (and column) of the pictures at which the patch starts.
     """
+    patches = check_pictures(patches)
     side = canvas(net, layer, strides=1)
     seen = receptive_field(net, layer, input_size=side)
     unit = int(seen.unpadded.start)
@@ -1384,8 +1893,8 @@ def class_table(
     values, labels = class_responses(net, layer, image_set)
     known = labels >= 0
     if not known.any():
-        raise ValueError("no picture has a class label: name files or folders by WordNet id, or "
-                         "end file names in _<class index>.")
+        raise ValueError("no picture has a class label: give load_images(..., labels=...), or name "
+                         "files or folders by WordNet id.")
     grouped = pd.Series(values[known, filter]).groupby(labels[known])
     table = pd.DataFrame({"mean": grouped.mean(), "spread": grouped.std(),
                           "pictures": grouped.size()})
@@ -1759,6 +2268,7 @@ class Fourier:
 
     def write(self, image: np.ndarray) -> np.ndarray:
         """The coefficients of a given picture, RGB 0-255, shape (size, size, 3)."""
+        image = check_pictures(np.asarray(image)[None])[0]
         share = np.clip(image / 255, 0.004, 0.996)  # pure black and white lie at infinity
         planes = np.einsum("hwc,kc->khw", np.log(share / (1 - share)), np.linalg.inv(COLOUR))
         spectrum = np.fft.rfft2(planes) / self.amplitude(image.shape[0])
@@ -1786,8 +2296,8 @@ class Pixels:
         return values
 
     def write(self, image: np.ndarray) -> np.ndarray:
-        """A given picture is its own values."""
-        return np.asarray(image, "float32")
+        """A given picture, RGB 0-255, is its own values."""
+        return check_pictures(np.asarray(image)[None])[0]
 
 
 # --- optimisers: how a step is taken from a gradient ------------------------------------------
@@ -2612,7 +3122,7 @@ def _agreement(net: Network, layer: str, images: np.ndarray, filters: np.ndarray
     others = same.sum(1)
     if not others.any():
         return np.full(len(filters), np.nan)
-    below = picture_vectors(net, layer, images)
+    below = picture_vectors(net, layer, made(images))
     total = np.where(same, below @ below.T, 0).sum(1)
     return np.divide(total, others, out=np.full(len(filters), np.nan), where=others > 0)
 
@@ -3075,6 +3585,8 @@ def thumbnail_table(images: np.ndarray, table: pd.DataFrame, *, side: int = 72):
 
     from IPython.display import HTML
 
+    images = check_each(images)
+
     def tag(image):
         buffer = io.BytesIO()
         small = Image.fromarray(np.clip(image, 0, 255).astype("uint8")).resize((side, side))
@@ -3102,6 +3614,7 @@ def plot_images(
     images : sequence of ndarray, shape (h, w, 3)
         RGB 0-255; shown as they are, no contrast stretching.
     """
+    images = check_each(images)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     lines = max([t.count("\n") + 1 for t in titles if t], default=0)
@@ -3120,6 +3633,7 @@ def plot_images(
 @_styled
 def plot_input(original: np.ndarray, crop: np.ndarray, net: Network) -> Figure:
     """What the network receives: the photograph, its crop, and the preprocessed planes."""
+    original, crop = check_each([original, crop])
     received = net.preprocess(tf.constant(crop[None]))[0].numpy()
     figure = _figure(1.75)
     axes = figure.subplots(1, 5, width_ratios=[1.25, 1, 1, 1, 1])
@@ -3252,6 +3766,7 @@ def plot_circuit(
     effects : sequence of float, optional
         By which share the response changes when the edge is cut; printed beside it.
     """
+    *upstream, picture = check_each([*upstream, picture])
     half = -(-len(ranking) // 2)  # two columns of edges, the filter between them
     given = len(contributions) > 0 or len(effects) > 0
     tall = 1.43 if given else 1.3  # inches: one edge's picture, kernel and text
@@ -3333,6 +3848,8 @@ def plot_two_hop(
     -----
     Each hop has a colour scale of its own, for kernels of two layers differ in size.
     """
+    picture, *inputs = check_each([picture, *inputs])
+    feeders = [check_each(pictures) for pictures in feeders]
     rows = max(len(pictures) for pictures in feeders)
     tall, margin = 0.68, 0.9  # inches: one feeder; the headings and the colour bars
     deep = len(inputs) * (rows * tall + 0.22) + margin

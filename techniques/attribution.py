@@ -168,19 +168,12 @@ def _class_index(target, count: int) -> int:
 def _pictures(net: vz.Network, images) -> np.ndarray:
     """Pictures as float32 (n, h, w, 3), refused with a reason where the network cannot use them."""
     _head(net)
-    images = np.asarray(getattr(images, "images", images), "float32")
-    images = images[None] if images.ndim == 3 else images
-    if images.ndim != 4 or images.shape[3] != 3 or not images.size:
-        raise ValueError("pictures have the shape (n, rows, columns, 3) or (rows, columns, 3), "
-                         f"not {images.shape}.")
+    images = vz.one_or_more(images)
     wanted = net.model.input_shape[1:3]
     if any(side not in (None, given) for side, given in zip(wanted, images.shape[1:3],
                                                            strict=True)):
         raise ValueError(f"{net.name} takes pictures of {wanted[0]} × {wanted[1]} px, not "
                          f"{images.shape[1]} × {images.shape[2]}; resize them first.")
-    if not (images.min() >= 0 and images.max() <= 255):  # false for NaN as well
-        raise ValueError("pixels are RGB numbers from 0 to 255; give the picture before any "
-                         "preprocessing, clipped to that range.")
     return images
 
 
@@ -874,6 +867,7 @@ def plot_attribution(
     alpha : float
         How strongly the map covers the picture in the third panel.
     """
+    image, = vz.check_each([image])
     numbers, reach = attribution.maps[row], _reach(attribution.maps[row])
     figure = vz._figure(2.3)
     axes = figure.subplots(1, 3)
@@ -913,13 +907,15 @@ def plot_comparison(
     ValueError
         An attribution with another number of maps.
     """
+    images = vz.check_each(images)
+    beside = {title: vz.check_each(shown) for title, shown in (beside or {}).items()}
     count = len(images)
     for found in attributions:
         if len(found.maps) != count:
             raise ValueError(f"{found.method} has {len(found.maps)} maps for {count} pictures; "
                              "give as many pictures as there are targets.")
     labels = labels or [f"class {target}" for target in attributions[0].targets]
-    panels = {"picture": images, **{a.method: a for a in attributions}, **(beside or {})}
+    panels = {"picture": images, **{a.method: a for a in attributions}, **beside}
     columns = min(columns, len(panels))
     blocks = -(-len(panels) // columns)
     figure = vz._figure(blocks * (count * vz.WIDTH / columns + 0.35))

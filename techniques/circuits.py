@@ -79,6 +79,7 @@ def windows(
     ValueError
         The layer is no plain convolution, or a place lies outside its map.
     """
+    image_set = vz.as_image_set(image_set)
     conv = _plain_convolution(net, layer)
     taps = vz.kernels(net, layer, filter, fold=False)
     forward = _reads_and_writes(net, layer)
@@ -125,6 +126,7 @@ def random_places(
     net: vz.Network, layer: str, image_set: vz.ImageSet, count: int, *, seed: int = 0
 ) -> pd.DataFrame:
     """`count` positions that see no padding, drawn evenly over pictures and positions."""
+    image_set = vz.as_image_set(image_set)
     inside = vz.positions_inside(net, layer, image_set.size)
     rng = np.random.default_rng(seed)
     return pd.DataFrame({
@@ -170,6 +172,7 @@ def spectrum_places(
     if per_level < 1:
         raise ValueError(f"per_level must be at least 1, not {per_level}.")
     filter = int(vz._check_filters(net, layer, filter)[0])
+    image_set = vz.as_image_set(image_set)
     inside = vz.positions_inside(net, layer, image_set.size)
     forward = vz._forward(net, layer, pre_activation=True)
     maps = np.concatenate([forward(batch)[:, inside, inside, filter].numpy()

@@ -111,6 +111,7 @@ def join(pictures: vz.ImageSet, own: Mapping[str, np.ndarray]) -> vz.ImageSet:
     own : mapping of str to ndarray, shape (size, size, 3)
         Name → RGB 0-255, of the set's size.
     """
+    pictures = vz.as_image_set(pictures)
     if not own:
         return pictures
     return vz.ImageSet((*own, *pictures.names),
@@ -120,6 +121,7 @@ def join(pictures: vz.ImageSet, own: Mapping[str, np.ndarray]) -> vz.ImageSet:
 
 def resized(image: np.ndarray, size: int) -> np.ndarray:
     """A square RGB picture, 0-255, at another side (bicubic)."""
+    image, = vz.check_each([image])
     planes = Image.fromarray(np.clip(image, 0, 255).round().astype("uint8"))
     return np.asarray(planes.resize((size, size), Image.Resampling.BICUBIC), "float32")
 
@@ -348,6 +350,7 @@ def plot_activation(image: np.ndarray, values: np.ndarray, *, title: str) -> Fig
         Activations, from 0; stretched over the whole picture.
     title : str
     """
+    image, = vz.check_each([image])
     figure = vz._figure(2.7, 4.4)
     left, right = figure.subplots(1, 2)
     vz._show(left, image, "the picture")
@@ -1267,7 +1270,7 @@ class Dashboard(widgets.VBox):
         self.load(self.networks[0])
         layer = middle(self.nets[self.networks[0]]) if layer is None else layer
         vz.kernels(self.nets[self.networks[0]], layer, filter)  # refuses what is not there
-        self._first = vz.load_images() if images is None else images
+        self._first = vz.load_images() if images is None else vz.as_image_set(images)
         self.pictures, self._own, self.memory, self.folder = self._first, {}, {}, folder
         controls = self._controls(shown, size, steps, seed)
         self.sides = (Side(self, "A"), Side(self, "B"))

@@ -193,15 +193,13 @@ def project(
         nonlinearity for which the rules say nothing.
     """
     filter = int(vz._check_filters(net, layer, filter)[0])
-    images = np.asarray(getattr(patches_or_images, "images", patches_or_images), "float32")
-    if images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"pictures have the shape (n, rows, columns, 3), not {images.shape}.")
+    images = vz.check_pictures(patches_or_images)
     size, height, width = vz.receptive_field(net, layer).size, *images.shape[1:3]
     if min(height, width) < size:
         raise ValueError(f"a unit of {layer} sees {size} px; these pictures are {height} × "
                          f"{width}. Give larger ones, or patches of {size} × {size}.")
     if height == width == size:
-        shown, unit, top = vz.framed(net, layer, images)
+        shown, unit, top = vz.framed(net, layer, vz.made(images))
         places = [slice(unit, unit + 1)] * 2
     else:
         shown, top = images, 0

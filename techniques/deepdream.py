@@ -172,7 +172,15 @@ def _climb(net: vz.Network, goal: vz.Objective, picture: np.ndarray, **options) 
         # a photograph shows its borders anyhow: octaves smaller than a receptive field are meant
         warnings.filterwarnings("ignore", message="a unit of .* sees .* more than the canvas")
         return vz.render(net, goal, size=len(picture), start=picture,
-                         parameterisation=vz.Pixels(), **options)
+                         parameterisation=_Unbounded(), **options)
+
+
+@dataclass(frozen=True)
+class _Unbounded(vz.Pixels):
+    """Pixels that may start beyond 0-255, where one octave's change goes on into the next."""
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        return np.asarray(image, "float32")
 
 
 def _shift(pixels: int):
@@ -207,13 +215,10 @@ def _sizes(net: vz.Network, size: int, octaves: int, octave_scale: float) -> lis
 
 def _square(image) -> np.ndarray:
     """The picture as float32, if it is one."""
-    image = np.asarray(image, "float32")
-    if image.ndim != 3 or image.shape[0] != image.shape[1] or image.shape[2] != 3:
+    image, = vz.check_each([image])
+    if image.shape[0] != image.shape[1]:
         raise ValueError(f"one square RGB picture of shape (size, size, 3) is needed, not "
                          f"{image.shape}: vz.read_image(path, size=224) crops a file to one.")
-    if not (np.isfinite(image).all() and image.min() >= 0 and 1 < image.max() <= 255):
-        raise ValueError("pictures hold grey levels from 0 to 255 (a largest value of 1 or less "
-                         "means that it was scaled to 0-1: multiply it by 255).")
     return image
 
 

@@ -351,9 +351,8 @@ def _recipe(recipe, **given) -> Recipe:
 
 def _square(image) -> np.ndarray:
     """One picture or several as a batch, if they are square."""
-    images = np.asarray(image, "float32")
-    images = images[None] if images.ndim == 3 else images
-    if images.ndim != 4 or images.shape[-1] != 3 or images.shape[1] != images.shape[2]:
+    images = vz.one_or_more(image)
+    if images.shape[1] != images.shape[2]:
         raise ValueError(f"a square RGB picture is needed, (size, size, 3), not {images.shape}; "
                          "vz.read_image(path, size=128) cuts one out of any file.")
     return images
@@ -361,7 +360,7 @@ def _square(image) -> np.ndarray:
 
 def _target(net: vz.Network, layer: str, original: np.ndarray, pre_activation: bool):
     """The map that is to be met, if it is one."""
-    target = vz.activations(net, layer, original, pre_activation=pre_activation)
+    target = vz.activations(net, layer, vz.made(original), pre_activation=pre_activation)
     if target.ndim != 4:
         raise ValueError(f"{layer} has no map (its output is a vector): choose a convolution or "
                          "a pool.")
@@ -446,6 +445,7 @@ def likeness(original: np.ndarray, image: np.ndarray) -> dict[str, float]:
     The first two are scikit-image's, with a data range of 255. PSNR is infinite for equal
     pictures; a picture of one colour correlates with none (NaN).
     """
+    original, image = vz.check_each([original, image])
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             "psnr": float(peak_signal_noise_ratio(original, image, data_range=255)),
@@ -498,8 +498,9 @@ def measures(
         Both pictures are enlarged to the classifier's input size.
     """
     kind = {"pre_activation": inversion.pre_activation}
-    goal = vz.activations(net, inversion.layer, inversion.original, **kind)
-    missed = vz.activations(net, inversion.layer, inversion.images, **kind) - goal
+    goal, found = (vz.activations(net, inversion.layer, vz.made(images), **kind)
+                   for images in (inversion.original, inversion.images))
+    missed = found - goal
     axes = (1, 2, 3)
     table = pd.DataFrame({
         "picture": [str(i) for i in range(len(goal))] if names is None else list(names),
@@ -515,7 +516,7 @@ def _verdicts(net: vz.Network, inversion: Inversion) -> pd.DataFrame:
     """What the classifier makes of the originals and of the inversions."""
     side = (net.input_size, net.input_size)
     before, after = (
-        vz.logits(net, np.clip(tf.image.resize(images, side, "bicubic").numpy(), 0, 255))
+        vz.logits(net, vz.made(np.clip(tf.image.resize(images, side, "bicubic").numpy(), 0, 255)))
         for images in (inversion.original, inversion.images))
     seen, each = before.argmax(1), np.arange(len(before))
     rank = 1 + (after > after[each, seen][:, None]).sum(1)

@@ -87,7 +87,7 @@ def class_effect(
         raise ValueError(f"{net.name} has no classifier ({net.weights_source}): load it with "
                          "weights='packaged' or weights='imagenet'.")
     filter = int(vz._check_filters(net, layer, filter)[0])
-    image_set = vz._as_set(images)
+    image_set = vz.as_image_set(images)
     lower, upper = _split(net, layer)
     others = np.delete(np.arange(vz._layer(net, layer).output.shape[-1]), filter)
     drawn = np.random.default_rng(seed).choice(others, min(controls, others.size), replace=False)

@@ -108,8 +108,9 @@ def test_bad_names(lite0, small_pictures, name, message):
 @pytest.mark.parametrize(("images", "message"), [
     (np.zeros((2, 8, 8)), r"shape \(n, rows, columns, 3\)"),
     (np.zeros((0, 8, 8, 3)), "shape"),
-    (np.full((1, 32, 32, 3), 256.0), "from 0 to 255"),
-    (np.full((1, 32, 32, 3), np.nan), "from 0 to 255"),
+    (np.full((1, 32, 32, 3), 256.0), "values up to 256: clip them"),
+    (np.full((1, 32, 32, 3), np.nan), "not finite"),
+    (np.full((1, 32, 32, 3), 0.5), "scaled to 0-1"),
 ])
 def test_bad_pictures(classifier, images, message):
     with pytest.raises(ValueError, match=message):

@@ -31,8 +31,8 @@ def test_new_weights_count_at_once_in_everything_that_was_traced(tiny, noise):
         "ascent": lambda net: vz.maximize(net, layer, [0, 1], size=24, steps=2).history,
         "deconvnet": lambda net: deconvnet.project(net, layer, 0, noise).images,
         "windows": lambda net: circuits.windows(
-            net, layer, 0, vz._as_set(noise),
-            circuits.random_places(net, layer, vz._as_set(noise), 5)).values,
+            net, layer, 0, vz.as_image_set(noise),
+            circuits.random_places(net, layer, vz.as_image_set(noise), 5)).values,
         "inversion": lambda net: inversion.invert(net, layer, noise[0], steps=1).history,
     }
     old = {name: ask(tiny) for name, ask in asked.items()}

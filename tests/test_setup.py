@@ -25,7 +25,7 @@ def requirements(name):
 
 def distributions(*names):
     lines = [line for name in names for line in requirements(name)]
-    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines}
+    return {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in lines}
 
 
 def test_every_requirement_is_bounded_and_explained():
@@ -70,7 +70,7 @@ def test_every_import_is_declared():
         testing = path.parent.name in ("tests", "benchmarks") or path.name == "conftest.py"
         declared = distributions(RUN_TIME, *([FOR_TESTS] if testing else []))
         for module in set(imported(text)) - own - sys.stdlib_module_names:
-            found = {name.lower() for name in carriers.get(module, [module.replace("_", "-")])}
+            found = {name.lower().replace("_", "-") for name in carriers.get(module, [module])}
             assert found & declared, f"{path.name} imports {module}, which no requirement brings"
 
 

@@ -73,6 +73,10 @@ def files(tmp_path, monkeypatch):
     Path("mixed/good.jpg").write_bytes(photo.getvalue())
     for folder in ("mixed", "."):
         Path(folder, "cut.jpg").write_bytes(photo.getvalue()[:2000])
+    for name in ("good/a.jpg", "good/b.jpg", "odd/a.jpg", "odd/c.dng"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(photo.getvalue())
+    Path("odd/b.svg").write_text("<svg/>")
     Path("text.png").write_text("not a picture")
     header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
     Path("bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
