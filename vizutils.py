@@ -2645,9 +2645,9 @@ NAMED = 12  #: panels that an alternative text names at most
 class ShownFigure(Figure):
     """A figure that a notebook shows by itself, with its alternative text.
 
-    IPython draws a plain Figure only after pyplot was imported, and then without such a text.
-    This class brings its own picture and has IPython prefer it: it is shown once, whether or not
-    pyplot is there, drawn as `save_figure` would write it.
+    IPython draws a plain Figure only where pyplot was set up, and then without such a text. This
+    class brings its own picture and has IPython prefer it: it is shown once, with pyplot and
+    without, drawn as `save_figure` would write it.
 
     Attributes
     ----------
