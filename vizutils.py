@@ -26,6 +26,7 @@ import csv
 import dataclasses
 import functools
 import hashlib
+import inspect
 import io
 import itertools
 import json
@@ -3452,11 +3453,13 @@ def rank_kernels(net: Network, layer: str, filter: int, *, top: int = 10) -> pd.
 # 7. Figures
 # ============================================================================================
 #
-# Each function returns a matplotlib Figure built without pyplot; `save_figure` writes it and
-# shows it with its alternative text. Signed numbers are red (excites) and blue (inhibits) around
-# white at zero, on one scale for all panels of a figure, and marked + and − as well.
+# Each function returns a `ShownFigure`: a matplotlib Figure built without pyplot that a notebook
+# shows as a cell's last value, with its alternative text. That text may be given to each of them
+# as `alt="..."`; `save_figure`, which also writes the figure, demands one. Signed numbers are red
+# (excites) and blue (inhibits) around white at zero, on one scale for all panels of a figure, and
+# marked + and − as well.
 
-WIDTH = 6.5  #: inches; figures are drawn at 120 dots an inch
+WIDTH, DPI = 6.5, 120  #: inches, and dots an inch, of figures
 STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labelsize": 8,
          "ytick.labelsize": 8, "legend.fontsize": 8, "axes.spines.top": False,
          "axes.spines.right": False}
@@ -3464,19 +3467,95 @@ SIGNED = "RdBu_r"
 RED, BLUE, GREY = "#b2182b", "#2166ac", "#555555"
 
 
-def _figure(height: float, width: float = WIDTH, layout: str = "compressed") -> Figure:
-    """An empty figure of the house style."""
-    return Figure(figsize=(width, height), dpi=120, layout=layout, facecolor="white")
+NAMED = 12  #: panels that an alternative text names at most
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows by itself, with its alternative text.
+
+    IPython draws a plain Figure only where pyplot was set up, and then without such a text. This
+    class brings its own picture and has IPython prefer it: it is shown once, with pyplot and
+    without, drawn as `save_figure` would write it.
+
+    Attributes
+    ----------
+    alt : str
+        What is to be seen, in a sentence. It goes into the output's metadata, where nbconvert's
+        "basic" and "classic" pages read it; JupyterLab 4 does not read it out.
+    """
+
+    alt = ""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        shell = _shell()
+        if shell is not None:  # a method alone would come after what pyplot registers for Figure
+            shell.display_formatter.formatters["image/png"].for_type(
+                ShownFigure, ShownFigure._repr_png_)
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("ShownFigure", "Figure", 1)
+
+    def _repr_png_(self) -> tuple[bytes, dict]:
+        png, size = _drawn(self)
+        return png, _shown_as(size, self.alt)
+
+
+def _drawn(figure: Figure, note: PngInfo | None = None) -> tuple[bytes, tuple[int, int]]:
+    """A figure as a PNG with a note in it, and its width and height in pixels."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, pil_kwargs={"pnginfo": note} if note else {})
+    with Image.open(buffer) as picture:
+        return buffer.getvalue(), picture.size
+
+
+def _shown_as(size: tuple[int, int], alt: str) -> dict:
+    """The metadata with which a notebook shows a PNG."""
+    return {"alt": alt, "width": size[0], "height": size[1]}
+
+
+def _figure(height: float, width: float = WIDTH, layout: str = "compressed") -> ShownFigure:
+    """An empty figure of the house style, in inches; a notebook shows it by itself."""
+    return ShownFigure(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white")
 
 
 def _styled(function):
-    """Apply the house style while a figure function runs."""
-    @functools.wraps(function)
-    def drawn(*args, **kwargs):
-        with mpl.rc_context(STYLE):
-            return function(*args, **kwargs)
+    """Apply the house style while a figure function runs, and say in words what it drew.
 
+    The function gets one more option, ``alt``: the figure's alternative text. Without it the text
+    is the first line of the function's docstring, and what is written on the figure: titles of
+    panels, names of axes and lines.
+    """
+    @functools.wraps(function)
+    def drawn(*args, alt: str | None = None, **kwargs):
+        with mpl.rc_context(STYLE):
+            figure = function(*args, **kwargs)
+        figure.alt = _described(figure, function.__doc__) if alt is None else alt
+        return figure
+
+    own = inspect.signature(function)
+    given = inspect.Parameter("alt", inspect.Parameter.KEYWORD_ONLY, default=None,
+                              annotation="str | None")
+    drawn.__signature__ = own.replace(parameters=[*own.parameters.values(), given])
     return drawn
+
+
+def _described(figure: Figure, says: str) -> str:
+    """What is to be seen on a figure, from a docstring and the words on the figure itself."""
+    def listed(what, words):
+        words = list(dict.fromkeys(filter(None, (" ".join(word.split()) for word in words))))
+        more = f"; and {len(words) - NAMED} more" * (len(words) > NAMED)
+        return [f"{what}: {'; '.join(words[:NAMED])}{more}."] if words else []
+
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in panels))]
+    return " ".join([
+        says.strip().splitlines()[0].replace("`", ""),
+        *listed("Written on it", [figure.get_suptitle(), *(axes.get_title() for axes in panels),
+                                  *(text.get_text() for text in figure.texts)]),
+        *listed("Across", [axes.get_xlabel() for axes in panels]),
+        *listed("Upwards", [axes.get_ylabel() for axes in panels]),
+        *listed("Legend", [text.get_text() for one in legends for text in one.get_texts()])])
 
 
 def _show(axes, image, title: str = "", colour: str | None = None):
@@ -3511,9 +3590,8 @@ class SavedFigure:
         return f"{self.path.name}: {self.alt}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        width, height = self.size
         return ({"image/png": self.png, "text/plain": repr(self)},
-                {"image/png": {"alt": self.alt, "width": width, "height": height}})
+                {"image/png": _shown_as(self.size, self.alt)})
 
 
 def save_figure(
@@ -3553,13 +3631,10 @@ def save_figure(
     note.add_itxt("Networks", json.dumps(_networks_in(recipe, variables)))
     note.add_itxt("Versions", json.dumps(_versions()))
     note.add_itxt("Recipe", recipe, zip=True)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, pil_kwargs={"pnginfo": note})
+    png, size = _drawn(figure, note)
     path = folder / f"{name}.png"
-    path.write_bytes(buffer.getvalue())
-    with Image.open(buffer) as picture:
-        size = picture.size
-    return SavedFigure(path, buffer.getvalue(), alt, size)
+    path.write_bytes(png)
+    return SavedFigure(path, png, alt, size)
 
 
 def answer(text: str):
@@ -3607,7 +3682,7 @@ def plot_images(
     images: Sequence[np.ndarray], titles: Sequence[str] = (), *, columns: int = 5,
     width: float = WIDTH, marked: Sequence[int] = (), heading: str = "",
 ) -> Figure:
-    """A sheet of pictures with a title above each; the `marked` ones get a red frame.
+    """A sheet of pictures, each under its title; those that are marked have a red frame.
 
     Parameters
     ----------
@@ -4120,10 +4195,15 @@ def _names(table: symtable.SymbolTable) -> tuple[frozenset[str], frozenset[str]]
     return frozenset(stored), frozenset(used)
 
 
+def _shell():
+    """IPython's shell, if this is a notebook or a console of IPython; else None."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
 def _notebook() -> dict:
     """The variables of the notebook that is running, its inputs as ``In``; none elsewhere."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return shell.user_ns if shell else {}
+    shell = _shell()
+    return {} if shell is None else shell.user_ns
 
 
 def _networks_in(recipe: str, variables: dict) -> dict[str, dict[str, str]]:

@@ -4,7 +4,7 @@ The file reads from the inside out, and only its last part knows of widgets:
 
 1. **Views** - what is looked at (`View`): a network, a layer, a filter, a picture.
 2. **Panels** - the table `PANELS`: each is a function from a view to a figure, and the lines of
-   code that make the same figure without a dashboard. `draw` calls one.
+   code that make and show the same figure without a dashboard. `draw` calls one.
 3. **Work** - a `Runner` does long work in a thread; a new job for the same place cancels the old
    one, and what a cancelled job still reports is dropped.
 4. **Widgets** - `Card`, `Sheet`, `Side` and the `Dashboard` that holds them.
@@ -140,7 +140,8 @@ class Panel:
         ``draw(view, task)`` → ``(figure, alternative text)``. On the way it may call
         ``task.progress(done, of)`` and ``task.show(picture, alternative text)`` (see `Task`).
     call : callable
-        ``call(view)`` → lines of code whose ``figure`` is the same.
+        ``call(view)`` → lines of code whose ``figure`` is the same, and which end with it, so
+        that a notebook shows it.
     uses : tuple of str
         Which attributes of the view matter: the panel is drawn again when one of them changes.
     width : float
@@ -227,6 +228,7 @@ def call_feature(view: View) -> str:
 ascent = vz.maximize(net, {view.layer!r}, {view.filter}, steps={view.steps}, size={view.size},
                      seed={view.seed})
 figure = vz.plot_images(ascent.images, [{view.title!r}], columns=1, width=3.0)
+figure
 """
 
 
@@ -265,6 +267,7 @@ patches = vz.top_patches(net, pictures, {view.layer!r}, {view.filter})
 titles = [f"{{value:.1f}}\\n{{name[:16]}}" for value, name in
           patches.table[["value", "name"]].values]
 figure = vz.plot_images(patches.images, titles, columns=3, width=4.0)
+figure
 """
 
 
@@ -284,6 +287,7 @@ def call_kernels(view: View) -> str:
 {view.code["net"]}
 ranking = vz.rank_kernels(net, {view.layer!r}, {view.filter})
 figure = vz.plot_kernels(net, {view.layer!r}, {view.filter}, ranking)
+figure
 """
 
 
@@ -335,6 +339,7 @@ own = vz.maximize(net, layer, filter, size={view.size}, {given})
 taps = vz.kernels(net, layer, filter)[:, :, ranking["channel"]]
 figure = vz.plot_circuit(upstream.images, ranking, taps, own.images[0], layer=layer,
                          filter=filter, feature=feature)
+figure
 """
 
 
@@ -385,6 +390,7 @@ from techniques import dashboard
 image = pictures.read([{view.picture}])[0]
 values = vz.activations(net, {view.layer!r}, image[None])[0, :, :, {view.filter}]
 figure = dashboard.plot_activation(image, values, title={view.title!r})
+figure
 """
 
 
@@ -413,6 +419,7 @@ saliency = attribution.saliency(net, image)
 grad_cam = attribution.grad_cam(net, image, saliency.targets)
 name = vz.imagenet.CLASSES[saliency.targets[0]][1]
 figure = attribution.plot_comparison(image, [saliency, grad_cam], columns=3, labels=[name])
+figure
 """
 
 
@@ -446,6 +453,7 @@ image = dashboard.resized(pictures.read([{view.picture}])[0], {view.size})
 found = inversion.invert(net, {view.layer!r}, image, steps={view.steps}, seed={view.seed})
 figure = vz.plot_images([image, found.images[0]], ["the picture", "from {view.layer} alone"],
                         columns=2, width=4.6)
+figure
 """
 
 
@@ -720,7 +728,6 @@ def draw_sheet(net: vz.Network, layer: str, task: Task, *, folder=None, batch: i
 # --- widgets ----------------------------------------------------------------------------------
 
 TILE, ROOM = 54, 48  #: px of a tile on the contact sheet; tiles shown at once
-DPI = 120  #: dots an inch, as `vz.save_figure` writes figures
 INK, PAPER = "var(--jp-ui-font-color1, #1b1b1b)", "var(--jp-layout-color1, #ffffff)"
 LINE, FAINT = "var(--jp-border-color1, #949494)", "var(--jp-layout-color2, #eeeeee)"
 
@@ -765,7 +772,7 @@ def encoded(picture: np.ndarray | Figure) -> bytes:
     """A picture as PNG: an RGB array 0-255, or a figure."""
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
-        picture.savefig(buffer, format="png", dpi=DPI)
+        picture.savefig(buffer, format="png", dpi=vz.DPI)
     else:
         Image.fromarray(np.clip(picture, 0, 255).round().astype("uint8")).save(buffer, "PNG")
     return buffer.getvalue()
@@ -819,7 +826,7 @@ class Card(Listener):
                              layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
         self.widget = widgets.VBox(
             [widgets.HTML(f"<h4>{html.escape(panel.title)}</h4>"), self.picture, self.words, tools,
-             self.code], layout=widgets.Layout(width=f"{panel.width * DPI + 36:.0f}px",
+             self.code], layout=widgets.Layout(width=f"{panel.width * vz.DPI + 36:.0f}px",
                                                overflow="hidden"))
         self.widget.add_class("vzd-card")
         self._set_working(False)
@@ -856,7 +863,7 @@ class Card(Listener):
     def shown(self, picture, alt):
         """Show a frame, or the finished figure."""
         live = not isinstance(picture, Figure)
-        width = round((self.panel.width if live else picture.get_figwidth()) * DPI)
+        width = round((self.panel.width if live else picture.get_figwidth()) * vz.DPI)
         self.figure, self.alt = (None, alt) if live else (picture, alt)
         self.picture.value = image_tag(encoded(picture), alt, width=width, live=live)
         self.words.value = _said(alt)
