@@ -326,6 +326,7 @@ def main(source, folder, checks=None):
     home = source.resolve().parent
     try:
         made = max(path.stat().st_mtime for path in [source, *home.glob("*.py"),
+                                                     *home.glob("engine/*.py"),
                                                      *home.glob("techniques/*.py"),
                                                      *home.glob("data/*.py")])
         text = sheet(nbformat.read(source, as_version=4), read_checks(checks, made),
