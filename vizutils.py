@@ -2501,7 +2501,7 @@ def _contact_sheet(home: Path, images: np.ndarray, report: pd.DataFrame, made_by
     paths, draft = (home / "sheet.png", home / "index.json"), home / f"draft_{os.getpid()}"
     sheet.save(draft, "png", pnginfo=note)
     os.replace(draft, paths[0])
-    draft.write_text(json.dumps({"made_by": made_by, "filters": entries}, indent=1))
+    draft.write_text(json.dumps({"made_by": made_by, "filters": entries}, indent=1), "utf-8")
     os.replace(draft, paths[1])
     return paths
 
@@ -3293,6 +3293,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 2 or arguments[0] != "show-recipe":
         print("usage: python -m vizutils show-recipe FIGURE.png > again.py", file=sys.stderr)
         return 2
+    sys.stdout.reconfigure(encoding="utf-8")  # Python's own; Windows writes its code page to files
     try:
         print(show_recipe(arguments[1]), end="")
     except (OSError, ValueError) as error:

@@ -411,7 +411,8 @@ def _ask_pip(source: dict, download: Path) -> str:
         "--no-input", "--disable-pip-version-check",
         "--retries", "1", "--timeout", str(CONNECT_SECONDS), wanted,
     ]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False,
+                            encoding="utf-8", errors="replace")
     if answer.returncode == 0:
         # a file, because pip colours what it prints where FORCE_COLOR is set, as in notebooks
         found = json.loads(report.read_text("utf-8"))

@@ -196,7 +196,8 @@ def tests_of(calls, folder="tests"):
         Functions by file. A function belongs to the file named like its module if that calls it,
         else to the one that calls it most often.
     """
-    texts = {path.as_posix(): path.read_text() for path in sorted(Path(folder).glob("test_*.py"))}
+    texts = {path.as_posix(): path.read_text("utf-8")
+             for path in sorted(Path(folder).glob("test_*.py"))}
     found = {}
     for module, name in calls:
         count = {path: len(re.findall(rf"\b{name}\(", text)) for path, text in texts.items()}

@@ -76,6 +76,8 @@ FAULTS = tuple(Fault(*given) for given in [
      "self.paced = threading.get_ident() in _pacing", "self.paced = True", "test_fetch_faults"),
     ("a silent server is waited for", "data/fetch.py", "timeout=(CONNECT_SECONDS, READ_SECONDS))",
      "timeout=(CONNECT_SECONDS, 60 * READ_SECONDS))", "test_fetch_faults"),
+    ("pip's answer read in the machine's encoding", "data/fetch.py",
+     'encoding="utf-8", errors="replace")', 'errors="replace")', "test_portable"),
     ("names inside a comprehension forgotten", "engine/recipes.py",
      "stored, used = stored - bound, (used - bound) | _names(node.generators[0].iter)[1]",
      "stored, used = stored - bound, _names(node.generators[0].iter)[1]", "test_recipes"),
