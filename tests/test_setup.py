@@ -82,6 +82,17 @@ def test_ci_runs_the_linter_and_the_command_that_readers_are_told():
     assert re.search(r"^ *make test\b", (ROOT / "README.md").read_text(), re.MULTILINE)
 
 
+def test_the_road_without_make_installs_what_make_installs():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    road = readme.partition("```bat\n")[2].partition("```")[0].splitlines()
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\n.venv/ready:")[2]
+    recipe = recipe.partition("\n\n")[0].replace("--quiet ", "").replace("$(BIN)/python", "python")
+    asked = [line for line in road if "pip install" in line]
+    assert asked == [line.strip() for line in recipe.splitlines() if "pip install" in line]
+    assert road[0] == "python -m venv .venv" and road[-1].startswith("jupyter lab ")
+    assert (ROOT / road[-1].split()[-1]).exists()
+
+
 def test_every_package_is_installed_hashed_and_dated():
     """A module that is left out of one of these lists makes an old report pass for a new one."""
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
