@@ -20,7 +20,6 @@ after the ReLU, *pre-activation* the value before it. No function changes the Ke
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import csv
 import dataclasses
@@ -35,7 +34,6 @@ import os
 import platform
 import random
 import re
-import symtable
 import sys
 import threading
 import types
@@ -69,6 +67,7 @@ from tqdm import tqdm
 
 from data import classes as imagenet
 from data import fetch, weights
+from engine.recipes import recipe_of
 
 try:  # iPhones' pictures; everything else is read without it
     import pillow_heif
@@ -205,6 +204,46 @@ def twin(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
     other.__dict__.update(layer.__dict__)
     other.__dict__.update(_inbound_nodes=[], _outbound_nodes=[], **changes)
     return other
+
+
+def prepare_device() -> str:
+    """Ask the machine for numbers that can be compared, and say what computes them.
+
+    A CPU is left as it is. Where there is a GPU, two of TensorFlow's switches are set:
+
+    * TensorFloat-32 off. It is on by default and rounds what convolutions and matrix products
+      read to 10 bits of precision, on NVIDIA GPUs from the Ampere generation on [1]_.
+    * Deterministic operations on: the same inputs on the same hardware give the same outputs,
+      usually more slowly; random operations of TensorFlow then need a seed, and an operation
+      without a deterministic version ends in ``tf.errors.UnimplementedError`` [2]_.
+
+    Returns
+    -------
+    str
+        A sentence for the notebook: the device, and what was asked of it.
+
+    Notes
+    -----
+    Both effects are TensorFlow's own account. No GPU was at hand where this was written: whether
+    every operation used here has a deterministic version there, and how far a GPU's numbers are
+    from the committed ones, was not tried. A CPU's numbers differ a little from another CPU's
+    too, which is why notebooks print them after the sign ≈. Call this before anything else is
+    computed; nothing switches deterministic operations off again but a new process.
+
+    References
+    ----------
+    .. [1] https://www.tensorflow.org/api_docs/python/tf/config/experimental/enable_tensor_float_32_execution
+    .. [2] https://www.tensorflow.org/api_docs/python/tf/config/experimental/enable_op_determinism
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "Device: CPU"
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_op_determinism()
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    names = dict.fromkeys(x.get("device_name", "of unknown name") for x in details)
+    return (f"Device: GPU {', '.join(names)}: TF32 off, deterministic operations asked for; "
+            "numbers after ≈ may still differ in their last digits, nobody has compared them here")
 
 
 def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") -> Network:
@@ -3281,7 +3320,7 @@ def _contact_sheet(home: Path, images: np.ndarray, report: pd.DataFrame, made_by
     paths, draft = (home / "sheet.png", home / "index.json"), home / f"draft_{os.getpid()}"
     sheet.save(draft, "png", pnginfo=note)
     os.replace(draft, paths[0])
-    draft.write_text(json.dumps({"made_by": made_by, "filters": entries}, indent=1))
+    draft.write_text(json.dumps({"made_by": made_by, "filters": entries}, indent=1), "utf-8")
     os.replace(draft, paths[1])
     return paths
 
@@ -3608,7 +3647,7 @@ def save_figure(
         What is to be seen, in a sentence.
     recipe : str, optional
         Code that makes the figure again. In a notebook it is found in the cells run so far, see
-        `recipe_of`.
+        `engine.recipes.recipe_of`.
     **parameters
         What made the figure (layer, filter, seed, steps, ...): kept in the PNG's metadata, beside
         the recipe, the digests of the networks it uses, and the versions of the libraries.
@@ -4101,98 +4140,8 @@ def report_table(report: pd.DataFrame) -> pd.DataFrame:
 
 
 # ============================================================================================
-# 8. Recipes: the code that made a figure, kept in it
+# 8. Recipes: the code that made a figure, kept in it (found by engine/recipes.py)
 # ============================================================================================
-
-
-def recipe_of(cells: Sequence[str], name: str) -> str:
-    """The statements among a notebook's cells that one figure needs, in their order.
-
-    A backward slice [1]_: from the statement that saves the figure, each earlier statement is
-    kept that sets or changes a name needed so far. It errs on the side of keeping too much.
-
-    Parameters
-    ----------
-    cells : sequence of str
-        Sources in the order in which they were run; the figure is saved in one of them.
-    name : str
-        The figure's, as given to `save_figure`.
-
-    Returns
-    -------
-    str
-        Code that runs on its own; empty if no statement saves a figure of that name.
-
-    References
-    ----------
-    .. [1] M. Weiser, "Program slicing", ICSE 1981.
-    """
-    steps = [step for cell in cells for step in _steps(cell)]
-    last = max((i for i, step in enumerate(steps)
-                if SAVES in step.text and f'"{name}"' in step.text), default=None)
-    if last is None:
-        return ""
-    kept, needed = [], steps[last].uses
-    for step in reversed(steps[:last]):
-        if step.changes & needed:
-            kept.append(step.text)
-            needed = (needed - step.sets) | step.uses
-    return "\n".join([*reversed(kept), steps[last].text]) + "\n"
-
-
-SAVES = "save_figure("
-
-
-@dataclass(frozen=True)
-class _Step:
-    """A statement of a notebook: the names it surely sets, may change, and uses."""
-
-    text: str
-    sets: frozenset[str]
-    changes: frozenset[str]
-    uses: frozenset[str]
-
-
-def _steps(cell: str) -> Iterator[_Step]:
-    """The statements of one cell; none of a cell that is no Python."""
-    cell = re.sub(r"^[%!].*", "", cell, flags=re.MULTILINE)  # IPython's own commands
-    try:
-        body = ast.parse(cell).body
-    except SyntaxError:
-        return
-    for node in body:
-        text = ast.get_source_segment(cell, node)
-        stored, used = _names(symtable.symtable(text, "cell", "exec"))
-        inside = [] if SAVES in text else list(ast.walk(node))
-        if isinstance(node, ast.Expr) and node is body[-1]:
-            inside = []  # a cell's last line is there to be shown
-        # what changes in place: a.b = 1, a[0] = 1, a.append(1)
-        touched = {_root(x) for x in inside if isinstance(x, ast.Attribute | ast.Subscript)
-                   and isinstance(x.ctx, ast.Store)}
-        touched |= {_root(x.value.func) for x in inside if isinstance(x, ast.Expr)
-                    and isinstance(x.value, ast.Call) and isinstance(x.value.func, ast.Attribute)}
-        sure = isinstance(node, ast.Assign | ast.Import | ast.ImportFrom | ast.FunctionDef)
-        yield _Step(text, stored if sure else frozenset(), stored | touched, used | touched)
-
-
-def _root(node: ast.expr) -> str:
-    """The name that an expression such as ``a.b[0].c`` begins with; none of other kinds."""
-    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _names(table: symtable.SymbolTable) -> tuple[frozenset[str], frozenset[str]]:
-    """Names that a statement sets and uses, those that its functions need included."""
-    symbols = table.get_symbols()
-    stored = {x.get_name() for x in symbols if x.is_assigned() or x.is_imported()}
-    used = {x.get_name() for x in symbols if x.is_referenced()}
-    inner = list(table.get_children())
-    while inner:
-        child = inner.pop()
-        inner += child.get_children()
-        used |= {x.get_name() for x in child.get_symbols() if x.is_global()}
-    return frozenset(stored), frozenset(used)
 
 
 def _shell():
@@ -4259,6 +4208,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 2 or arguments[0] != "show-recipe":
         print("usage: python -m vizutils show-recipe FIGURE.png > again.py", file=sys.stderr)
         return 2
+    sys.stdout.reconfigure(encoding="utf-8")  # Python's own; Windows writes its code page to files
     try:
         print(show_recipe(arguments[1]), end="")
     except (OSError, ValueError) as error:

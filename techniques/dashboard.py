@@ -691,7 +691,7 @@ def find_sheet(net: vz.Network, layer: str, *, folder=None) -> SheetFile | None:
     found = []
     for path in sorted(atlas_folder(folder).glob(f"{net.name}_{layer}_*/index.json")):
         with contextlib.suppress(OSError, ValueError, KeyError):  # damaged: as if there were none
-            index = json.loads(path.read_text())
+            index = json.loads(path.read_text("utf-8"))
             if index["made_by"]["weights"] == digest and path.with_name("sheet.png").exists():
                 entries = {int(filter): entry for filter, entry in index["filters"].items()}
                 found.append(SheetFile(path.with_name("sheet.png"),

@@ -6,12 +6,16 @@ call runs with the names of `names` at hand, in a folder with the files of `file
 words are a key of `SITUATIONS` is done under that trouble.
 """
 
+import contextlib
 import errno
 import html
 import io
 import os
 import re
+import socket
 import struct
+import threading
+import time
 import warnings
 import zlib
 from contextlib import redirect_stdout
@@ -165,7 +169,25 @@ def offline_and_empty(monkeypatch):
     monkeypatch.setenv("VIZUTILS_DATA", "cache")
 
 
+def drip(monkeypatch):
+    """A server that sends a byte now and then: the minute is made half a second."""
+    server = socket.create_server(("127.0.0.1", 0))
+    toy(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}/toy.bin")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(fetch, "RATE_SECONDS", 0.5)
+
+    def answer():
+        with server, server.accept()[0] as connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            for _ in range(100):
+                connection.sendall(b"0")
+                time.sleep(0.1)
+
+    threading.Thread(target=answer, daemon=True).start()
+
+
 SITUATIONS = {
+    "a server that sends a byte now and then": drip,
     "no internet": lambda monkeypatch: toy(monkeypatch, "http://127.0.0.1:9/toy.bin"),
     "a download that breaks off": lambda monkeypatch: serve(monkeypatch, CONTENT[:600]),
     "a download altered on its way": lambda monkeypatch: serve(monkeypatch, CONTENT[::-1]),

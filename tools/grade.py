@@ -494,6 +494,7 @@ def main(source, folder, checks=None):
     home = source.resolve().parent
     try:
         made = max(path.stat().st_mtime for path in [source, *home.glob("*.py"),
+                                                     *home.glob("engine/*.py"),
                                                      *home.glob("techniques/*.py"),
                                                      *home.glob("tests/*.py"),
                                                      *home.glob("data/*.py")])
