@@ -1886,6 +1886,7 @@ def class_responses(net: Network, layer: str, image_set: ImageSet | None = None)
     """
     _check_filters(net, layer, 0)
     if image_set is not None:
+        image_set = as_image_set(image_set)
         return image_maxima(net, layer, image_set).values, image_set.labels
     if net.responses is None:
         raise ValueError(

@@ -114,9 +114,14 @@ def join(pictures: vz.ImageSet, own: Mapping[str, np.ndarray]) -> vz.ImageSet:
     pictures = vz.as_image_set(pictures)
     if not own:
         return pictures
+    added = vz.check_each(own.values())
+    for name, image in zip(own, added, strict=True):
+        if image.shape[:2] != (pictures.size, pictures.size):
+            raise ValueError(f"{name} has {image.shape[0]} × {image.shape[1]} px, the others "
+                             f"{pictures.size}: vz.read_image(path, size={pictures.size}).")
     return vz.ImageSet((*own, *pictures.names),
                        np.concatenate([np.full(len(own), -1), pictures.labels]), pictures.size,
-                       np.concatenate([np.stack(list(own.values())), pictures.images]))
+                       np.concatenate([np.stack(added), pictures.images]))
 
 
 def resized(image: np.ndarray, size: int) -> np.ndarray:
