@@ -38,7 +38,7 @@ from techniques import (
     silencing,
     stimuli,
 )
-from tools import report, reports
+from tools import grade, report, reports
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- what happens when -->", "<!-- end of what happens when -->"
@@ -74,6 +74,7 @@ def files(tmp_path, monkeypatch):
     for folder in ("mixed", "."):
         Path(folder, "cut.jpg").write_bytes(photo.getvalue()[:2000])
     Path("text.png").write_text("not a picture")
+    Path("cut.xml").write_text("<testsuite><testcase")
     header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
     Path("bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
                                  + struct.pack(">I", zlib.crc32(header)) + bytes(4) + b"IDAT"
@@ -101,7 +102,7 @@ def names(vgg16, pictures, tiny):
             "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
             "deepdream": deepdream, "faithfulness": faithfulness, "inversion": inversion,
             "silencing": silencing, "stimuli": stimuli, "report": report, "reports": reports,
-            "restricted_pickle": restricted_pickle}
+            "grade": grade, "restricted_pickle": restricted_pickle}
 
 
 # ---------------------------------------------------------------------------------------------
