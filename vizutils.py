@@ -3551,7 +3551,7 @@ def _drawn(figure: Figure, note: PngInfo | None = None) -> tuple[bytes, tuple[in
 
 def _shown_as(size: tuple[int, int], alt: str) -> dict:
     """The metadata with which a notebook shows a PNG."""
-    return {"alt": alt, "width": size[0], "height": size[1]}
+    return {"width": size[0], "height": size[1]} | ({"alt": alt} if alt else {})
 
 
 def _figure(height: float, width: float = WIDTH, layout: str = "compressed") -> ShownFigure:

@@ -269,7 +269,8 @@ def test_no_scheduler_is_said_with_the_remedy():
 def finished(home, number, printed=None, **about):
     """An executed notebook with a picture, and what its summary cell printed."""
     picture, summary = code("draw", "picture"), code("say", "summary")
-    picture.outputs = [new_output("display_data", {"image/png": PIXEL})]
+    picture.outputs = [new_output("display_data", {"image/png": PIXEL}, metadata={
+        "image/png": {"alt": f'Filter "{number}".'}} if number % 2 else {})]
     if printed is not None:
         summary.outputs = [new_output("stream", name="stdout", text=printed)]
     notebook = new_notebook(cells=[picture, summary])
@@ -292,6 +293,7 @@ def test_the_index_ranks_by_verdict_and_needs_nothing_from_outside(tmp_path):
     order = re.findall(r'href="(\d+)\.\w+"', page)
     assert order == ["10", "3", "4", "11", "1", "5", "6", "2"]
     assert page.count('<img src="data:image/png') == 8
+    assert page.count('alt="its picture"') == 4 and 'alt="Filter &quot;11&quot;."' in page
     assert not re.search(r"https?:|<script|<link", page)
     assert page.count("no cell tagged summary printed") == 2
     assert all(said in page for said in (

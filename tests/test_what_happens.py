@@ -42,7 +42,7 @@ from techniques import (
     silencing,
     stimuli,
 )
-from tools import report, reports
+from tools import grade, report, reports
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- what happens when -->", "<!-- end of what happens when -->"
@@ -82,6 +82,7 @@ def files(tmp_path, monkeypatch):
         Path(name).write_bytes(photo.getvalue())
     Path("odd/b.svg").write_text("<svg/>")
     Path("text.png").write_text("not a picture")
+    Path("cut.xml").write_text("<testsuite><testcase")
     header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
     Path("bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
                                  + struct.pack(">I", zlib.crc32(header)) + bytes(4) + b"IDAT"
@@ -109,7 +110,8 @@ def names(vgg16, pictures, tiny):
             "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
             "deepdream": deepdream, "faithfulness": faithfulness, "inversion": inversion,
             "silencing": silencing, "stimuli": stimuli, "report": report, "reports": reports,
-            "restricted_pickle": restricted_pickle, "stop": stop, "half": half_precision()}
+            "grade": grade, "restricted_pickle": restricted_pickle,
+            "stop": stop, "half": half_precision()}
 
 
 def stop(step, pictures):

@@ -213,7 +213,8 @@ def thumbnail(notebook, side=128):
                 small = io.BytesIO()
                 picture.save(small, "png")
                 text = base64.b64encode(small.getvalue()).decode()
-                return f'<img src="data:image/png;base64,{text}" alt="its picture">'
+                alt = output.metadata.get("image/png", {}).get("alt", "its picture")
+                return f'<img src="data:image/png;base64,{text}" alt="{html.escape(alt)}">'
     return ""
 
 
