@@ -117,13 +117,14 @@ def endless(lead):
 
 
 def drips(*pieces, drop=b"x"):
-    """A reply of these bytes, then one drop after another: never silent, never done."""
+    """A reply of these bytes, then a drop now and then, longer than anybody should wait."""
 
     def reply(server, connection, start):
         for piece in pieces:
             connection.sendall(piece)
-        while not server.ending.wait(PATIENCE / 8):
-            connection.sendall(drop)
+        for _ in range(100):  # 5 s: a fetcher that waits for the end is found out, not waited for
+            if not server.ending.wait(PATIENCE / 8):
+                connection.sendall(drop)
 
     return reply
 
