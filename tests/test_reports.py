@@ -64,6 +64,12 @@ def sources(notebook):
 # --- one report: what is asked for, and the notebook made from it ---------------------------
 
 
+def test_parameters_may_be_computed_from_each_other_in_every_python():
+    """Two scopes would hide FILTER from the comprehension before Python 3.12."""
+    cell = code("FILTER = 17\nOTHERS = [FILTER + i for i in (1, 2)]", "parameters")
+    assert report.parameters_of(new_notebook(cells=[cell])) == {"FILTER": 17, "OTHERS": [18, 19]}
+
+
 def test_parameters_get_the_type_of_their_default():
     defaults = {"LAYER": "a", "FILTER": 17, "PROFILE": "full"}
     words = ["LAYER=7", "FILTER=03", "PROFILE=quick"]
