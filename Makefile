@@ -16,7 +16,7 @@ CHECKS := build/checks.xml
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab test-pythons mutants lint lab dashboard figures atlas data execute clean distclean
+.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab test-pythons test-processors mutants lint lab dashboard figures atlas data execute clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,9 @@ test-colab: .venv-colab/ready ## (minutes) the tests with the versions that Cola
 # It needs no environment: each clone makes its own.
 test-pythons: ## (an hour) fresh clones of HEAD, make report and make test, with each Python here
 	$(PYTHON) tools/pythons.py $(PYTHONS)
+
+test-processors: .venv/ready-dev ## (hours) the notebooks as other processors run them; NOTEBOOKS=... chooses
+	$(BIN)/python tools/processors.py $(NOTEBOOKS) $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 mutants: .venv/ready-dev ## (half an hour) put deliberate faults into a copy; tests must find all
 	$(BIN)/python tools/mutants.py $(if $(JOBS),--jobs $(JOBS))
