@@ -144,9 +144,9 @@ def test_a_standard_deviation_in_grey_levels():
        kind=st.sampled_from(["uniform", "whole", "ends", "tiny"]))
 def test_bounds_hold_exactly(epsilon, seed, kind):
     rng = np.random.default_rng(seed)
-    image = {"uniform": rng.uniform(0, 255, 200), "whole": rng.integers(0, 256, 200),
-             "ends": rng.choice([0, 255], 200), "tiny": 10 ** rng.uniform(-30, 2, 200),
-             }[kind].astype("float32")
+    image = {"uniform": rng.uniform(0, 255, 300), "whole": rng.integers(0, 256, 300),
+             "ends": rng.choice([0, 255], 300), "tiny": 10 ** rng.uniform(-30, 2, 300),
+             }[kind].astype("float32").reshape(1, 10, 10, 3)
     low, high = adv.bounds(image, epsilon)
     assert low.dtype == high.dtype == np.float32
     for end in (low, high):

@@ -1,5 +1,7 @@
 """Networks side by side: published costs, CKA by its definition, partners that are known."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -161,7 +163,7 @@ def shuffled_twin(tiny, layer, order):
     conv = model.get_layer(layer)
     kernel, bias = conv.get_weights()
     conv.set_weights([2 * kernel[..., order], 2 * bias[order]])
-    return vz._replace(tiny, model=model)
+    return dataclasses.replace(tiny, model=model)
 
 
 def test_partners_of_a_network_with_its_filters_in_another_order(tiny, noise):
