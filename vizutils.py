@@ -124,6 +124,46 @@ class Network:
         return f"Network({self.name!r}: {self.weights_source})"
 
 
+def prepare_device() -> str:
+    """Ask the machine for numbers that can be compared, and say what computes them.
+
+    A CPU is left as it is. Where there is a GPU, two of TensorFlow's switches are set:
+
+    * TensorFloat-32 off. It is on by default and rounds what convolutions and matrix products
+      read to 10 bits of precision, on NVIDIA GPUs from the Ampere generation on [1]_.
+    * Deterministic operations on: the same inputs on the same hardware give the same outputs,
+      usually more slowly; random operations of TensorFlow then need a seed, and an operation
+      without a deterministic version ends in ``tf.errors.UnimplementedError`` [2]_.
+
+    Returns
+    -------
+    str
+        A sentence for the notebook: the device, and what was asked of it.
+
+    Notes
+    -----
+    Both effects are TensorFlow's own account. No GPU was at hand where this was written: whether
+    every operation used here has a deterministic version there, and how far a GPU's numbers are
+    from the committed ones, was not tried. A CPU's numbers differ a little from another CPU's
+    too, which is why notebooks print them after the sign ≈. Call this before anything else is
+    computed; nothing switches deterministic operations off again but a new process.
+
+    References
+    ----------
+    .. [1] https://www.tensorflow.org/api_docs/python/tf/config/experimental/enable_tensor_float_32_execution
+    .. [2] https://www.tensorflow.org/api_docs/python/tf/config/experimental/enable_op_determinism
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "Device: CPU"
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_op_determinism()
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    names = dict.fromkeys(x.get("device_name", "of unknown name") for x in details)
+    return (f"Device: GPU {', '.join(names)}: TF32 off, deterministic operations asked for; "
+            "numbers after ≈ may still differ in their last digits, nobody has compared them here")
+
+
 def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") -> Network:
     """Load an image network, frozen and ready to be looked into.
 

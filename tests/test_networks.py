@@ -5,13 +5,73 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import vizutils as vz
 from data import fetch, weights
+
+
+@pytest.fixture
+def switches(monkeypatch):
+    """What was asked of TensorFlow; nothing is really switched, as that could not be undone."""
+    asked = []
+    experimental = tf.config.experimental
+    monkeypatch.setattr(experimental, "enable_tensor_float_32_execution",
+                        lambda enabled: asked.append(("TF32", enabled)))
+    monkeypatch.setattr(experimental, "enable_op_determinism",
+                        lambda: asked.append(("determinism", True)))
+    return asked
+
+
+def test_a_cpu_is_left_as_it_is(switches, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    assert vz.prepare_device() == "Device: CPU"
+    assert not switches
+
+
+@pytest.mark.parametrize(("details", "name"), [
+    ([{"device_name": "Tesla T4"}], "Tesla T4"),
+    ([{"device_name": "A100"}, {"device_name": "A100"}, {"device_name": "L4"}], "A100, L4"),
+    ([{}], "of unknown name")])
+def test_a_gpu_is_asked_for_full_precision_and_the_same_order(
+        switches, monkeypatch, details, name):
+    monkeypatch.setattr(tf.config, "list_physical_devices",
+                        lambda kind: list(range(len(details))) if kind == "GPU" else [])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.__getitem__)
+    assert vz.prepare_device() == (
+        f"Device: GPU {name}: TF32 off, deterministic operations asked for; numbers after ≈ may "
+        "still differ in their last digits, nobody has compared them here")
+    assert switches == [("TF32", False), ("determinism", True)]
+
+
+DETERMINISTIC = """
+import numpy as np, tensorflow as tf
+import vizutils as vz
+from techniques import attribution, deconvnet
+real = tf.config.list_physical_devices
+tf.config.list_physical_devices = lambda kind=None: real("CPU")  # a CPU that passes for a GPU
+assert "of unknown name" in vz.prepare_device()
+assert not tf.config.experimental.tensor_float_32_execution_enabled()
+net = vz.load_network("vgg16", weights="random")
+first, second = (vz.maximize(net, "block2_conv2", [1, 2], steps=3, size=32) for _ in range(2))
+np.testing.assert_array_equal(first.images, second.images)
+picture = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
+deconvnet.project(net, "block2_conv2", 1, picture)
+net = vz.load_network("vgg16", weights="packaged")
+attribution.grad_cam(net, picture, 3)
+"""
+
+
+def test_nothing_here_needs_a_seed_of_tensorflows_once_determinism_is_asked_for():
+    """In a process of its own: the switch stays on."""
+    done = subprocess.run([sys.executable, "-c", DETERMINISTIC], capture_output=True, text=True,
+                          cwd=Path(vz.__file__).parent)
+    assert done.returncode == 0, done.stderr
 
 
 def test_packaged_vgg16_says_what_it_is(vgg16):

@@ -57,6 +57,8 @@ FAULTS = tuple(Fault(*given) for given in [
      "tf.constant([0.0, 0.0, 0.0]", "test_images"),
     ("crop not central", "vizutils.py", "(new[0] - size) // 2, (new[1] - size) // 2",
      "(new[0] - size) // 3, (new[1] - size) // 2", "test_images"),
+    ("TF32 left on", "vizutils.py",
+     "    tf.config.experimental.enable_tensor_float_32_execution(False)\n", "", "test_networks"),
     ("receptive field one too small", "vizutils.py", "return top, left, top + self.size,",
      "return top, left, top + self.size - 1,", "test_units"),
     ("padded positions count as unpadded", "vizutils.py",
