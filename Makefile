@@ -14,7 +14,7 @@ CHECKS := build/checks.xml
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab mutants lint lab dashboard figures atlas data execute clean distclean
+.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab test-processors mutants lint lab dashboard figures atlas data execute clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,9 @@ test-long: .venv/ready-dev ## (an hour) all tests, the long ones too: fuzzing, m
 
 test-colab: .venv-colab/ready ## (minutes) the tests with the versions that Colab has
 	.venv-colab/bin/python -m pytest -q tests --ignore=tests/browser
+
+test-processors: .venv/ready-dev ## (hours) the notebooks as other processors run them; NOTEBOOKS=... chooses
+	$(BIN)/python tools/processors.py $(NOTEBOOKS) $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 mutants: .venv/ready-dev ## (half an hour) put deliberate faults into a copy; tests must find all
 	$(BIN)/python tools/mutants.py $(if $(JOBS),--jobs $(JOBS))

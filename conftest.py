@@ -6,8 +6,12 @@ that lies here. Two rules are added to nbval's own:
 * What is printed to stderr (progress bars, warnings of libraries) is no result
   and is not compared.
 * A number after the sign ≈ is compared with a tolerance, because an ascent's
-  result moves a little between processors and releases. Everything else,
-  the text around that number included, must be equal to the letter.
+  result moves a little between processors and releases. With an interval behind
+  it (``≈ 8 of 16 [4, 12]``, ``≈ 0.21 [0.05, 0.43]``; techniques/intervals.py) it
+  comes from climbs that end elsewhere on another processor: of two such numbers
+  each must lie in the other's interval. Everything else, the text around that
+  number included, must be equal to the letter; only how a table's columns are
+  padded may follow its numbers' widths.
 """
 
 import re
@@ -19,17 +23,35 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 # one unit of its last printed digit (either number may be rounded by half).
 TOLERANCE = Decimal("0.05")
 
-APPROXIMATE = re.compile(r"≈\s*([-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?)")
+NUMBER = r"[-−+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?"
+APPROXIMATE = re.compile(
+    rf"≈\s*(?P<number>{NUMBER})"
+    rf"(?:(?P<total> of \d+)? \[(?P<low>{NUMBER}), (?P<high>{NUMBER})\])?"
+)
+
+
+def value(text):
+    """The number that a text means."""
+    return Decimal(text.replace(",", "").replace("−", "-"))
 
 
 def is_near(number, reference):
     """Whether two printed numbers agree within the tolerance."""
-    number, reference = (
-        Decimal(text.replace(",", "").replace("−", "-")) for text in (number, reference)
-    )
+    number, reference = value(number), value(reference)
     last_digit = Decimal(1).scaleb(reference.as_tuple().exponent)
     largest = max(abs(number), abs(reference))
     return abs(number - reference) <= TOLERANCE * largest + last_digit
+
+
+def agree(found, expected):
+    """Whether two matches of `APPROXIMATE` may stand for the same result."""
+    if not found["low"] or not expected["low"]:
+        plain = not found["low"] and not expected["low"]
+        return plain and is_near(found["number"], expected["number"])
+    numbers = [value(match["number"]) for match in (found, expected)]
+    intervals = [(value(match["low"]), value(match["high"])) for match in (found, expected)]
+    inside = all(low <= number <= high for low, high in intervals for number in numbers)
+    return inside and found["total"] == expected["total"]
 
 
 def settle(output, reference):
@@ -38,9 +60,14 @@ def settle(output, reference):
 
     def nearest(match):
         expected = next(references, match)
-        return expected[0] if is_near(match[1], expected[1]) else match[0]
+        return expected[0] if agree(match, expected) else match[0]
 
     return APPROXIMATE.sub(nearest, output)
+
+
+def unpadded(text):
+    """The text with single spaces, if numbers of varying width may have moved its columns."""
+    return re.sub(" +", " ", text) if "≈" in text else text
 
 
 class Printed(str):
@@ -49,7 +76,7 @@ class Printed(str):
     __hash__ = str.__hash__
 
     def __eq__(self, reference):
-        return str(settle(self, reference)) == str(reference)
+        return unpadded(settle(self, reference)) == unpadded(str(reference))
 
     def __ne__(self, reference):
         return not self == reference

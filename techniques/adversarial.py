@@ -121,6 +121,12 @@ class Adversaries:
         arrived = self.logits.argmax(1) == self.before.targets
         return arrived if self.before.targeted else ~arrived
 
+    @property
+    def p_target(self) -> np.ndarray:
+        """Probability of the class that the attack was about, shape (n,)."""
+        rows = np.arange(len(self.images))
+        return tf.nn.softmax(self.logits).numpy()[rows, self.before.targets]
+
     def table(self, names: Sequence[str] | None = None) -> pd.DataFrame:
         """One row a picture.
 
@@ -405,9 +411,9 @@ def rates(attacks: Sequence[Adversaries]) -> pd.DataFrame:
     for found in attacks:
         count, fooled = len(found.images), int(found.success.sum())
         interval = binomtest(fooled, count).proportion_ci(method="wilson")
-        about = tf.nn.softmax(found.logits).numpy()[np.arange(count), found.before.targets]
         rows.append((found.method, found.before.targeted, found.epsilon, count, fooled,
-                     fooled / count, interval.low, interval.high, about.mean()))
+                     fooled / count, interval.low, interval.high,
+                     found.p_target.mean()))
     return pd.DataFrame(rows, columns=["method", "targeted", "epsilon", "pictures", "fooled",
                                        "share", "low", "high", "p_target"])
 

@@ -229,6 +229,32 @@ def test_settle_changes_only_near_numbers():
     assert rules.settle("≈ 1.0 ≈ 2.0", "≈ 1.0") == "≈ 1.0 ≈ 2.0"
 
 
+@pytest.mark.parametrize(("number", "reference", "same"), [
+    ("≈ 8 of 16 [4, 12]", "≈ 6 of 16 [2, 10]", True),
+    ("≈ 0.21 [0.05, 0.43]", "≈ 0.30 [0.10, 0.50]", True),
+    ("≈ -0.1 [-0.3, 0.2]", "≈ −0.2 [−0.4, 0.1]", True),
+    ("≈ 8 of 16 [4, 12]", "≈ 13 of 16 [8, 16]", False),  # 8 could be, by the second alone
+    ("≈ 13 of 16 [8, 16]", "≈ 8 of 16 [4, 12]", False),
+    ("≈ 8 of 16 [0, 16]", "≈ 14 of 16 [10, 16]", False),  # too wide on one side does not help
+    ("≈ 9 of 16 [1, 3]", "≈ 2 of 16 [1, 9]", False),  # outside its own interval
+    ("≈ 8 of 16 [4, 12]", "≈ 8 of 17 [4, 12]", False),
+    ("≈ 8 of 16 [4, 12]", "≈ 8 of 16", False),
+    ("≈ 8", "≈ 8 of 16 [4, 12]", False),
+    ("≈ 8 of 16", "≈ 5 of 16", False),  # plain numbers keep their rule
+    ("8 of 16 [4, 12]", "6 of 16 [2, 10]", False),  # no sign: to the letter
+    ("≈ 8 of 16 [4, 12] fooled", "≈ 6 of 16 [2, 10] lost", False),
+])
+def test_numbers_with_an_interval_lie_in_each_others(number, reference, same):
+    assert (rules.Printed(number) == rules.Printed(reference)) is same
+    assert (rules.Printed(reference) == rules.Printed(number)) is same
+
+
+def test_columns_may_be_as_wide_as_their_numbers():
+    table = "   fooled\n0     ≈ {}\n1  ≈ 1,000"
+    assert rules.Printed(table.format("9.8")) == "   fooled\n0    ≈ 10.0\n1  ≈ 1,000"
+    assert rules.Printed("a  b") != "a b"  # no number that varies, no other width
+
+
 def printed_notebook(source, printed):
     cell = new_code_cell(source, execution_count=1)
     cell.outputs = [new_output("stream", name="stdout", text=printed)]
@@ -246,8 +272,10 @@ CASES = {  # name: (what the cell prints, what is committed)
     "integer": ("pooled ≈ 0.52, 9 patches", "pooled ≈ 0.52, 8 patches"),
     "unmarked": ("pooled 0.52", "pooled 0.53"),
     "words": ("≈ 0.52 left", "≈ 0.52 right"),
+    "interval": ("≈ 6 of 16 [2, 10] fooled", "≈ 8 of 16 [4, 12] fooled"),
+    "outside": ("≈ 2 of 16 [0, 6] fooled", "≈ 8 of 16 [4, 12] fooled"),
 }
-REFUSED = {"far", "integer", "unmarked", "words"}
+REFUSED = {"far", "integer", "unmarked", "words", "outside"}
 
 
 def nbval_run(folder):
