@@ -1,6 +1,8 @@
 # The project's commands. `make` alone lists them.
 
 PYTHON ?= python3
+# Colab has Python 3.12: that one where it is installed (looked for when it is needed).
+COLAB_PYTHON ?= $(shell $(PYTHON) tools/pythons.py --find 3.12 || echo $(PYTHON))
 BIN := .venv/bin
 REPORT := lab3_circuit
 COMPANIONS := $(wildcard notebooks/*.ipynb)
@@ -14,7 +16,7 @@ CHECKS := build/checks.xml
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab test-processors mutants lint lab dashboard figures atlas data execute clean distclean
+.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab test-pythons test-processors mutants lint lab dashboard figures atlas data execute clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +73,10 @@ test-long: .venv/ready-dev ## (an hour) all tests, the long ones too: fuzzing, m
 test-colab: .venv-colab/ready ## (minutes) the tests with the versions that Colab has
 	.venv-colab/bin/python -m pytest -q tests --ignore=tests/browser
 
+# It needs no environment: each clone makes its own.
+test-pythons: ## (an hour) fresh clones of HEAD, make report and make test, with each Python here
+	$(PYTHON) tools/pythons.py $(PYTHONS)
+
 test-processors: .venv/ready-dev ## (hours) the notebooks as other processors run them; NOTEBOOKS=... chooses
 	$(BIN)/python tools/processors.py $(NOTEBOOKS) $(if $(SETTINGS),--settings "$(SETTINGS)")
 
@@ -124,7 +130,7 @@ distclean: clean ## remove .venv and the downloads too
 	touch $@
 
 .venv-colab/ready: requirements-colab.txt requirements-dev.txt requirements.txt pyproject.toml
-	test -x .venv-colab/bin/pip || $(PYTHON) -m venv .venv-colab
+	test -x .venv-colab/bin/pip || $(COLAB_PYTHON) -m venv .venv-colab
 	.venv-colab/bin/python -m pip install --quiet --requirement requirements-dev.txt \
 	    --constraint requirements-colab.txt
 	.venv-colab/bin/python -m pip install --quiet --no-deps --editable .

@@ -20,26 +20,31 @@ after the ReLU, *pre-activation* the value before it. No function changes the Ke
 
 from __future__ import annotations
 
-import ast
+import contextlib
+import csv
 import dataclasses
 import functools
 import hashlib
+import inspect
 import io
 import itertools
 import json
+import numbers
 import os
 import platform
 import random
 import re
-import symtable
 import sys
 import threading
+import types
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter
 if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
@@ -62,6 +67,14 @@ from tqdm import tqdm
 
 from data import classes as imagenet
 from data import fetch, weights
+from engine.recipes import recipe_of
+
+try:  # iPhones' pictures; everything else is read without it
+    import pillow_heif
+except ImportError:
+    pillow_heif = None
+else:
+    pillow_heif.register_heif_opener()
 
 CROP = 0.875  #: share of the resized shorter side that the centre crop keeps (224 of 256)
 RESPONSES = Path(__file__).resolve().parent / "data" / "class_maxima.npz"
@@ -108,20 +121,89 @@ class Network:
     input_size: int = 224
     input_channels: tuple[str, ...] = ("R", "G", "B")
     responses: Path | None = None
-    _traces: dict = field(default_factory=dict, repr=False)
+    _kept: OrderedDict = field(default_factory=OrderedDict, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def has_classifier(self) -> bool:
         """Whether ``model`` ends in 1,000 ImageNet logits."""
         return self.head != "none"
 
-    @functools.cached_property
+    @property
     def digest(self) -> str:
-        """SHA-256 of all weights, in the model's order: which numbers these are."""
+        """SHA-256 of all weights as they are now, in the model's order."""
         return weights.tensor_digest(*self.model.get_weights())
+
+    @functools.cached_property
+    def graph(self) -> keras.Model:
+        """The model once more, on the same variables, for building on.
+
+        What is cut out of a Keras graph or joined to it stays recorded in its layers. Whatever
+        this project builds starts here, so that ``model`` itself is never touched; and since the
+        variables are shared, new weights in ``model`` count here at once.
+        """
+        return keras.models.clone_model(self.model, clone_function=twin)
+
+    def kept(self, build: Callable, *arguments):
+        """``build(self, *arguments)``, made once: asked again, the same result comes back.
+
+        The key is the function and its arguments, so it cannot stand for something else; with an
+        argument that is no value (`is_value`) the result is made anew. At most `MOST_KEPT`
+        results are kept; the one longest unused goes first.
+        """
+        if not is_value((build, *arguments)):
+            return build(self, *arguments)
+        key = (build, *arguments)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = build(self, *arguments)
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return made
 
     def __repr__(self) -> str:
         return f"Network({self.name!r}: {self.weights_source})"
+
+
+MOST_KEPT = 64  #: results that a network keeps; each holds a traced function of a few MB at most
+
+
+def is_value(thing) -> bool:
+    """Whether equality says all about a thing, now and later.
+
+    True for numbers, words, functions and frozen dataclasses that an imported module defines,
+    and tuples of these. Not for what a notebook's cell defines, or a function within another
+    one: it may read a variable that changes.
+    """
+    if isinstance(thing, tuple):
+        return all(map(is_value, thing))
+    if isinstance(thing, types.FunctionType):
+        return _is_of_a_module(thing)
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        rules = thing.__dataclass_params__
+        return rules.frozen and rules.eq and _is_of_a_module(type(thing)) and all(
+            is_value(getattr(thing, part.name)) for part in dataclasses.fields(thing))
+    return thing is None or isinstance(thing, str | int | float | np.generic)
+
+
+def _is_of_a_module(thing: Callable) -> bool:
+    return thing.__module__ != "__main__" and "<locals>" not in thing.__qualname__
+
+
+def twin(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
+    """A layer that shares another's variables and settings, but for `changes`.
+
+    No graph knows it yet, and the other is not touched: ``twin(conv, activation=linear)`` is a
+    convolution without its ReLU whose weights are, now and later, those of ``conv``.
+    """
+    other = object.__new__(type(layer))  # no __init__: nothing is created
+    other.__dict__.update(layer.__dict__)
+    other.__dict__.update(_inbound_nodes=[], _outbound_nodes=[], **changes)
+    return other
 
 
 def prepare_device() -> str:
@@ -199,11 +281,57 @@ def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") ->
        recognition", ICLR 2015 (VGG16; weights CC BY 4.0).
     """
     key = str(name).lower().replace("-", "_")
-    if key == "vgg16":
-        return _load_vgg16(weights)
-    if key == "efficientnet_lite0":
-        return _load_efficientnet_lite0(weights)
-    return _load_application(name, weights)
+    with _plain_keras():
+        if key == "vgg16":
+            return _load_vgg16(weights)
+        if key == "efficientnet_lite0":
+            return _load_efficientnet_lite0(weights)
+        return _load_application(name, weights)
+
+
+@contextlib.contextmanager
+def _plain_keras() -> Iterator[None]:
+    """Build layers in single precision and with channels last, whatever Keras is set to.
+
+    A session on a GPU often asks for mixed precision. Pre-activations of VGG16 run into the
+    thousands, where half precision keeps three digits, and 65,504 is its largest number.
+    """
+    policy, numbers, order = (keras.config.dtype_policy(), keras.config.floatx(),
+                              keras.config.image_data_format())
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(numbers)
+        keras.config.set_dtype_policy(policy)
+        keras.config.set_image_data_format(order)
+
+
+def _in_plain_keras(preprocess: Callable) -> Callable:
+    """Keras's own preprocessing asks the global settings where the channels are."""
+    @functools.wraps(preprocess)
+    def preprocessed(images):
+        with _plain_keras():
+            return preprocess(images)
+
+    return preprocessed
+
+
+def _check_layers(model: keras.Model) -> None:
+    """Refuse a model whose numbers would not be what this project takes them for."""
+    for own in model.layers:
+        if own.compute_dtype != "float32":
+            raise ValueError(
+                f"{own.name} of {model.name} computes in {own.compute_dtype}; single precision is "
+                'needed. Call keras.config.set_dtype_policy("float32"), build the model again and '
+                "give it the weights: new.set_weights(old.get_weights()).")
+        if getattr(own, "data_format", "channels_last") == "channels_first":
+            raise ValueError(
+                f"{own.name} of {model.name} has channels first; (n, rows, columns, channels) is "
+                'needed. Call keras.config.set_image_data_format("channels_last") and build the '
+                "model again; convolution weights are the same in both.")
 
 
 def as_network(
@@ -226,11 +354,12 @@ def as_network(
     if len(model.inputs) != 1:
         raise ValueError(f"as_network needs a model with one picture input; {model.name} has "
                          f"{len(model.inputs)}.")
+    _check_layers(model)
     convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
     return Network(
         name=name or model.name,
         model=model,
-        preprocess=preprocess or (lambda images: images),
+        preprocess=_in_plain_keras(preprocess) if preprocess else lambda images: images,
         conv_layers=tuple(x.name for x in model.layers if isinstance(x, convolutions)),
         weights_source=f"the given Keras model {model.name!r}",
         head=head,
@@ -344,8 +473,9 @@ def _load_efficientnet_lite0(source) -> Network:
     model.trainable = False
     wrapped = as_network(model, preprocess=efficientnet_lite0.preprocess,
                          name="efficientnet_lite0", head="original")
-    return _replace(wrapped, weights_source="all layers trained on ImageNet (ILSVRC-2012), "
-                    "from a package of the Python registry (checksum checked)")
+    return dataclasses.replace(
+        wrapped, weights_source="all layers trained on ImageNet (ILSVRC-2012), from a package of "
+        "the Python registry (checksum checked)")
 
 
 def _load_application(name: str, source) -> Network:
@@ -385,13 +515,7 @@ def _load_application(name: str, source) -> Network:
     model.trainable = False
     wrapped = as_network(model, preprocess=package.preprocess_input, name=str(name).lower(),
                          input_size=size, head="none" if source == "random" else "original")
-    return _replace(wrapped, weights_source=words)
-
-
-def _replace(network: Network, **changes) -> Network:
-    """A copy of a frozen network with some attributes changed."""
-    kept = {k: getattr(network, k) for k in network.__dataclass_fields__ if k != "_traces"}
-    return Network(**{**kept, **changes})
+    return dataclasses.replace(wrapped, weights_source=words)
 
 
 # ============================================================================================
@@ -401,7 +525,9 @@ def _replace(network: Network, **changes) -> Network:
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Pictures of one size, read from their files when they are needed.
+    """Square pictures of one size, read from their files when they are needed.
+
+    `load_images` makes one of nearly anything, `as_image_set` of an array.
 
     Attributes
     ----------
@@ -410,14 +536,28 @@ class ImageSet:
         ImageNet class index, or −1.
     size : int
         Side in pixels.
-    sources : tuple of Path, or float32 ndarray of shape (n, size, size, 3)
-        Where the pixels come from.
+    sources : tuple of Path, or ndarray of shape (n, size, size, 3)
+        Where the pixels come from. An array is checked (`check_pictures`) and kept as float32.
     """
 
     names: tuple[str, ...]
     labels: np.ndarray
     size: int
     sources: tuple[Path, ...] | np.ndarray
+
+    def __post_init__(self):
+        if isinstance(self.sources, np.ndarray) and len(self.sources):
+            array = check_pictures(self.sources)
+            if array.shape[1:3] != (self.size, self.size):
+                raise ValueError(f"an ImageSet of size {self.size} holds pictures of "
+                                 f"{self.size} × {self.size} px, not {array.shape[1]} × "
+                                 f"{array.shape[2]}.")
+            object.__setattr__(self, "sources", array)
+        object.__setattr__(self, "labels", np.asarray(self.labels, int))
+        counts = len(self.names), len(self.labels), len(self.sources)
+        if len(set(counts)) > 1:
+            raise ValueError("an ImageSet needs a name, a label (−1: unknown) and a source for "
+                             f"each picture; here are {counts[0]}, {counts[1]} and {counts[2]}.")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -455,79 +595,375 @@ class ImageSet:
         ready = self.__dict__.get("images", self.sources)
         sources = (ready[indices] if isinstance(ready, np.ndarray)
                    else tuple(self.sources[i] for i in indices))
-        return ImageSet(tuple(self.names[i] for i in indices), self.labels[indices], self.size,
-                        sources)
+        return type(self)(tuple(self.names[i] for i in indices), self.labels[indices], self.size,
+                          sources)
 
 
-PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+class MadePictures(ImageSet):
+    """Pictures that come from this program itself (see `made`): taken as they are."""
+
+    def __post_init__(self):
+        pass
 
 
-def load_images(
-    folder: str | os.PathLike | None = None, *, size: int = 224, limit: int | None = None
-) -> ImageSet:
-    """Find the pictures of a folder (and of the folders in it), or the packaged ones.
+def made(images: np.ndarray) -> MadePictures:
+    """Pictures that this program made or checked before, for functions that would check them.
+
+    What an ascent, an attack or a cut leaves may be so dark that, coming from outside, it would
+    pass for a picture scaled to 0-1.
 
     Parameters
     ----------
-    folder : path, optional
-        Without one: 20 ImageNet photographs and a dozen from outside ImageNet, which come with
-        Python packages.
+    images : float32 ndarray, shape (n, rows, columns, 3)
+        RGB, 0-255.
+    """
+    names = tuple(f"picture {i}" for i in range(len(images)))
+    return MadePictures(names, np.full(len(images), -1), images.shape[1], images)
+
+
+#: Formats that Pillow knows by name, but that are no pictures or need another program.
+NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
+#: Endings of cameras' raw files.
+RAW = ".arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .raw .rw2 .sr2 .srw".split()
+#: What looks like a picture and is not read: its ending, and what helps.
+REMEDIES = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), "install pillow-heif and restart"),
+    **dict.fromkeys((".avif", ".avifs"), "install Pillow 11.3 or later"),
+    **dict.fromkeys(RAW, "export a camera's raw files as JPEG"),
+    **dict.fromkeys(".ai .cdr .emf .eps .exr .jxl .jxr .kra .psb .svg .svgz .wmf .xcf".split(),
+                    "export it as PNG"),
+}
+
+
+def picture_endings() -> frozenset[str]:
+    """File endings of the pictures that the installed Pillow reads, in lower case."""
+    known = Image.registered_extensions().items()  # a pair of views that .MPO holds is a JPEG
+    return frozenset(ending for ending, kind in known
+                     if (kind in Image.OPEN or kind == "MPO") and kind not in NO_PICTURES)
+
+
+def load_images(
+    folder=None, *, size: int = 224, limit: int | None = None, labels=None
+) -> ImageSet:
+    """Pictures in whatever form one has them, as one `ImageSet`; the packaged ones by default.
+
+    Parameters
+    ----------
+    folder : optional
+        * nothing - 20 ImageNet photographs and 19 from outside ImageNet, which come with Python
+          packages;
+        * a folder - the pictures in it and in the folders in it, by path; hidden files and
+          folders are left out;
+        * a file, or bytes;
+        * a PIL picture;
+        * an array of RGB 0-255, of shape (rows, columns, 3) or (n, rows, columns, 3);
+        * the value of an ipywidgets `FileUpload` (7 or 8), or another mapping of names to
+          pictures;
+        * an `ImageSet`;
+        * a list of any of these.
     size : int
         Side of the square crop, in pixels: the shorter side is resized to ``size / 0.875``
-        (bicubic) and the centre cut out, as both packaged networks expect.
+        (bicubic) and the centre cut out, as both packaged networks expect. An array that has
+        this size already stays as it is.
     limit : int, optional
         Take only the first `limit` pictures that can be read.
+    labels : optional
+        The pictures' classes, each an ImageNet class index, a WordNet id or a class's name (−1
+        or empty: unknown):
+
+        * a sequence, one for each picture found;
+        * a mapping from file name (where two files share it: the path in the folder) to class;
+        * the path of a CSV file with the columns ``file`` and ``label``;
+        * ``"folders"``: each picture's folder bears its class's name.
 
     Returns
     -------
     ImageSet
-        Labels come from a file or parent folder whose name starts with a WordNet id
-        (``n02123159_...``), or from a trailing ``_<class index>``; otherwise they are −1.
+        Without `labels`, a class is known only where the name of the file or of its folder
+        starts with a WordNet id (``n02123159_...``), and for the packaged pictures; else −1.
 
     Raises
     ------
     FileNotFoundError
-        No such folder, or no readable picture in it. Single unreadable files are skipped with a
-        warning that names them.
+        No such folder or file, or no readable picture in the folder.
+    ValueError
+        Something that is no picture or no class; an address of the web.
+
+    Warns
+    -----
+    UserWarning
+        Pictures that cannot be read, or are of a kind that is not read: they are named, with
+        what helps. Files and pictures that `labels` does not bring together.
     """
-    if size < 1:
-        raise ValueError(f"size is the crop's side in pixels and must be positive, not {size}.")
+    if not isinstance(size, numbers.Integral) or size < 1:
+        raise ValueError("size is the crop's side in pixels, a positive whole number, not "
+                         f"{size!r}.")
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}; leave it out for all pictures.")
-    if folder is None:
-        found = [(p.path, p.name, p.label) for p in fetch.pictures()]
-    else:
-        folder = Path(folder).expanduser()
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder} is not a folder; give one that holds pictures.")
-        found = [(p, p.stem, _label_of(p)) for p in sorted(folder.rglob("*"))
-                 if p.suffix.lower() in PICTURE_ENDINGS and p.is_file()]
-    good, bad = [], []
-    for path, name, label in tqdm(found, "checking pictures", delay=2, leave=False):
+    found = _find(folder)
+    good, pixels, bad = [], [], []
+    for i, picture in enumerate(tqdm(found, "checking pictures", delay=2, leave=False)):
         if limit is not None and len(good) >= limit:
             break
         try:
-            read_image(path, size=8)  # decoded small: cheap, and finds damage a header hides
-            good.append((path, name, label))
+            pixels.append(_checked_source(picture, i, size))
+            good.append(i)
         except (OSError, ValueError) as problem:
+            if len(found) == 1:
+                raise
             bad.append(str(problem))
     if bad:
-        warnings.warn(f"{len(bad)} unreadable picture(s) skipped: {' '.join(bad)}", stacklevel=2)
+        warnings.warn(f"{len(bad)} unreadable picture(s) skipped: {_some(bad, ' ')}", stacklevel=2)
     if not good:
-        endings = ", ".join(sorted(PICTURE_ENDINGS))
-        raise FileNotFoundError(f"no readable picture in {folder}; looked for {endings}.")
-    paths, names, labels = zip(*good, strict=True)
-    return ImageSet(names, np.array(labels, int), size, paths)
+        raise ValueError(f"none of these {len(found)} files can be read as a picture.")
+    names = tuple(found[i].name or f"picture {i}" for i in good)
+    given = _labels(labels, found, good)
+    if all(isinstance(one, Path) for one in pixels):
+        return ImageSet(names, given, size, tuple(pixels))
+    return MadePictures(names, given, size, np.stack([  # each was checked when it was found
+        read_image(one, size=size) if isinstance(one, Path) else one for one in pixels]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A picture before it is read: where it is, and what it and its file are called."""
+
+    source: object  # a path, bytes, a PIL picture or a checked array
+    name: str = ""
+    file: str = ""
+    label: int = -1
+
+
+def _find(source) -> list[_Found]:
+    """Every picture in whatever was given."""
+    if source is None:
+        return [_Found(p.path, p.name, p.path.name, p.label) for p in fetch.pictures()]
+    if isinstance(source, ImageSet):
+        return [_Found(*row) for row in zip(source.sources, source.names, source.names,
+                                            source.labels.tolist(), strict=True)]
+    if isinstance(source, (str, os.PathLike)):
+        return _find_path(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return [_Found(bytes(source))]
+    if isinstance(source, Image.Image):
+        path = Path(getattr(source, "filename", ""))
+        return [_Found(source, path.stem, path.name)]
+    if hasattr(source, "read"):  # an open file
+        path = Path(str(getattr(source, "name", "")))
+        return [_Found(bytes(source.read()), path.stem, path.name)]
+    if isinstance(source, Mapping):
+        return _find_named(source)
+    if isinstance(source, np.ndarray) or hasattr(source, "__array__"):
+        array = np.asarray(source)
+        if array.dtype.kind in "fiub":
+            return [_Found(image) for image in one_or_more(array)]
+    if not isinstance(source, Iterable):
+        raise ValueError(f"pictures are not read from {type(source).__name__}: give a folder, a "
+                         "file, bytes, a PIL picture, an array, an upload's value, or a list of "
+                         "them.")
+    found = []
+    for i, one in enumerate(source):
+        try:
+            found += _find(one)
+        except ValueError as problem:
+            raise ValueError(f"entry {i} of the list: {problem}") from None
+    if not found:
+        raise ValueError("no picture given: the list (or the upload) is empty.")
+    return found
+
+
+def _find_named(source: Mapping) -> list[_Found]:
+    """Pictures by name: an upload of ipywidgets 7, one file of ipywidgets 8, or any mapping."""
+    if "content" in source:
+        source = {source.get("name", ""): source["content"]}
+    found = []
+    for name, one in source.items():
+        one = one["content"] if isinstance(one, Mapping) else one
+        found += [dataclasses.replace(f, name=Path(str(name)).stem, file=str(name))
+                  for f in _find(one)]
+    if not found:
+        raise ValueError("no picture given: the upload is empty.")
+    return found
+
+
+def _find_path(path) -> list[_Found]:
+    """A file, or the pictures of a folder and of the folders in it."""
+    _refuse_address(path)
+    path = Path(path).expanduser()
+    if not path.exists() and set("*?") & set(path.name):
+        raise FileNotFoundError(f"{path} is a pattern: give the list of files, "
+                                f"sorted(Path({str(path.parent)!r}).glob({path.name!r})).")
+    if path.is_file() or (path.suffix.lower() in picture_endings() and not path.is_dir()):
+        return [_Found(path, path.stem, path.name, _label_of(path))]
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} is not a folder; give one that holds pictures.")
+    endings, found, left_out = picture_endings(), [], {}
+    for file in sorted(path.rglob("*")):
+        inside = file.relative_to(path)
+        ending = file.suffix.lower()
+        if any(part[0] == "." or part == "__MACOSX" for part in inside.parts):
+            continue  # of the system's or of Jupyter's making: never somebody's pictures
+        if not file.is_file():
+            continue
+        if ending in endings or (not ending and _is_picture(file)):
+            found.append(_Found(file, file.stem, inside.as_posix(), _label_of(file)))
+        elif ending in REMEDIES:
+            left_out.setdefault(REMEDIES[ending], []).append(inside.as_posix())
+    unread = "; ".join(f"{_some(files)} ({remedy})" for remedy, files in left_out.items())
+    if not found:
+        there = unread and f"; of kinds that are not read: {unread}"
+        raise FileNotFoundError(f"no readable picture in {path}; looked for .jpg, .png and "
+                                f"{len(endings) - 2} other endings{there}.")
+    if unread:
+        warnings.warn(f"{sum(map(len, left_out.values()))} picture(s) of kinds that are not read: "
+                      f"{unread}.", stacklevel=4)
+    return found
+
+
+def _some(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
+    """The first few of many, and how many more there are."""
+    more = f"{between}and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file without an ending begins as a usual picture does."""
+    try:
+        with Image.open(path, formats=("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")):
+            return True
+    except (OSError, ValueError, SyntaxError):  # what Pillow raises on anything else
+        return False
+
+
+def _checked_source(picture: _Found, number: int, size: int):
+    """A path whose file can be read, or the pixels of anything else, cut to `size`."""
+    source = picture.source
+    if isinstance(source, Path):
+        read_image(source, size=8)  # decoded small: cheap, and finds damage a header hides
+        return source
+    if isinstance(source, bytes):
+        return _read(source, picture.file or f"picture {number}", size)
+    if isinstance(source, np.ndarray):
+        if source.shape[:2] == (size, size):
+            return source
+        source = Image.fromarray(np.clip(source, 0, 255).round().astype("uint8"))
+    return np.asarray(_centre_crop(_to_rgb(ImageOps.exif_transpose(source)), size), "float32")
+
+
+# --- labels: what a picture shows -----------------------------------------------------------
 
 
 def _label_of(path: Path) -> int:
-    """ImageNet class index from a file's or its folder's name, else −1."""
+    """ImageNet class index from the WordNet id that starts a file's or its folder's name."""
     by_wnid = {wnid: index for index, (wnid, _) in enumerate(imagenet.CLASSES)}
-    for text in (path.stem, path.parent.name):
-        if text[:9] in by_wnid:
+    for text in (path.stem, path.absolute().parent.name):
+        if text[:9] in by_wnid and not text[9:10].isdecimal():
             return by_wnid[text[:9]]
-    tail = path.stem.rpartition("_")[2]
-    return int(tail) if tail.isdecimal() and int(tail) < len(by_wnid) else -1
+    return -1
+
+
+def _labels(labels, found: Sequence[_Found], good: Sequence[int]) -> np.ndarray:
+    """Class indices of the `good` ones of the pictures found, int (len(good),)."""
+    if labels is None:
+        return np.array([found[i].label for i in good], int)
+    if isinstance(labels, str) and labels == "folders":
+        return np.array(_labels_by_folder([found[i] for i in good]), int)
+    if isinstance(labels, (str, os.PathLike)):
+        labels = _read_labels(Path(labels).expanduser())
+    if isinstance(labels, Mapping):
+        by_picture = _labels_by_file(labels, found, good)
+        return np.array([by_picture.get(i, found[i].label) for i in good], int)
+    labels = list(labels)
+    if len(labels) not in (len(found), len(good)):
+        raise ValueError(f"{len(labels)} labels for {len(found)} picture(s): give one for each, in "
+                         "the order of the names, or a mapping from file name to class.")
+    one_each = labels if len(labels) == len(good) else [labels[i] for i in good]
+    return np.array([_class_of(label) for label in one_each], int)
+
+
+def _class_of(label) -> int:
+    """A class given as an index, a WordNet id or a name; −1 for none."""
+    text = label.strip() if isinstance(label, str) else label
+    if text is None or text == "" or text != text:  # NaN, as pandas writes an empty cell
+        return -1
+    if isinstance(text, str) and not re.fullmatch(r"-?\d+", text):
+        wnid = text[:9] if re.match(r"n\d{8}(?!\d)", text) else text
+        return imagenet.find_class(wnid)
+    number = isinstance(text, (str, numbers.Real, np.generic)) and not isinstance(text, bool)
+    if not number or int(text) != float(text) or not -1 <= int(text) < len(imagenet.CLASSES):
+        raise ValueError(f"a label is a class index from 0 to {len(imagenet.CLASSES) - 1} (−1: "
+                         f"unknown), a WordNet id or a class's name, not {label!r}.")
+    return int(text)
+
+
+def _labels_by_folder(found: Sequence[_Found]) -> list[int]:
+    """Classes by the names of the pictures' folders; other names are a sentence."""
+    folders = [one.source.absolute().parent.name if isinstance(one.source, Path) else ""
+               for one in found]
+    classes, unknown = {}, []
+    for name in dict.fromkeys(folders):
+        try:
+            classes[name] = _class_of(name)
+        except ValueError as problem:
+            unknown.append(str(problem).rstrip("."))
+        else:
+            if classes[name] < 0:
+                unknown.append("there are pictures without a folder")
+    if unknown:
+        raise ValueError(f'labels="folders" wants folders named as ImageNet classes: '
+                         f"{_some(unknown, '; ')}. Rename them, or give labels= otherwise.")
+    return [classes[name] for name in folders]
+
+
+def _read_labels(path: Path) -> dict[str, str]:
+    """The columns file and label of a CSV file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of labels {path}; labels is a sequence, a "
+                                'mapping, the path of a CSV file, or "folders".')
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    separator = max(",;\t", key=lines[0].count) if lines else ","
+    head, *rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)
+                   if row] or [[]]
+    head = [name.lower() for name in head]
+    if not {"file", "label"} <= set(head):
+        raise ValueError(f"{path.name} needs a first line that names the columns file and label, "
+                         f"not {', '.join(head) or 'an empty one'}.")
+    found: dict[str, str] = {}
+    for row in rows:
+        cells = dict(zip(head, row, strict=False))
+        file, label = cells.get("file", ""), cells.get("label", "")
+        if found.setdefault(file, label) != label:
+            raise ValueError(f"{path.name} gives {file} two labels, {found[file]} and {label}.")
+    return found
+
+
+def _labels_by_file(labels: Mapping, found: Sequence[_Found], good) -> dict[int, int]:
+    """Picture number → class, for the files that a mapping names."""
+    known: dict[str, list[int]] = {}
+    for i, one in enumerate(found):
+        path = one.source.as_posix() if isinstance(one.source, Path) else ""
+        for name in {one.file, Path(one.file).name, one.name, path} - {""}:
+            known.setdefault(name, []).append(i)
+    by_picture, strange = {}, []
+    for key, label in labels.items():
+        name = os.fspath(key).replace("\\", "/").removeprefix("./")
+        numbers_ = known.get(name, [])
+        exact = [i for i in numbers_ if found[i].file == name]
+        if len(numbers_) > 1 and len(exact) != 1:
+            raise ValueError(f"{len(numbers_)} pictures are called {name}: give the path in the "
+                             f"folder, as in {found[numbers_[0]].file!r}.")
+        strange += [] if numbers_ else [name]
+        for i in exact or numbers_:
+            by_picture[i] = _class_of(label)
+    if not by_picture:
+        raise ValueError(f"labels names none of the pictures: it has {_some(strange, most=3)}; the "
+                         f"files are {_some([one.file for one in found], most=3)}.")
+    without = [found[i].file for i in good if i not in by_picture]
+    if strange or without:
+        warnings.warn(f"labels names {len(strange)} file(s) that are not among the pictures "
+                      f"({_some(strange, most=3) or 'none'}) and leaves out {len(without)} "
+                      f"picture(s) ({_some(without, most=3) or 'none'}).", stacklevel=4)
+    return by_picture
 
 
 #: Pixels a picture may have once decoded: on the way to RGB, below 1 GB of memory.
@@ -535,15 +971,17 @@ MOST_PIXELS = 36_000_000
 THINNEST = 20  #: a side longer than this many shorter ones is cut before the picture is enlarged
 
 
-def read_image(path: str | os.PathLike, *, size: int | None = None) -> np.ndarray:
+def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> np.ndarray:
     """Read any picture file as RGB.
 
-    JPEG, PNG, WebP, GIF (first frame), greyscale, palette, transparency (over white), CMYK and
-    16-bit pictures, turned as their EXIF tag says. Very large JPEGs are decoded at reduced size.
+    Whatever Pillow decodes: JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF, ..., and HEIC where
+    ``pillow-heif`` is installed; greyscale, palette, transparency (over white), CMYK and 16-bit
+    pictures, turned as their EXIF tag says. Very large JPEGs are decoded at reduced size.
 
     Parameters
     ----------
-    path : path
+    path : path, or bytes
+        A file, or what one holds.
     size : int, optional
         Side of the square centre crop in pixels (see `load_images`); without it the whole
         picture is returned.
@@ -561,34 +999,86 @@ def read_image(path: str | os.PathLike, *, size: int | None = None) -> np.ndarra
         It is damaged, cut short, no picture, or has more than `MOST_PIXELS` once decoded: a
         file of a few bytes may claim any size.
     """
+    if isinstance(path, bytes):
+        return _read(path, "this picture", size)
+    _refuse_address(path)
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not a picture: vz.load_images reads folders.")
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture file {path}; check the name and the folder.")
+    if path.suffix.lower() in RAW:  # Pillow would find the thumbnail in it
+        raise ValueError(f"{path.name} is of a kind that is not read: {REMEDIES[RAW[0]]}.")
+    if path.stat().st_size > 8 * MOST_PIXELS:
+        raise _too_large(path.name)
     try:
-        picture = _to_rgb(_decoded(path, size))
+        # Read at once: of a file's own words about its parts' lengths, Pillow believes any.
+        content = path.read_bytes()
+    except OSError as problem:
+        raise ValueError(f"{path.name} cannot be opened ({problem.strerror}): check who may read "
+                         "it, or leave it out.") from None
+    return _read(content, path.name, size)
+
+
+def _read(content: bytes, name: str, size: int | None) -> np.ndarray:
+    """What `read_image` returns, of a file's bytes; `name` is what errors call it."""
+    try:
+        picture = _to_rgb(_decoded(content, size))
     except Image.DecompressionBombError:
-        raise ValueError(f"{path.name} is too large to be decoded safely: make it smaller, at most "
-                         f"{MOST_PIXELS / 1e6:.0f} million pixels.") from None
+        raise _too_large(name) from None
     except MemoryError:
         raise
     except Exception as problem:  # on damage, decoders fail in any way
         unknown = isinstance(problem, UnidentifiedImageError)  # it would name an address
+        missing = unknown and _missing_decoder(content)
+        if missing:
+            raise ValueError(f"{name} is {missing}, or save it as JPEG.") from None
         cause = "unknown format" if unknown else str(problem) or type(problem).__name__
-        raise ValueError(f"{path.name} is damaged, cut short or no picture ({cause}): save it "
+        raise ValueError(f"{name} is damaged, cut short or no picture ({cause}): save it "
                          "again as JPEG or PNG, or leave it out.") from problem
     if size is not None:
         picture = _centre_crop(picture, size)
     return np.asarray(picture, "float32")
 
 
-def _decoded(path: Path, size: int | None) -> Image.Image:
+def _too_large(name: str) -> ValueError:
+    return ValueError(f"{name} is too large to be decoded safely: make it smaller, at most "
+                      f"{MOST_PIXELS / 1e6:.0f} million pixels.")
+
+
+def _refuse_address(path) -> None:
+    """A sentence for whoever gives an address of the web."""
+    address = os.fspath(path)
+    if re.match(r"(https?|ftp|data):", address, re.IGNORECASE):
+        short = address if len(address) <= 60 else address[:57] + "..."
+        raise ValueError(f"{short} is an address, and files are read here: download the picture "
+                         "first (urllib.request.urlretrieve(address, 'picture.jpg')), then give "
+                         "the file's name.")
+
+
+def _missing_decoder(content: bytes) -> str:
+    """What a sound file of a kind is that cannot be decoded here, and the remedy."""
+    if content[4:8] != b"ftyp":
+        return ""
+    if content[8:12] in (b"avif", b"avis"):
+        return "an AVIF picture, which this Pillow cannot read: install Pillow 11.3 or later"
+    if content[8:12] in HEIC_BRANDS and pillow_heif is None:
+        return ("a HEIC picture, as iPhones take them: install pillow-heif (pip install "
+                "pillow-heif) and restart")
+    return ""
+
+
+#: First words of the files that pillow-heif reads.
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def _decoded(content: bytes, size: int | None) -> Image.Image:
     """A picture file, the right way up; a JPEG reduced if only `size` pixels are wanted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged here instead
-        if path.stat().st_size > 8 * MOST_PIXELS:
-            raise Image.DecompressionBombError
-        # Read at once: of a file's own words about its parts' lengths, Pillow believes any.
-        with Image.open(io.BytesIO(path.read_bytes())) as picture:
+        with Image.open(io.BytesIO(content)) as picture:
+            if picture.format in NO_PICTURES:  # Pillow would run another program, or fail
+                raise UnidentifiedImageError
             width, height = picture.size
             if size is not None:
                 wanted = 2 * round(size / CROP)  # twice too large, so that bicubic still decides
@@ -662,26 +1152,157 @@ def logits(net: Network, images) -> np.ndarray:
             "weights='packaged' (distilled read-out) or weights='imagenet' (original head)."
         )
     forward = _forward(net, net.model.layers[-1].name, pre_activation=False)
-    found = []
-    for indices, batch in _as_set(images).batches():
-        sound = np.isfinite(batch).all((1, 2, 3))
-        if not sound.all():  # a ReLU would turn NaN into 0, and the picture get a class
-            raise ValueError(f"picture {indices[~sound][0]} holds values that are not finite (NaN "
-                             "or infinity); pictures are RGB, 0-255.")
-        found.append(forward(batch).numpy())
-    return np.concatenate(found)
+    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images)])
 
 
-def _as_set(images) -> ImageSet:
-    """An ImageSet as it is; an array of pictures wrapped as one."""
-    if isinstance(images, ImageSet):
-        return images
-    array = np.asarray(images, "float32")
+# --- one check for all pictures -------------------------------------------------------------
+
+ROUNDING = 1e-3  #: grey levels by which rounding may take a picture beyond 0-255
+
+
+def check_pictures(images) -> np.ndarray:
+    """Pictures as this project takes them, or an error that says how to get there.
+
+    A network gives a confident answer to numbers that are no picture, and a ReLU swallows NaN:
+    so every function that takes pictures asks here first. Each picture is judged by itself.
+
+    Parameters
+    ----------
+    images : ImageSet, Patches, or array of shape (n, rows, columns, 3)
+        RGB, 0-255, of any number type.
+
+    Returns
+    -------
+    float32 ndarray, shape (n, rows, columns, 3)
+        The same numbers.
+
+    Raises
+    ------
+    ValueError
+        No array of numbers; a wrong shape, or no picture; values that are not finite, beyond
+        0-255, or scaled to 0-1 (known by a largest value of at most 1, with fractions: a black
+        picture is one).
+    """
+    if isinstance(images, (ImageSet, Patches)):
+        return images.images
+    array = _numbers_of(images)
+    if not array.size:
+        raise ValueError(f"no picture given: the array is empty, of shape {array.shape}.")
     if array.ndim != 4 or array.shape[-1] != 3:
         raise ValueError(f"pictures have shape (n, rows, columns, 3), not {array.shape}; "
-                         "wrap a single one as image[None].")
-    names = tuple(f"picture {i}" for i in range(len(array)))
-    return ImageSet(names, np.full(len(array), -1), array.shape[1], array)
+                         f"{_how_to_shape(array.shape)}.")
+    low, high = array.min((1, 2, 3)), array.max((1, 2, 3))
+    usual = (low >= -ROUNDING) & (high <= 255 + ROUNDING) & (high > 1 + ROUNDING)
+    for i in np.flatnonzero(~usual):  # False for NaN as well
+        problem = _what_is_wrong(array[i], low[i], high[i])
+        if problem:
+            raise ValueError(f"picture {i} {problem}")
+    return array
+
+
+def check_each(images: Iterable) -> list[np.ndarray]:
+    """Pictures that may differ in size, each checked as by `check_pictures`."""
+    if isinstance(images, (ImageSet, Patches)):
+        return list(images.images)
+    found = []
+    for i, image in enumerate(images):
+        try:
+            found.append(check_pictures(_numbers_of(image)[None])[0])
+        except ValueError as problem:
+            raise ValueError(str(problem).replace("picture 0", f"picture {i}", 1)) from None
+    if not found:
+        raise ValueError("no picture given: the list is empty.")
+    return found
+
+
+def one_or_more(images) -> np.ndarray:
+    """One picture (rows, columns, 3) or several, as a checked batch."""
+    if isinstance(images, (ImageSet, Patches)):
+        return check_pictures(images)
+    array = _numbers_of(images)
+    return check_pictures(array[None] if array.ndim == 3 else array)
+
+
+def _numbers_of(images) -> np.ndarray:
+    """A float32 array of whatever holds numbers."""
+    try:
+        array = np.asarray(images)
+    except ValueError:
+        raise ValueError("these pictures differ in size: vz.load_images(pictures, size=...) brings "
+                         "them to one.") from None
+    if isinstance(images, Image.Image) or array.dtype.kind not in "fiub":
+        raise ValueError(f"pictures come as an array or an ImageSet, not as {type(images).__name__}"
+                         ": vz.load_images(...) reads files, folders, PIL pictures, bytes and "
+                         "uploads.")
+    if array.dtype.kind == "b":
+        raise ValueError("these are masks of True and False, no pictures: multiply by 255.")
+    return array.astype("float32", copy=False)
+
+
+def _how_to_shape(shape: tuple[int, ...]) -> str:
+    """What makes pictures of an array of another shape."""
+    if len(shape) == 3 and shape[-1] == 3:
+        return "wrap a single one as image[None]"
+    if len(shape) in (3, 4) and shape[-1] == 4:
+        return "leave the transparency out: images[..., :3]"
+    if len(shape) in (3, 4) and shape[-3] == 3:
+        return "put the colours last: np.moveaxis(images, -3, -1)"
+    if len(shape) in (3, 4) and shape[-1] == 1:
+        return "make grey pictures RGB: np.repeat(images, 3, axis=-1)"
+    if len(shape) in (2, 3):
+        return "make grey pictures RGB: np.stack([images] * 3, axis=-1)"
+    return "colours are red, green, blue, on the last axis"
+
+
+def _what_is_wrong(picture: np.ndarray, low: float, high: float) -> str:
+    """The rest of a sentence that begins with a picture's number; empty for a dark picture."""
+    if not np.isfinite([low, high]).all():
+        return "holds values that are not finite (NaN or infinity); pictures are RGB, 0-255."
+    if low < -ROUNDING:
+        return (f"holds values from {low:.4g} to {high:.4g}: undo the preprocessing; pictures are "
+                "RGB, 0-255, and each network preprocesses them by itself.")
+    if high > 255 + ROUNDING:
+        return (f"holds values up to {high:.4g}: clip them, or divide 16-bit values by 257; "
+                "pictures are RGB, 0-255.")
+    if np.abs(picture - np.rint(picture)).max() > ROUNDING:
+        return (f"is scaled to 0-1 (its largest value is {high:.4g}): multiply by 255; pictures "
+                "are RGB, 0-255.")
+    return ""
+
+
+def picture_batches(images, size: int = 16) -> Iterator[np.ndarray]:
+    """Checked pictures, `size` at a time: of an `ImageSet`, or of an array (any sides)."""
+    if isinstance(images, ImageSet):
+        for _, batch in as_image_set(images).batches(size):
+            yield batch
+    else:
+        array = check_pictures(images)
+        for first in range(0, len(array), size):
+            yield array[first : first + size]
+
+
+def as_image_set(images) -> ImageSet:
+    """An `ImageSet` as it is; an array of square pictures, checked, as one without labels.
+
+    Parameters
+    ----------
+    images : ImageSet, Patches, or array of shape (n, size, size, 3)
+        RGB, 0-255. Files, PIL pictures, bytes, uploads: `load_images`.
+
+    Raises
+    ------
+    ValueError
+        As `check_pictures`; pictures that are not square.
+    """
+    if isinstance(images, ImageSet):
+        if not len(images):
+            raise ValueError("no picture given: the ImageSet is empty.")
+        return images
+    array = check_pictures(images)
+    if array.shape[1] != array.shape[2]:
+        raise ValueError(f"these pictures have {array.shape[1]} × {array.shape[2]} px, but square "
+                         "ones are needed: vz.load_images(images, size=...) crops them.")
+    return made(array)
 
 
 # ============================================================================================
@@ -878,7 +1499,7 @@ def normalised(net: Network, layer: str) -> str:
         is a BatchNormalization over channels.
     """
     conv = _conv_layer(net, layer)
-    readers = [x for x in net.model.layers for node in x._inbound_nodes
+    readers = [x for x in net.graph.layers for node in x._inbound_nodes
                if any(t is conv.output for t in node.input_tensors)]
     linear = getattr(conv, "activation", None) in (None, keras.activations.linear)
     if not linear or len(readers) != 1:
@@ -892,7 +1513,7 @@ def normalised(net: Network, layer: str) -> str:
 def _normalisation(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
     """What the batch normalisation after a convolution makes of it: × scale + shift, by filter."""
     count = _conv_layer(net, layer).output.shape[-1]
-    norm = net.model.get_layer(normalised(net, layer))
+    norm = _layer(net, normalised(net, layer))
     if norm.name == layer:
         return np.ones(count, "float32"), np.zeros(count, "float32")
     scale = (norm.gamma.numpy() if norm.scale else 1.0) / np.sqrt(
@@ -900,7 +1521,9 @@ def _normalisation(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
     return scale, (norm.beta.numpy() if norm.center else 0.0) - norm.moving_mean.numpy() * scale
 
 
-def submodel(net: Network, layer: str | Sequence[str], *, pre_activation: bool = False):
+def submodel(
+    net: Network, layer: str | Sequence[str], *, pre_activation: bool | Sequence[bool] = False
+) -> keras.Model:
     """The network cut off at `layer`: nothing above it is computed.
 
     Parameters
@@ -908,18 +1531,20 @@ def submodel(net: Network, layer: str | Sequence[str], *, pre_activation: bool =
     net : Network
     layer : str or sequence of str
         One layer, or several (then the model has a list of outputs).
-    pre_activation : bool
+    pre_activation : bool, or one for each layer
         Leave out the activation function of `layer` itself (the layers below keep theirs).
 
     Returns
     -------
     keras.Model
-        From preprocessed pictures to the layer's map. ``net.model`` is not touched: the last
-        layer is a copy with the same weights and no activation.
+        From preprocessed pictures to the layer's map. It shares the variables of ``net.model``,
+        which is not touched.
     """
-    several = not isinstance(layer, str)
-    outputs = [_output(net, name, pre_activation) for name in (layer if several else [layer])]
-    return keras.Model(net.model.input, outputs if several else outputs[0])
+    if isinstance(layer, str):
+        return keras.Model(net.graph.input, _output(net, layer, pre_activation))
+    before = [pre_activation] * len(layer) if isinstance(pre_activation, bool) else pre_activation
+    return keras.Model(net.graph.input, [
+        _output(net, name, linear) for name, linear in zip(layer, before, strict=True)])
 
 
 # Layers that are nothing but an activation: what they read is the pre-activation.
@@ -935,22 +1560,21 @@ def _output(net: Network, name: str, pre_activation: bool):
     activation = getattr(layer, "activation", None)
     if not pre_activation or activation in (None, keras.activations.linear):
         return layer.output
-    key = ("linear copy", name)
-    if key not in net._traces:
-        copy = type(layer).from_config(
-            {**layer.get_config(), "activation": "linear", "name": f"{name}_linear"})
-        net._traces[key] = copy(layer.input)
-        copy.set_weights(layer.get_weights())
-    return net._traces[key]
+    return net.kept(_linear_output, name)
+
+
+def _linear_output(net: Network, name: str):
+    layer = _layer(net, name)
+    return twin(layer, name=f"{name}_linear", activation=keras.activations.linear)(layer.input)
 
 
 def _layer(net: Network, name: str) -> keras.layers.Layer:
-    """The layer of that name, or an error that lists the names there are."""
-    names = [x.name for x in net.model.layers]
+    """The layer of that name in the network's graph, or an error that lists the names there are."""
+    names = [x.name for x in net.graph.layers]
     if name not in names:
         raise ValueError(f"layer {name!r} not found in {net.name}; convolution layers are "
                          f"{', '.join(net.conv_layers)}.")
-    return net.model.get_layer(name)
+    return net.graph.get_layer(name)
 
 
 def _conv_layer(net: Network, name: str) -> keras.layers.Layer:
@@ -980,20 +1604,34 @@ def _check_filters(net: Network, layer: str, filters) -> np.ndarray:
 # ============================================================================================
 
 
-def _forward(net: Network, layer, *, pre_activation: bool) -> Callable:
+def _forward(net: Network, layer: str | Sequence[str], *, pre_activation: bool) -> Callable:
     """A traced function from RGB pictures to a layer's map, one trace for all shapes."""
-    key = ("forward", layer if isinstance(layer, str) else tuple(layer), pre_activation)
-    if key not in net._traces:
-        cut = submodel(net, layer, pre_activation=pre_activation)
-        traced = tf.function(
-            lambda images: cut(net.preprocess(images), training=False),
-            input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)],
-        )
-        # TensorFlow counts traces by line of code and would take many layers for one that
-        # is traced again and again.
-        traced._omit_frequent_tracing_warning = True
-        net._traces[key] = traced
-    return net._traces[key]
+    layer = layer if isinstance(layer, str) else tuple(layer)
+    return net.kept(_traced_forward, layer, pre_activation)
+
+
+def _traced_forward(net: Network, layer: str | tuple[str, ...], pre_activation: bool) -> Callable:
+    cut = submodel(net, layer, pre_activation=pre_activation)
+    return traced(lambda images: cut(net.preprocess(images), training=False), PICTURES)
+
+
+#: What most traced functions take: RGB pictures, as many and as large as they come.
+PICTURES = tf.TensorSpec((None, None, None, 3), tf.float32)
+
+
+def traced(function: Callable, *signature) -> Callable:
+    """A TensorFlow graph of `function`, drawn once for arguments of the given kinds.
+
+    Without a signature one graph serves all shapes. AutoGraph, which reads the source file anew
+    and so breaks when a module is edited under a running notebook, stays off: loops are
+    `tf.while_loop`.
+    """
+    made = tf.function(function, input_signature=signature or None, autograph=False,
+                       reduce_retracing=not signature)
+    # TensorFlow counts traces by line of code and would take many layers for one that is traced
+    # again and again.
+    made._omit_frequent_tracing_warning = True
+    return made
 
 
 def activations(net: Network, layer, images, *, pre_activation: bool = False) -> np.ndarray:
@@ -1013,7 +1651,7 @@ def activations(net: Network, layer, images, *, pre_activation: bool = False) ->
         picture and filter.
     """
     forward = _forward(net, layer, pre_activation=pre_activation)
-    return np.concatenate([forward(batch).numpy() for _, batch in _as_set(images).batches()])
+    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -1052,9 +1690,11 @@ def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None)
     """Each filter's maximum pre-activation in each picture, streamed batch by batch.
 
     Memory grows by three numbers a picture and filter (all of the layer, unless `filters` names
-    some); maps are reduced in the batch that made them.
+    some); maps are reduced in the batch that made them. `image_set` may be an array as well.
     """
+    image_set = as_image_set(image_set)
     inside = positions_inside(net, layer, image_set.size)
+    filters = None if filters is None else _check_filters(net, layer, filters)
     forward = _forward(net, layer, pre_activation=True)
     values, places = [], []
     total = -(-len(image_set) // 16)
@@ -1103,11 +1743,16 @@ def top_patches(
         What `image_maxima` found before: asking for many filters of a layer then costs one pass.
     """
     filter = int(_check_filters(net, layer, filter)[0])
+    image_set = as_image_set(image_set)
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}.")
     place = filter
     if maxima is None:
         maxima, place = image_maxima(net, layer, image_set, filters=[filter]), 0
+    elif maxima.values.shape != (wanted := (len(image_set), _layer(net, layer).output.shape[-1])):
+        raise ValueError(f"maxima of {maxima.values.shape[0]} pictures and "
+                         f"{maxima.values.shape[1]} filters do not belong to these {wanted[0]} and "
+                         f"{layer}'s {wanted[1]}: give image_maxima(net, layer, image_set).")
     best = np.argsort(-maxima.values[:, place], kind="stable")[:k]
     table = pd.DataFrame({
         "picture": best, "name": [image_set.names[i] for i in best],
@@ -1127,7 +1772,7 @@ def patch_responses(net: Network, layer: str, patches, *, filters=None) -> np.nd
 
     Parameters
     ----------
-    patches : ndarray, shape (n, size, size, 3)
+    patches : Patches, or ndarray of shape (n, size, size, 3)
         RGB 0-255; `size` is the layer's receptive field.
     filters : sequence of int, optional
         All filters of the layer by default.
@@ -1142,7 +1787,7 @@ def patch_responses(net: Network, layer: str, patches, *, filters=None) -> np.nd
     ValueError
         Patches of another size than the receptive field.
     """
-    patches = np.asarray(patches, "float32")
+    patches = check_pictures(patches)
     seen = receptive_field(net, layer)
     if patches.shape[1:] != (seen.size, seen.size, 3):
         raise ValueError(f"a unit of {layer} sees {seen.size} × {seen.size} RGB pixels; these "
@@ -1166,32 +1811,27 @@ def _unit_forward(net: Network, layer: str) -> Callable:
     (half of the work for a mid-level unit of VGG16). Elsewhere the patch is laid into the
     smallest picture on which a unit sees no padding, plain grey around it.
     """
-    if ("unit", layer) in net._traces:
-        return net._traces["unit", layer]
+    return net.kept(_traced_unit, layer)
+
+
+def _traced_unit(net: Network, layer: str) -> Callable:
     chain = _chain_below(net, layer)
-    if chain is not None:
-        picture = tensor = keras.Input((None, None, 3))
-        for operation in chain:
-            config = operation.get_config()
-            if "padding" in config:
-                config["padding"] = "valid"
-            if operation.name == layer and "activation" in config:
-                config["activation"] = "linear"
-            copy = type(operation).from_config(config)
-            tensor = copy(tensor)
-            copy.set_weights(operation.get_weights())
-        model = keras.Model(picture, tensor)
-        forward = tf.function(lambda images: model(net.preprocess(images), training=False)[:, 0, 0],
-                              reduce_retracing=True)
-    else:
+    if chain is None:
         whole = _forward(net, layer, pre_activation=True)
 
         def forward(patches):
-            pictures, unit, _ = framed(net, layer, patches)
+            pictures, unit, _ = framed(net, layer, made(patches))
             return whole(pictures)[:, unit, unit]
 
-    net._traces["unit", layer] = forward
-    return forward
+        return forward
+    picture = tensor = keras.Input((None, None, 3), dtype="float32")
+    for operation in chain:
+        changes = {"padding": "valid"} if hasattr(operation, "padding") else {}
+        if operation.name == layer and hasattr(operation, "activation"):
+            changes["activation"] = keras.activations.linear
+        tensor = twin(operation, **changes)(tensor)
+    model = keras.Model(picture, tensor)
+    return traced(lambda images: model(net.preprocess(images), training=False)[:, 0, 0])
 
 
 def framed(net: Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, int, int]:
@@ -1206,6 +1846,7 @@ def framed(net: Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, i
     top : int
         Row (and column) of the pictures at which the patch starts.
     """
+    patches = check_pictures(patches)
     side = canvas(net, layer, strides=1)
     seen = receptive_field(net, layer, input_size=side)
     unit = int(seen.unpadded.start)
@@ -1245,14 +1886,29 @@ def class_responses(net: Network, layer: str, image_set: ImageSet | None = None)
     """
     _check_filters(net, layer, 0)
     if image_set is not None:
+        image_set = as_image_set(image_set)
         return image_maxima(net, layer, image_set).values, image_set.labels
     if net.responses is None:
         raise ValueError(
             f"stored class responses exist for VGG16 with ImageNet weights only, not for "
             f"{net.name} ({net.weights_source}): give an image_set with labels.")
+    if not _has_stored_responses(net, layer):
+        raise ValueError("the stored class responses belong to VGG16's convolutions with ImageNet "
+                         f"weights; {layer} is none, or weights up to it were changed after "
+                         "loading: give an image_set with labels, or load the network again.")
     with np.load(net.responses) as stored:
         values = stored[layer].astype("float32")
     return values, np.arange(len(values))
+
+
+def _has_stored_responses(net: Network, layer: str) -> bool:
+    """Whether there are stored responses and the weights up to `layer` are still those behind."""
+    pinned = fetch.vgg16_digests()
+    if net.responses is None or layer not in pinned:
+        return False
+    below = list(pinned)[: list(pinned).index(layer) + 1]
+    return all(weights.tensor_digest(*_layer(net, name).get_weights()) == pinned[name]
+               for name in below)
 
 
 def class_table(
@@ -1278,8 +1934,8 @@ def class_table(
     values, labels = class_responses(net, layer, image_set)
     known = labels >= 0
     if not known.any():
-        raise ValueError("no picture has a class label: name files or folders by WordNet id, or "
-                         "end file names in _<class index>.")
+        raise ValueError("no picture has a class label: give load_images(..., labels=...), or name "
+                         "files or folders by WordNet id.")
     grouped = pd.Series(values[known, filter]).groupby(labels[known])
     table = pd.DataFrame({"mean": grouped.mean(), "spread": grouped.std(),
                           "pictures": grouped.size()})
@@ -1421,31 +2077,24 @@ class Objective:
         ``formula(maps, values)`` → tensor of shape (n,); one map for each reading, of shape
         (n, rows, columns) for a channel, (n, rows, columns, channels) for a whole layer. The
         ascent climbs on all positions; what is measured uses those that see no padding.
-    key : tuple
-        Equal for objectives that differ in their values only.
+        A function, or a frozen dataclass that can be called, of an imported module is traced
+        once; one defined in a notebook is traced at each call, for what it reads may change.
     """
 
     readings: tuple[Reading, ...]
     values: tuple[np.ndarray, ...]
     formula: Callable
-    key: tuple
 
     def __add__(self, other: Objective) -> Objective:
         n_maps, n_values = len(self.readings), len(self.values)
         shifted = tuple(
             r if r.chosen is None else dataclasses.replace(r, chosen=r.chosen + n_values)
             for r in other.readings)
-        return Objective(
-            self.readings + shifted, self.values + other.values,
-            lambda maps, values: (self.formula(maps[:n_maps], values[:n_values])
-                                  + other.formula(maps[n_maps:], values[n_values:])),
-            ("+", self.key, other.key))
+        return Objective(self.readings + shifted, self.values + other.values,
+                         _Sum(self.formula, other.formula, n_maps, n_values))
 
     def __mul__(self, factor: float) -> Objective:
-        return Objective(
-            self.readings, (*self.values, np.float32(factor)),
-            lambda maps, values: values[-1] * self.formula(maps, values[:-1]),
-            ("*", self.key))
+        return Objective(self.readings, (*self.values, np.float32(factor)), _Scaled(self.formula))
 
     __rmul__ = __mul__
 
@@ -1454,6 +2103,30 @@ class Objective:
 
     def __sub__(self, other: Objective) -> Objective:
         return self + -other
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """Two formulas added; the first one has so many of the maps and values."""
+
+    first: Callable
+    second: Callable
+    maps: int
+    values: int
+
+    def __call__(self, maps, values):
+        return (self.first(maps[:self.maps], values[:self.values])
+                + self.second(maps[self.maps:], values[self.values:]))
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """A formula times the last of the values."""
+
+    formula: Callable
+
+    def __call__(self, maps, values):
+        return values[-1] * self.formula(maps, values[:-1])
 
 
 LOGITS = "(class logits)"
@@ -1469,9 +2142,11 @@ def channel(layer: str, filters, *, pre_activation: bool = True) -> Objective:
     The pre-activation is the default because a ReLU that is off passes no gradient: from noise,
     18-25 % of VGG16's filters would never start.
     """
-    return Objective(
-        (Reading(layer, pre_activation, 0),), (_numbers(filters),),
-        lambda maps, values: tf.reduce_mean(maps[0], (1, 2)), ("channel", layer, pre_activation))
+    return Objective((Reading(layer, pre_activation, 0),), (_numbers(filters),), _mean_of_map)
+
+
+def _mean_of_map(maps, values):
+    return tf.reduce_mean(maps[0], (1, 2))
 
 
 def unit(
@@ -1479,17 +2154,20 @@ def unit(
 ) -> Objective:
     """A filter's value at one position of its map: the centre, or (row, column)."""
     at = "centre" if position is None else tuple(position)
-    return Objective((Reading(layer, pre_activation, 0, at),), (_numbers(filters),),
-                     lambda maps, values: maps[0][:, 0, 0],
-                     ("unit", layer, at, pre_activation))
+    return Objective((Reading(layer, pre_activation, 0, at),), (_numbers(filters),), _only_place)
+
+
+def _only_place(maps, values):
+    return maps[0][:, 0, 0]
 
 
 def layer(name: str, *, pre_activation: bool = False) -> Objective:
     """Mean square of a whole layer: whatever is there, more of it (DeepDream)."""
-    return Objective(
-        (Reading(name, pre_activation),), (),
-        lambda maps, values: tf.reduce_mean(maps[0] ** 2, (1, 2, 3)),
-        ("layer", name, pre_activation))
+    return Objective((Reading(name, pre_activation),), (), _mean_square)
+
+
+def _mean_square(maps, values):
+    return tf.reduce_mean(maps[0] ** 2, (1, 2, 3))
 
 
 def direction(
@@ -1505,17 +2183,23 @@ def direction(
         The product is multiplied by max(cosine, 0.1) ** cosine_power: above 0 it asks for the
         direction itself rather than for large activations that lean towards it.
     """
-    def formula(maps, values):
+    return Objective((Reading(layer, pre_activation),),
+                     (np.atleast_2d(vectors).astype("float32"),), _Along(cosine_power))
+
+
+@dataclass(frozen=True)
+class _Along:
+    """The formula of `direction`."""
+
+    cosine_power: float
+
+    def __call__(self, maps, values):
         vector = values[0][:, None, None, :]
         product = tf.reduce_sum(maps[0] * vector, -1)
-        if cosine_power:
+        if self.cosine_power:
             lengths = tf.norm(maps[0], axis=-1) * tf.norm(vector, axis=-1) + 1e-6
-            product *= tf.maximum(product / lengths, 0.1) ** cosine_power
+            product *= tf.maximum(product / lengths, 0.1) ** self.cosine_power
         return tf.reduce_mean(product, (1, 2))
-
-    return Objective((Reading(layer, pre_activation),),
-                     (np.atleast_2d(vectors).astype("float32"),), formula,
-                     ("direction", layer, cosine_power, pre_activation))
 
 
 def class_logit(classes) -> Objective:
@@ -1524,9 +2208,11 @@ def class_logit(classes) -> Objective:
     if wrong:
         raise ValueError(f"ImageNet's classes are 0 to {len(imagenet.CLASSES) - 1}, "
                          f"not {wrong[0]}.")
-    return Objective(
-        (Reading(LOGITS, False),), (_numbers(classes),),
-        lambda maps, values: tf.gather(maps[0], values[0], batch_dims=1), ("class_logit",))
+    return Objective((Reading(LOGITS, False),), (_numbers(classes),), _own_logit)
+
+
+def _own_logit(maps, values):
+    return tf.gather(maps[0], values[0], batch_dims=1)
 
 
 def diversity(layer: str, groups) -> Objective:
@@ -1545,16 +2231,17 @@ def diversity(layer: str, groups) -> Objective:
     ----------
     .. [1] C. Olah et al., "Feature visualization", Distill 2017, section "Diversity".
     """
-    def formula(maps, values):
-        features = tf.nn.relu(maps[0])
-        grams = tf.einsum("nrca,nrcb->nab", features, features)
-        grams = tf.math.l2_normalize(tf.reshape(grams, (tf.shape(grams)[0], -1)), axis=1)
-        same = tf.cast(values[0][:, None] == values[0], tf.float32)
-        same = tf.linalg.set_diag(same, tf.zeros_like(values[0], tf.float32))
-        alike = tf.linalg.matmul(grams, grams, transpose_b=True) * same
-        return -tf.reduce_sum(alike, 1) / tf.maximum(tf.reduce_sum(same, 1), 1)
+    return Objective((Reading(layer),), (_numbers(groups),), _unlike_others)
 
-    return Objective((Reading(layer),), (_numbers(groups),), formula, ("diversity", layer))
+
+def _unlike_others(maps, values):
+    features = tf.nn.relu(maps[0])
+    grams = tf.einsum("nrca,nrcb->nab", features, features)
+    grams = tf.math.l2_normalize(tf.reshape(grams, (tf.shape(grams)[0], -1)), axis=1)
+    same = tf.cast(values[0][:, None] == values[0], tf.float32)
+    same = tf.linalg.set_diag(same, tf.zeros_like(values[0], tf.float32))
+    alike = tf.linalg.matmul(grams, grams, transpose_b=True) * same
+    return -tf.reduce_sum(alike, 1) / tf.maximum(tf.reduce_sum(same, 1), 1)
 
 
 def near_target(layer: str, filters) -> Objective:
@@ -1563,12 +2250,12 @@ def near_target(layer: str, filters) -> Objective:
     The target is the square of the map's largest value. Only of historical interest: see the
     preset ``"target_activation"``.
     """
-    def formula(maps, values):
-        target = tf.stop_gradient(tf.reduce_max(maps[0], (1, 2), keepdims=True)) ** 2
-        return -tf.reduce_mean((maps[0] - target) ** 2, (1, 2))
+    return Objective((Reading(layer, False, 0),), (_numbers(filters),), _near_square_of_largest)
 
-    return Objective((Reading(layer, False, 0),), (_numbers(filters),), formula,
-                     ("near_target", layer))
+
+def _near_square_of_largest(maps, values):
+    target = tf.stop_gradient(tf.reduce_max(maps[0], (1, 2), keepdims=True)) ** 2
+    return -tf.reduce_mean((maps[0] - target) ** 2, (1, 2))
 
 
 # --- parameterisations: how a picture is written in numbers ---------------------------------
@@ -1622,6 +2309,7 @@ class Fourier:
 
     def write(self, image: np.ndarray) -> np.ndarray:
         """The coefficients of a given picture, RGB 0-255, shape (size, size, 3)."""
+        image = check_pictures(np.asarray(image)[None])[0]
         share = np.clip(image / 255, 0.004, 0.996)  # pure black and white lie at infinity
         planes = np.einsum("hwc,kc->khw", np.log(share / (1 - share)), np.linalg.inv(COLOUR))
         spectrum = np.fft.rfft2(planes) / self.amplitude(image.shape[0])
@@ -1649,8 +2337,8 @@ class Pixels:
         return values
 
     def write(self, image: np.ndarray) -> np.ndarray:
-        """A given picture is its own values."""
-        return np.asarray(image, "float32")
+        """A given picture, RGB 0-255, is its own values."""
+        return check_pictures(np.asarray(image)[None])[0]
 
 
 # --- optimisers: how a step is taken from a gradient ------------------------------------------
@@ -1781,6 +2469,25 @@ def warp(images, warps, size: int):
 # --- climbing -----------------------------------------------------------------------------------
 
 
+class Interrupted(KeyboardInterrupt):
+    """Work was stopped from the keyboard; what is finished is kept.
+
+    It goes on its way as any interrupt does, so that nothing after it runs on half of the work.
+    In a notebook ``import sys; sys.last_value.finished`` gives what there is; called with
+    ``interruptible=True``, the function returns it instead, marked ``ended="interrupted"``.
+
+    Attributes
+    ----------
+    finished : object
+        What the function would have returned, as far as it came.
+    """
+
+    def __init__(self, done: str, finished):
+        super().__init__(f"interrupted after {done}; import sys and take what is finished from "
+                         "sys.last_value.finished.")
+        self.finished = finished
+
+
 @dataclass(frozen=True, eq=False)
 class Rendering:
     """What `render` returns.
@@ -1818,6 +2525,7 @@ def render(
     calm: float = 0.0, measure: Objective | None = None, snapshots: Sequence[int] = (),
     settle: float = 0.0, cancel: threading.Event | None = None,
     on_step: Callable[[int, np.ndarray], object] | None = None, progress: bool = True,
+    interruptible: bool = False,
 ) -> Rendering:
     """Climb: change pictures until they make an objective large.
 
@@ -1825,7 +2533,7 @@ def render(
     ----------
     net : Network
     objective : Objective
-        Its values decide the number of pictures n.
+        One filter (class, ...) for each of n pictures, or one for all.
     size : int, optional
         Side of the pictures in pixels: by default the receptive field of the highest layer
         read, plus eight strides (a mid-level unit needs 40-100 px, not 224).
@@ -1836,7 +2544,7 @@ def render(
         `jitter`, `scale`, `rotate`, ...; an empty one for none.
     seed : int, or one entry (int or tuple of int) for each picture
         Each picture has a random stream of its own: it does not depend on its neighbours in
-        the batch.
+        the batch. Several seeds and one filter: that many pictures of it.
     start : ndarray, shape (size, size, 3) or (n, size, size, 3), optional
         Pictures (RGB 0-255) to start from instead of noise.
     calm : float
@@ -1850,13 +2558,15 @@ def render(
         Stop early once no picture's measure has moved by this share of its whole way over the
         last eighth of `steps`; 0: never.
     cancel : threading.Event, optional
-        When it is set (from another thread), the climb ends and returns what there is, as it
-        does on an interrupt from the keyboard.
+        When it is set (from another thread), the climb ends and returns what there is.
     on_step : callable, optional
         ``on_step(steps taken, pictures)`` is called after each measurement and snapshot, for
         whoever wants to watch. What it raises ends the climb and is passed on.
     progress : bool
         Show a bar when the work takes over a second.
+    interruptible : bool
+        On an interrupt from the keyboard return what there is, marked as such, instead of
+        raising `Interrupted`.
 
     Returns
     -------
@@ -1866,13 +2576,17 @@ def render(
     ------
     ValueError
         Unknown layer, no steps, a class logit of a network without a classifier, a starting
-        picture of the wrong shape.
+        picture of the wrong shape; numbers of filters, seeds and starting pictures that cannot
+        be paired (each is n, or 1).
+    Interrupted
+        It was stopped from the keyboard.
     """
     _check_climb(steps, size, seed)
     size = size or max(canvas(net, reading.layer) for reading in objective.readings)
-    count = max((v.shape[0] for v in objective.values if np.ndim(v)), default=1)
+    measure = objective if measure is None else measure
+    count = _count_pictures(objective, measure, seed, start)
+    objective, measure = _for_each(objective, count), _for_each(measure, count)
     seeds = [(seed, i) for i in range(count)] if np.ndim(seed) == 0 else list(seed)
-    count = max(count, len(seeds))
     streams = [np.random.default_rng(s) for s in seeds]
     numbers = np.stack([parameterisation.start(rng, size) for rng in streams])
     if start is not None:
@@ -1880,18 +2594,21 @@ def render(
     warps = np.stack([draw_warps(transforms, rng, steps) for rng in streams], axis=1)
     warps[steps - round(calm * steps):] = np.eye(2, 3)
 
-    measure = objective if measure is None else measure
-    advance = _ascent(net, objective, measure, size, parameterisation, optimiser, bool(transforms))
-    state = (numbers, np.zeros_like(numbers), np.zeros_like(numbers), np.int32(0),
-             np.ones(count, bool))
+    advance = net.kept(  # the rate is an argument of the trace
+        _ascent, _goal(objective), _goal(measure), size, parameterisation,
+        dataclasses.replace(optimiser, rate=1.0), bool(transforms))
 
     def climb(state, chunk):
-        return advance(state, chunk, np.float32(optimiser.rate), objective.values, measure.values)
+        picture, value, state = advance(state, chunk, np.float32(optimiser.rate),
+                                        objective.values, measure.values)
+        if (state.alive & ~state.sound).numpy().any():  # go back to the last sound picture
+            return climb(_State(*(x.numpy() for x in state)).back(), warps[:0])
+        return picture, value, state
 
-    picture, value, state = climb(state, warps[:0])
+    picture, value, state = climb(_State.first_of(numbers), warps[:0])
     measured, rows = [0], [value.numpy()]
     kept = {0: picture.numpy()} if 0 in snapshots else {}
-    ended = "done"
+    ended, interrupt = "done", None
     every = max(2, steps // 16)  # a measurement is a forward pass that does not climb
     with tqdm(total=steps, desc="gradient ascent", delay=1, leave=False,
               disable=not progress) as bar:
@@ -1912,13 +2629,37 @@ def render(
                 if settle and _has_settled(measured, rows, steps, settle):
                     ended = "settled"
                     break
-        except KeyboardInterrupt:
-            ended = "interrupted"
-            print(f"Interrupted after {measured[-1]} of {steps} steps; "
-                  "the pictures so far are kept.")
+        except KeyboardInterrupt as problem:
+            ended, interrupt = "interrupted", problem
     latest = np.searchsorted(measured, np.arange(measured[-1] + 1), side="right") - 1
-    return Rendering(picture.numpy(), np.stack(rows)[latest], tuple(measured), kept,
-                     ~state[4].numpy(), ended)
+    found = Rendering(picture.numpy(), np.stack(rows)[latest], tuple(measured), kept,
+                      ~state.alive.numpy(), ended)
+    if interrupt is None or interruptible:
+        return found
+    raise Interrupted(f"{measured[-1]} of {steps} steps", found) from interrupt
+
+
+def _count_pictures(objective: Objective, measure: Objective, seed, start) -> int:
+    """How many pictures are meant; filters, seeds and starts are one for all or one for each."""
+    counts = {"seed": np.shape(seed)[:1], "start": np.shape(start)[:1] if np.ndim(start) == 4
+              else ()}
+    for role, goal in (("objective", objective), ("measure", measure)):
+        for i, values in enumerate(goal.values):
+            counts[f"{role}'s values {i}"] = np.shape(values)[:1]
+    found = {what: shape[0] for what, shape in counts.items() if shape}
+    several = set(found.values()) - {1}
+    if 0 in several or len(several) > 1:
+        told = ", ".join(f"{count} for {what}" for what, count in found.items())
+        raise ValueError(f"these cannot be paired: {told}. Each must be one for all pictures, or "
+                         "one for each picture (filters, seeds and starts in the same order).")
+    return several.pop() if several else 1
+
+
+def _for_each(objective: Objective, count: int) -> Objective:
+    """The objective with a row of its values for each picture."""
+    values = tuple(np.repeat(v, count, axis=0) if np.ndim(v) and len(v) == 1 and count > 1 else v
+                   for v in objective.values)
+    return dataclasses.replace(objective, values=values)
 
 
 def _check_climb(steps: int, size: int | None, seed) -> None:
@@ -1965,48 +2706,96 @@ def canvas(net: Network, layer: str, *, strides: int = 8) -> int:
     return -(-(seen.size + strides * seen.stride) // seen.stride) * seen.stride
 
 
-def _ascent(
-    net, objective: Objective, measure: Objective, size: int, parameterisation, optimiser,
-    warped: bool,
-):
-    """The traced function that takes some steps and then measures the clean picture."""
-    rule = dataclasses.replace(optimiser, rate=1.0)  # the rate is an argument of the trace
-    key = ("ascent", objective.key, measure.key, size, parameterisation, rule, warped)
-    if key in net._traces:
-        return net._traces[key]
-    read = _reader(net, objective.readings, size)
-    read_clean = _reader(net, measure.readings, size, unpadded=True)
+@dataclass(frozen=True)
+class _Goal:
+    """What of an objective decides its trace: all but the numbers themselves."""
 
-    def step(numbers, first, second, number, warps, rate, values):
+    readings: tuple[Reading, ...]
+    formula: Callable
+    kinds: tuple[tuple[tuple[int | None, ...], str], ...]  # shape and type of its values
+
+    @property
+    def specs(self) -> tuple[tf.TensorSpec, ...]:
+        return tuple(tf.TensorSpec(shape, kind) for shape, kind in self.kinds)
+
+
+def _goal(objective: Objective) -> _Goal:
+    kinds = tuple(((None, *np.shape(v)[1:]) if np.ndim(v) else (), np.asarray(v).dtype.name)
+                  for v in objective.values)
+    return _Goal(objective.readings, objective.formula, kinds)
+
+
+class _State(NamedTuple):
+    """Where a climb stands: one row of each for each picture, the step number aside."""
+
+    numbers: np.ndarray  # the pictures, as the parameterisation writes them
+    last: np.ndarray  # the numbers before the last step: their gradient was finite
+    first: np.ndarray  # the optimiser's two memories
+    second: np.ndarray
+    number: np.ndarray  # steps taken
+    alive: np.ndarray  # once its gradient is not finite, a picture stays as it was
+    sound: np.ndarray  # whether the picture and what was measured on it are finite
+
+    @classmethod
+    def first_of(cls, numbers: np.ndarray) -> _State:
+        yes, zero = np.ones(len(numbers), bool), np.zeros_like(numbers)
+        return cls(numbers, numbers, zero, zero, np.int32(0), yes, yes)
+
+    def back(self) -> _State:
+        """Pictures that are not sound as they were before the last step, for good."""
+        rows = self.sound.reshape(-1, *[1] * (self.numbers.ndim - 1))
+        return self._replace(numbers=np.where(rows, self.numbers, self.last),
+                             alive=self.alive & self.sound)
+
+
+def _ascent(
+    net: Network, goal: _Goal, measure: _Goal, size: int, parameterisation, optimiser, warped: bool
+) -> Callable:
+    """The traced function that takes some steps and then measures the clean picture."""
+    read = _reader(net, goal.readings, size)
+    read_clean = _reader(net, measure.readings, size, unpadded=True)
+    shape = parameterisation.start(np.random.default_rng(0), size).shape
+    numbers, flags = tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.bool)
+    state = _State(*[numbers] * 4, tf.TensorSpec((), tf.int32), flags, flags)
+
+    def gradient_of(numbers, warps, values):
         with tf.GradientTape() as tape:
             tape.watch(numbers)
             images = parameterisation.picture(numbers, size)
             if warped:
                 images = warp(images, warps, size)
             # all positions pull, else the picture's border would stay grey
-            total = tf.reduce_sum(objective.formula(read(images, values), values))
-        gradient = tape.gradient(total, numbers)
-        sound = tf.reduce_all(tf.math.is_finite(gradient), list(range(1, len(gradient.shape))))
-        return *optimiser.change(gradient, first, second, number, rate), sound
+            total = tf.reduce_sum(goal.formula(read(images, values), values))
+        return tape.gradient(total, numbers)
 
-    @tf.function(input_signature=_signature(objective, measure, parameterisation, size))
+    def step(state, warps, rate, values):
+        gradient = gradient_of(state.numbers, warps, values)
+        alive = tf.logical_and(state.alive, all_finite(gradient))
+        change, first, second = optimiser.change(gradient, state.first, state.second,
+                                                 state.number, rate)
+        moves = tf.reshape(alive, (-1, *[1] * len(shape)))
+        return _State(tf.where(moves, state.numbers + change, state.last),
+                      tf.where(moves, state.numbers, state.last),
+                      tf.where(moves, first, state.first), tf.where(moves, second, state.second),
+                      state.number + 1, alive, state.sound)
+
     def advance(state, warps, rate, values, measured_values):
-        numbers, first, second, number, alive = state
-        for i in tf.range(tf.shape(warps)[0]):
-            change, new_first, new_second, sound = step(
-                numbers, first, second, number, warps[i], rate, values)
-            alive = tf.logical_and(alive, sound)  # once broken, a picture stays as it was
-            moves = tf.reshape(alive, (-1, *[1] * (len(numbers.shape) - 1)))
-            numbers = tf.where(moves, numbers + change, numbers)
-            first, second = tf.where(moves, new_first, first), tf.where(moves, new_second, second)
-            number += 1
-        clean = tf.clip_by_value(parameterisation.picture(numbers, size), 0, 255)
+        _, state = tf.while_loop(
+            lambda i, state: i < tf.shape(warps)[0],
+            lambda i, state: (i + 1, step(state, warps[i], rate, values)), (0, state))
+        picture = parameterisation.picture(state.numbers, size)
+        clean = tf.clip_by_value(picture, 0, 255)
         measured = measure.formula(read_clean(clean, measured_values), measured_values)
-        return clean, measured, (numbers, first, second, number, alive)
+        sound = tf.logical_and(all_finite(picture), tf.math.is_finite(measured))
+        return clean, measured, state._replace(sound=sound)
 
-    advance._omit_frequent_tracing_warning = True  # as in _forward
-    net._traces[key] = advance
-    return advance
+    return traced(advance, state, tf.TensorSpec((None, None, 2, 3), tf.float32),
+                  tf.TensorSpec((), tf.float32), goal.specs, measure.specs)
+
+
+def all_finite(rows):
+    """For each row of a tensor, whether all of its numbers are finite."""
+    return tf.reduce_all(tf.math.is_finite(rows), list(range(1, len(rows.shape))))
 
 
 def _reader(
@@ -2024,7 +2813,7 @@ def _reader(
     layers = [_layer(net, name) for name in names]
     cut = [r.chosen is not None and type(x) is keras.layers.Conv2D and x.groups == 1
            for r, x in zip(readings, layers, strict=True)]
-    body = keras.Model(net.model.input, [
+    body = keras.Model(net.graph.input, [
         x.input if short else _output(net, name, r.pre_activation)
         for name, r, x, short in zip(names, readings, layers, cut, strict=True)])
     rows, columns = _seen_by(net, names, readings, size)
@@ -2093,18 +2882,6 @@ def _kept(net: Network, name: str, reading: Reading, size: int, unpadded: bool, 
         for place, start in zip(_position(reading, seen), corner, strict=True)))
 
 
-def _signature(objective: Objective, measure: Objective, parameterisation, size: int):
-    """Argument shapes of the traced ascent: any number of pictures, any number of steps."""
-    shape = parameterisation.start(np.random.default_rng(0), size).shape
-    numbers = tf.TensorSpec((None, *shape), tf.float32)
-    values, measured_values = (
-        tuple(tf.TensorSpec((None, *np.shape(v)[1:]) if np.ndim(v) else (), np.asarray(v).dtype)
-              for v in goal.values) for goal in (objective, measure))
-    return [(numbers, numbers, numbers, tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), bool)),
-            tf.TensorSpec((None, None, 2, 3), tf.float32), tf.TensorSpec((), tf.float32),
-            values, measured_values]
-
-
 def _unpadded(net: Network, layer: str, size: int) -> slice | None:
     """Positions of a map that see no padding; None (all) where there are none or no positions."""
     if len(_layer(net, layer).output.shape) != 4:
@@ -2155,12 +2932,14 @@ class Ascent:
     report : DataFrame, one row for each picture
         ``filter, seed``; ``start, end_mean``: mean pre-activation of the first and of the final
         picture; ``end_max``: largest pre-activation in it; ``best``: largest mean pre-activation
-        on the way; ``percentile`` of end_max among the maxima of real pictures; ``agreement``:
-        mean cosine between this filter's pictures from other seeds, as mean activation vectors
-        of the layer below; ``flat``: nothing happened (contrast under 2 grey levels, or no
-        rise); ``steps`` taken.
+        of those measured on the way; ``percentile`` of end_max among the maxima of real
+        pictures; ``agreement``: mean cosine between this filter's pictures from other seeds,
+        as mean activation vectors of the layer below; ``flat``: nothing happened (contrast
+        under 2 grey levels, or no rise); ``steps`` taken.
     snapshots : dict of int to ndarray
         The pictures after the steps asked for.
+    ended : {"done", "settled", "interrupted"}
+        Why the last batch's climb stopped; "interrupted": pictures are missing or unfinished.
     """
 
     images: np.ndarray
@@ -2168,6 +2947,7 @@ class Ascent:
     measured: tuple[int, ...]
     report: pd.DataFrame
     snapshots: dict[int, np.ndarray] = field(default_factory=dict)
+    ended: str = "done"
 
     def of(self, filter: int, *, seed: int | None = None) -> np.ndarray:
         """The picture of one filter (of its first seed, unless another is named)."""
@@ -2183,7 +2963,8 @@ def maximize(
     net: Network, layer: str, filters, *, objective: str | Callable = "channel",
     steps: int = 128, size: int | None = None, seed: int = 0, seeds: int = 1,
     preset: str | None = None, reference=None, batch: int = 16, sign: int = 1,
-    progress: bool = True, **options,
+    start: np.ndarray | None = None, progress: bool = True, interruptible: bool = False,
+    **options,
 ) -> Ascent:
     """Draw the pictures that filters of a layer answer to most: one batch for many filters.
 
@@ -2211,20 +2992,28 @@ def maximize(
         halved if memory runs out.
     sign : {1, -1}
         −1 draws what a filter is *least* excited by.
+    start : ndarray, shape (size, size, 3) or (n, size, size, 3), optional
+        Pictures to start from, one for all or one for each (filter, seed).
+    interruptible : bool
+        On an interrupt from the keyboard return what there is instead of raising `Interrupted`.
     **options
-        Passed on to `render`: `parameterisation`, `optimiser`, `transforms`, `start`,
-        `calm`, `snapshots`, `settle`, `cancel`, `on_step`.
+        Passed on to `render`: `parameterisation`, `optimiser`, `transforms`, `calm`,
+        `snapshots`, `settle`, `cancel`, `on_step`.
 
     Returns
     -------
     Ascent
-        Of fewer filters than asked for, if it was interrupted.
+        Of fewer pictures than asked for where `ended` is "interrupted": by `cancel`, or from the
+        keyboard with `interruptible`.
 
     Raises
     ------
     ValueError
         Unknown layer, preset or objective, a layer without positions, filter out of range, no
-        filter, steps or seeds below 1.
+        filter, steps or seeds below 1; a `reference` of another layer, starting pictures that
+        cannot be paired.
+    Interrupted
+        It was stopped from the keyboard; ``finished`` is the `Ascent` so far.
 
     Notes
     -----
@@ -2252,32 +3041,43 @@ def maximize(
     size = size or canvas(net, layer)
     receptive_field(net, layer)  # refuses a layer without positions
     jobs = [(f, s) for f in filters.tolist() for s in range(seed, seed + seeds)]
+    if np.ndim(start) == 4 and len(start) not in (1, len(jobs)):
+        raise ValueError(f"{len(start)} starting pictures for {len(jobs)} to be drawn: give one "
+                         "for all, or one for each filter and seed (seeds side by side).")
+    reference = _reference(net, layer, reference)
 
     done: list[Rendering] = []
+    interrupt = None
     with tqdm(total=len(jobs), desc=f"{layer}: pictures", delay=2, leave=False,
               disable=not progress or len(jobs) <= batch) as bar:
         while (first := sum(len(r.images) for r in done)) < len(jobs):
             some = jobs[first : first + batch]
             own = [f for f, _ in some]
             goal = climbed(layer, own)
+            one_each = np.ndim(start) == 4 and len(start) > 1
+            begun = start[first : first + batch] if one_each else start
             try:
                 done.append(render(net, sign * goal if sign != 1 else goal, size=size, steps=steps,
                                    measure=measured(layer, own), seed=[(s, f) for f, s in some],
-                                   progress=progress and len(jobs) <= batch, **options))
+                                   start=begun, progress=progress and len(jobs) <= batch,
+                                   **options))
             except tf.errors.ResourceExhaustedError:
                 if batch == 1:
                     raise
                 batch //= 2
                 print(f"Memory ran out: going on with {batch} pictures at a time.")
                 continue
-            except KeyboardInterrupt:  # outside the steps, which notice it themselves
+            except KeyboardInterrupt as problem:
+                if isinstance(problem, Interrupted):
+                    done.append(problem.finished)
                 if not done:
                     raise
-                break
+                interrupt = problem
+                break  # what is finished is kept
             bar.update(len(some))
             if done[-1].ended == "interrupted":
-                break  # what is finished is kept
-    jobs = jobs[: sum(len(r.images) for r in done)]
+                break
+    wanted, jobs = len(jobs), jobs[: sum(len(r.images) for r in done)]
     _warn_of_broken(layer, jobs, done)
     images, history = _joined(done)
     report = _report(net, layer, jobs, images, history, reference, sign)
@@ -2285,7 +3085,23 @@ def maximize(
     longest = max(done, key=lambda r: r.measured[-1])
     snapshots = {step: np.concatenate([r.snapshots[step] for r in done])
                  for step in longest.snapshots if all(step in r.snapshots for r in done)}
-    return Ascent(images, history, longest.measured, report, snapshots)
+    found = Ascent(images, history, longest.measured, report, snapshots,
+                   "interrupted" if interrupt else done[-1].ended)
+    if interrupt is None or interruptible:
+        return found
+    came = f"{done[-1].measured[-1]} of {steps} steps of picture {len(jobs)} of {wanted}"
+    raise Interrupted(came, found) from interrupt
+
+
+def _reference(net: Network, layer: str, reference) -> np.ndarray | None:
+    """Maxima of real pictures, one column a filter of the layer; stored ones if none are given."""
+    if reference is None:
+        return class_responses(net, layer)[0] if _has_stored_responses(net, layer) else None
+    reference, count = np.asarray(reference), _layer(net, layer).output.shape[-1]
+    if reference.ndim != 2 or reference.shape[1] != count:
+        raise ValueError(f"reference has shape {reference.shape}; {layer} has {count} filters: "
+                         "give image_maxima(net, layer, pictures).values, all filters of it.")
+    return reference
 
 
 def _joined(done: Sequence[Rendering]) -> tuple[np.ndarray, np.ndarray]:
@@ -2316,12 +3132,10 @@ def _report(net, layer, jobs, images, history, reference, sign) -> pd.DataFrame:
     own = np.stack([m[crop, crop, f] for m, f in zip(maps, filters, strict=True)])
     contrast = images.std(axis=(1, 2, 3))
     rise = sign * (history[-1] - history[0])
-    if reference is None and net.responses is not None:
-        reference = class_responses(net, layer)[0]
     end_max = own.max((1, 2))
     percentile = np.full(len(jobs), np.nan)
     if reference is not None:
-        percentile = 100 * (np.asarray(reference)[:, filters] < end_max).mean(0)
+        percentile = 100 * (reference[:, filters] < end_max).mean(0)
     return pd.DataFrame({
         "filter": filters, "seed": [s for _, s in jobs],
         "start": history[0], "end_mean": history[-1], "end_max": end_max,
@@ -2349,7 +3163,7 @@ def _agreement(net: Network, layer: str, images: np.ndarray, filters: np.ndarray
     others = same.sum(1)
     if not others.any():
         return np.full(len(filters), np.nan)
-    below = picture_vectors(net, layer, images)
+    below = picture_vectors(net, layer, made(images))
     total = np.where(same, below @ below.T, 0).sum(1)
     return np.divide(total, others, out=np.full(len(filters), np.nan), where=others > 0)
 
@@ -2413,7 +3227,12 @@ def atlas(
     Returns
     -------
     Atlas
-        Of the filters finished so far, if it was interrupted.
+
+    Raises
+    ------
+    Interrupted
+        It was stopped from the keyboard; ``finished`` is the atlas of the filters so far. The
+        same call goes on from there.
     """
     filters = _check_filters(
         net, layer, range(_layer(net, layer).output.shape[-1]) if filters is None else filters)
@@ -2427,35 +3246,35 @@ def atlas(
     home = home / f"{net.name}_{layer}_{key}"
     home.mkdir(parents=True, exist_ok=True)
 
-    parts = []
+    parts, interrupt = [], None
     for first in tqdm(range(0, len(filters), batch), f"atlas of {layer}", delay=2, leave=False,
                       disable=not progress):
         try:
             part = _atlas_part(net, layer, filters[first : first + batch], home, size=size,
                                steps=steps, seed=seed, optimiser=optimiser, calm=calm,
                                batch=batch, on_step=on_step)
-        except KeyboardInterrupt:  # while something else than the ascent was at work
-            part = None
-        if part is None:
-            print(f"{first} of {len(filters)} filters are kept; the same call goes on from there.")
+        except KeyboardInterrupt as problem:
+            if not parts:
+                raise
+            interrupt = problem
             break
         parts.append(part)
-    if not parts:
-        raise KeyboardInterrupt("interrupted before the first batch was finished")
     images = np.concatenate([images for images, _ in parts])
     report = pd.concat([report for _, report in parts], ignore_index=True)
-    return Atlas(images, report, *_contact_sheet(home, images, report, made_by))
+    found = Atlas(images, report, *_contact_sheet(home, images, report, made_by))
+    if interrupt is not None:
+        raise Interrupted(f"{len(images)} of {len(filters)} filters (the same call goes on from "
+                          "there)", found) from interrupt
+    return found
 
 
 def _atlas_part(net, layer, filters, home: Path, **options):
-    """Pictures and report of one batch, kept or drawn; None if it was interrupted."""
+    """Pictures and report of one batch, kept or drawn."""
     numbers = hashlib.sha256(repr(filters.tolist()).encode()).hexdigest()[:8]
     path = home / f"filters_{filters[0]:04d}_{numbers}"
     if (kept := _stored_part(path, filters)) is not None:
         return kept
     ascent = maximize(net, layer, filters, progress=False, **options)
-    if len(ascent.report) < len(filters) or (ascent.report["steps"] < options["steps"]).any():
-        return None
     images = ascent.images.round().astype("uint8")
     draft = home / f"draft_{os.getpid()}"
     np.savez(draft.with_suffix(".npz"), images=images)
@@ -2502,25 +3321,30 @@ def _contact_sheet(home: Path, images: np.ndarray, report: pd.DataFrame, made_by
     paths, draft = (home / "sheet.png", home / "index.json"), home / f"draft_{os.getpid()}"
     sheet.save(draft, "png", pnginfo=note)
     os.replace(draft, paths[0])
-    draft.write_text(json.dumps({"made_by": made_by, "filters": entries}, indent=1))
+    draft.write_text(json.dumps({"made_by": made_by, "filters": entries}, indent=1), "utf-8")
     os.replace(draft, paths[1])
     return paths
 
 
 def visualize_filter(
     net: Network, layer: str, filter: int | None = None, *, iterations: int = 50, size: int = 96,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Figure:
     """Draw one filter while telling how the ascent goes: the textbook's function.
+
+    Prints the objective at the start and after at most ten steps, evenly spaced, the last one
+    included; each line gives the value at exactly the step it names.
 
     Parameters
     ----------
     filter : int, optional
-        A random one (drawn with `seed`) if none is given.
+        A random one if none is given: another at each call, unless `seed` is given.
     iterations : int
-        Steps of the ascent; ten of them are printed with the objective's value.
+        Steps of the ascent.
     size : int
         Side of the picture, in pixels.
+    seed : int, optional
+        Of the random filter and of the starting noise (0 if none is given).
 
     Returns
     -------
@@ -2529,9 +3353,14 @@ def visualize_filter(
     if filter is None:
         count = _layer(net, layer).output.shape[-1]
         filter = int(np.random.default_rng(seed).integers(count))
-    ascent = maximize(net, layer, filter, steps=iterations, size=size, seed=seed)
-    for step in np.unique(np.linspace(0, len(ascent.history) - 1, 10).round().astype(int)):
-        print(f"iteration {step:4d}   mean pre-activation {ascent.history[step, 0]:9.3f}")
+    lines = min(10, max(iterations, 1))
+    told = [round(iterations * line / lines) for line in range(1, lines + 1)]
+    ascent = maximize(net, layer, filter, steps=iterations, size=size, seed=seed or 0,
+                      snapshots=told)
+    print(f"{layer}, filter {filter}: mean pre-activation\n"
+          f"at the start      {ascent.history[0, 0]:9.3f}")
+    for step in told:  # `snapshots` has each of them measured
+        print(f"iteration {step:4d}    {ascent.history[step, 0]:9.3f}")
     return plot_images(ascent.images, [f"{layer}, filter {filter}"], columns=1, width=2.6)
 
 
@@ -2664,11 +3493,13 @@ def rank_kernels(net: Network, layer: str, filter: int, *, top: int = 10) -> pd.
 # 7. Figures
 # ============================================================================================
 #
-# Each function returns a matplotlib Figure built without pyplot; `save_figure` writes it and
-# shows it with its alternative text. Signed numbers are red (excites) and blue (inhibits) around
-# white at zero, on one scale for all panels of a figure, and marked + and − as well.
+# Each function returns a `ShownFigure`: a matplotlib Figure built without pyplot that a notebook
+# shows as a cell's last value, with its alternative text. That text may be given to each of them
+# as `alt="..."`; `save_figure`, which also writes the figure, demands one. Signed numbers are red
+# (excites) and blue (inhibits) around white at zero, on one scale for all panels of a figure, and
+# marked + and − as well.
 
-WIDTH = 6.5  #: inches; figures are drawn at 120 dots an inch
+WIDTH, DPI = 6.5, 120  #: inches, and dots an inch, of figures
 STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labelsize": 8,
          "ytick.labelsize": 8, "legend.fontsize": 8, "axes.spines.top": False,
          "axes.spines.right": False}
@@ -2676,19 +3507,95 @@ SIGNED = "RdBu_r"
 RED, BLUE, GREY = "#b2182b", "#2166ac", "#555555"
 
 
-def _figure(height: float, width: float = WIDTH, layout: str = "compressed") -> Figure:
-    """An empty figure of the house style."""
-    return Figure(figsize=(width, height), dpi=120, layout=layout, facecolor="white")
+NAMED = 12  #: panels that an alternative text names at most
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows by itself, with its alternative text.
+
+    IPython draws a plain Figure only where pyplot was set up, and then without such a text. This
+    class brings its own picture and has IPython prefer it: it is shown once, with pyplot and
+    without, drawn as `save_figure` would write it.
+
+    Attributes
+    ----------
+    alt : str
+        What is to be seen, in a sentence. It goes into the output's metadata, where nbconvert's
+        "basic" and "classic" pages read it; JupyterLab 4 does not read it out.
+    """
+
+    alt = ""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        shell = _shell()
+        if shell is not None:  # a method alone would come after what pyplot registers for Figure
+            shell.display_formatter.formatters["image/png"].for_type(
+                ShownFigure, ShownFigure._repr_png_)
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("ShownFigure", "Figure", 1)
+
+    def _repr_png_(self) -> tuple[bytes, dict]:
+        png, size = _drawn(self)
+        return png, _shown_as(size, self.alt)
+
+
+def _drawn(figure: Figure, note: PngInfo | None = None) -> tuple[bytes, tuple[int, int]]:
+    """A figure as a PNG with a note in it, and its width and height in pixels."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, pil_kwargs={"pnginfo": note} if note else {})
+    with Image.open(buffer) as picture:
+        return buffer.getvalue(), picture.size
+
+
+def _shown_as(size: tuple[int, int], alt: str) -> dict:
+    """The metadata with which a notebook shows a PNG."""
+    return {"width": size[0], "height": size[1]} | ({"alt": alt} if alt else {})
+
+
+def _figure(height: float, width: float = WIDTH, layout: str = "compressed") -> ShownFigure:
+    """An empty figure of the house style, in inches; a notebook shows it by itself."""
+    return ShownFigure(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white")
 
 
 def _styled(function):
-    """Apply the house style while a figure function runs."""
-    @functools.wraps(function)
-    def drawn(*args, **kwargs):
-        with mpl.rc_context(STYLE):
-            return function(*args, **kwargs)
+    """Apply the house style while a figure function runs, and say in words what it drew.
 
+    The function gets one more option, ``alt``: the figure's alternative text. Without it the text
+    is the first line of the function's docstring, and what is written on the figure: titles of
+    panels, names of axes and lines.
+    """
+    @functools.wraps(function)
+    def drawn(*args, alt: str | None = None, **kwargs):
+        with mpl.rc_context(STYLE):
+            figure = function(*args, **kwargs)
+        figure.alt = _described(figure, function.__doc__) if alt is None else alt
+        return figure
+
+    own = inspect.signature(function)
+    given = inspect.Parameter("alt", inspect.Parameter.KEYWORD_ONLY, default=None,
+                              annotation="str | None")
+    drawn.__signature__ = own.replace(parameters=[*own.parameters.values(), given])
     return drawn
+
+
+def _described(figure: Figure, says: str) -> str:
+    """What is to be seen on a figure, from a docstring and the words on the figure itself."""
+    def listed(what, words):
+        words = list(dict.fromkeys(filter(None, (" ".join(word.split()) for word in words))))
+        more = f"; and {len(words) - NAMED} more" * (len(words) > NAMED)
+        return [f"{what}: {'; '.join(words[:NAMED])}{more}."] if words else []
+
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in panels))]
+    return " ".join([
+        says.strip().splitlines()[0].replace("`", ""),
+        *listed("Written on it", [figure.get_suptitle(), *(axes.get_title() for axes in panels),
+                                  *(text.get_text() for text in figure.texts)]),
+        *listed("Across", [axes.get_xlabel() for axes in panels]),
+        *listed("Upwards", [axes.get_ylabel() for axes in panels]),
+        *listed("Legend", [text.get_text() for one in legends for text in one.get_texts()])])
 
 
 def _show(axes, image, title: str = "", colour: str | None = None):
@@ -2723,9 +3630,8 @@ class SavedFigure:
         return f"{self.path.name}: {self.alt}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        width, height = self.size
         return ({"image/png": self.png, "text/plain": repr(self)},
-                {"image/png": {"alt": self.alt, "width": width, "height": height}})
+                {"image/png": _shown_as(self.size, self.alt)})
 
 
 def save_figure(
@@ -2742,7 +3648,7 @@ def save_figure(
         What is to be seen, in a sentence.
     recipe : str, optional
         Code that makes the figure again. In a notebook it is found in the cells run so far, see
-        `recipe_of`.
+        `engine.recipes.recipe_of`.
     **parameters
         What made the figure (layer, filter, seed, steps, ...): kept in the PNG's metadata, beside
         the recipe, the digests of the networks it uses, and the versions of the libraries.
@@ -2765,13 +3671,10 @@ def save_figure(
     note.add_itxt("Networks", json.dumps(_networks_in(recipe, variables)))
     note.add_itxt("Versions", json.dumps(_versions()))
     note.add_itxt("Recipe", recipe, zip=True)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, pil_kwargs={"pnginfo": note})
+    png, size = _drawn(figure, note)
     path = folder / f"{name}.png"
-    path.write_bytes(buffer.getvalue())
-    with Image.open(buffer) as picture:
-        size = picture.size
-    return SavedFigure(path, buffer.getvalue(), alt, size)
+    path.write_bytes(png)
+    return SavedFigure(path, png, alt, size)
 
 
 def answer(text: str):
@@ -2797,6 +3700,8 @@ def thumbnail_table(images: np.ndarray, table: pd.DataFrame, *, side: int = 72):
 
     from IPython.display import HTML
 
+    images = check_each(images)
+
     def tag(image):
         buffer = io.BytesIO()
         small = Image.fromarray(np.clip(image, 0, 255).astype("uint8")).resize((side, side))
@@ -2817,13 +3722,14 @@ def plot_images(
     images: Sequence[np.ndarray], titles: Sequence[str] = (), *, columns: int = 5,
     width: float = WIDTH, marked: Sequence[int] = (), heading: str = "",
 ) -> Figure:
-    """A sheet of pictures with a title above each; the `marked` ones get a red frame.
+    """A sheet of pictures, each under its title; those that are marked have a red frame.
 
     Parameters
     ----------
     images : sequence of ndarray, shape (h, w, 3)
         RGB 0-255; shown as they are, no contrast stretching.
     """
+    images = check_each(images)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     lines = max([t.count("\n") + 1 for t in titles if t], default=0)
@@ -2842,6 +3748,7 @@ def plot_images(
 @_styled
 def plot_input(original: np.ndarray, crop: np.ndarray, net: Network) -> Figure:
     """What the network receives: the photograph, its crop, and the preprocessed planes."""
+    original, crop = check_each([original, crop])
     received = net.preprocess(tf.constant(crop[None]))[0].numpy()
     figure = _figure(1.75)
     axes = figure.subplots(1, 5, width_ratios=[1.25, 1, 1, 1, 1])
@@ -2974,6 +3881,7 @@ def plot_circuit(
     effects : sequence of float, optional
         By which share the response changes when the edge is cut; printed beside it.
     """
+    *upstream, picture = check_each([*upstream, picture])
     half = -(-len(ranking) // 2)  # two columns of edges, the filter between them
     given = len(contributions) > 0 or len(effects) > 0
     tall = 1.43 if given else 1.3  # inches: one edge's picture, kernel and text
@@ -3055,6 +3963,8 @@ def plot_two_hop(
     -----
     Each hop has a colour scale of its own, for kernels of two layers differ in size.
     """
+    picture, *inputs = check_each([picture, *inputs])
+    feeders = [check_each(pictures) for pictures in feeders]
     rows = max(len(pictures) for pictures in feeders)
     tall, margin = 0.68, 0.9  # inches: one feeder; the headings and the colour bars
     deep = len(inputs) * (rows * tall + 0.22) + margin
@@ -3231,104 +4141,19 @@ def report_table(report: pd.DataFrame) -> pd.DataFrame:
 
 
 # ============================================================================================
-# 8. Recipes: the code that made a figure, kept in it
+# 8. Recipes: the code that made a figure, kept in it (found by engine/recipes.py)
 # ============================================================================================
 
 
-def recipe_of(cells: Sequence[str], name: str) -> str:
-    """The statements among a notebook's cells that one figure needs, in their order.
-
-    A backward slice [1]_: from the statement that saves the figure, each earlier statement is
-    kept that sets or changes a name needed so far. It errs on the side of keeping too much.
-
-    Parameters
-    ----------
-    cells : sequence of str
-        Sources in the order in which they were run; the figure is saved in one of them.
-    name : str
-        The figure's, as given to `save_figure`.
-
-    Returns
-    -------
-    str
-        Code that runs on its own; empty if no statement saves a figure of that name.
-
-    References
-    ----------
-    .. [1] M. Weiser, "Program slicing", ICSE 1981.
-    """
-    steps = [step for cell in cells for step in _steps(cell)]
-    last = max((i for i, step in enumerate(steps)
-                if SAVES in step.text and f'"{name}"' in step.text), default=None)
-    if last is None:
-        return ""
-    kept, needed = [], steps[last].uses
-    for step in reversed(steps[:last]):
-        if step.changes & needed:
-            kept.append(step.text)
-            needed = (needed - step.sets) | step.uses
-    return "\n".join([*reversed(kept), steps[last].text]) + "\n"
-
-
-SAVES = "save_figure("
-
-
-@dataclass(frozen=True)
-class _Step:
-    """A statement of a notebook: the names it surely sets, may change, and uses."""
-
-    text: str
-    sets: frozenset[str]
-    changes: frozenset[str]
-    uses: frozenset[str]
-
-
-def _steps(cell: str) -> Iterator[_Step]:
-    """The statements of one cell; none of a cell that is no Python."""
-    cell = re.sub(r"^[%!].*", "", cell, flags=re.MULTILINE)  # IPython's own commands
-    try:
-        body = ast.parse(cell).body
-    except SyntaxError:
-        return
-    for node in body:
-        text = ast.get_source_segment(cell, node)
-        stored, used = _names(symtable.symtable(text, "cell", "exec"))
-        inside = [] if SAVES in text else list(ast.walk(node))
-        if isinstance(node, ast.Expr) and node is body[-1]:
-            inside = []  # a cell's last line is there to be shown
-        # what changes in place: a.b = 1, a[0] = 1, a.append(1)
-        touched = {_root(x) for x in inside if isinstance(x, ast.Attribute | ast.Subscript)
-                   and isinstance(x.ctx, ast.Store)}
-        touched |= {_root(x.value.func) for x in inside if isinstance(x, ast.Expr)
-                    and isinstance(x.value, ast.Call) and isinstance(x.value.func, ast.Attribute)}
-        sure = isinstance(node, ast.Assign | ast.Import | ast.ImportFrom | ast.FunctionDef)
-        yield _Step(text, stored if sure else frozenset(), stored | touched, used | touched)
-
-
-def _root(node: ast.expr) -> str:
-    """The name that an expression such as ``a.b[0].c`` begins with; none of other kinds."""
-    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _names(table: symtable.SymbolTable) -> tuple[frozenset[str], frozenset[str]]:
-    """Names that a statement sets and uses, those that its functions need included."""
-    symbols = table.get_symbols()
-    stored = {x.get_name() for x in symbols if x.is_assigned() or x.is_imported()}
-    used = {x.get_name() for x in symbols if x.is_referenced()}
-    inner = list(table.get_children())
-    while inner:
-        child = inner.pop()
-        inner += child.get_children()
-        used |= {x.get_name() for x in child.get_symbols() if x.is_global()}
-    return frozenset(stored), frozenset(used)
+def _shell():
+    """IPython's shell, if this is a notebook or a console of IPython; else None."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
 
 def _notebook() -> dict:
     """The variables of the notebook that is running, its inputs as ``In``; none elsewhere."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return shell.user_ns if shell else {}
+    shell = _shell()
+    return {} if shell is None else shell.user_ns
 
 
 def _networks_in(recipe: str, variables: dict) -> dict[str, dict[str, str]]:
@@ -3384,6 +4209,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 2 or arguments[0] != "show-recipe":
         print("usage: python -m vizutils show-recipe FIGURE.png > again.py", file=sys.stderr)
         return 2
+    sys.stdout.reconfigure(encoding="utf-8")  # Python's own; Windows writes its code page to files
     try:
         print(show_recipe(arguments[1]), end="")
     except (OSError, ValueError) as error:

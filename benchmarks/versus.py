@@ -36,8 +36,9 @@ def methods(net, layer: str, filters: list[int], size: int, steps: int) -> dict:
 
     def climb():
         goal = vz.channel(layer, filters)
-        advance = vz._ascent(net, goal, goal, size, vz.Pixels(), rule, False)
-        state = (starts, 0 * starts, 0 * starts, np.int32(0), np.ones(len(filters), bool))
+        kind = vz._goal(goal)
+        advance = net.kept(vz._ascent, kind, kind, size, vz.Pixels(), vz.Normalised(1.0), False)
+        state = vz._State.first_of(starts)
         warps = np.tile(np.eye(3, dtype="float32")[:2], (steps, len(filters), 1, 1))  # not used
         return advance(state, warps, np.float32(rule.rate), goal.values, goal.values)[0].numpy()
 

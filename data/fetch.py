@@ -3,7 +3,8 @@
 This is the only place of the project that touches the internet. Read it from top to bottom:
 
 1. where things lie (`cache_dir`), what they are (`fetch` and its sources);
-2. the one downloader: time-outs, resumption, checksum, then a rename; the troubles of disks;
+2. the one downloader: time-outs, a least rate, resumption, checksum, then a rename; the
+   troubles of disks;
 3. packages (a *wheel* is a zip file; pip knows from where, we fetch and unpack it);
 4. work shared by several processes (`build_once`);
 5. the packaged pictures (`pictures`), and the command line: ``python -m data.fetch``.
@@ -22,6 +23,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
@@ -37,7 +40,10 @@ from tqdm import tqdm
 
 SOURCES = Path(__file__).with_name("sources.toml")
 CONNECT_SECONDS, READ_SECONDS = 5, 20  # patience for an answer, and for the next bytes
-CHUNK = 1 << 16  # bytes moved at a time, and at most lost when a connection breaks
+# A server that drips a byte now and then is never silent for so long. So this many bytes a second
+# must arrive, over each minute of waiting: 553 MB may take days, but not for ever.
+LEAST_RATE, RATE_SECONDS = 1000, 60
+CHUNK = 1 << 14  # bytes moved at a time, and at most lost when a connection breaks
 
 # Hosts that could not be reached. A process asks each only once: "no internet" costs seconds.
 _unreachable: set[str] = set()
@@ -212,8 +218,10 @@ def _stream(address: str, offset: int) -> Iterator:
     if offset:
         headers["Range"] = f"bytes={offset}-"
     try:
-        with requests.get(address, headers=headers, stream=True,
-                          timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
+        with _paced():
+            answer = requests.get(address, headers=headers, stream=True,
+                                  timeout=(CONNECT_SECONDS, READ_SECONDS))
+        with answer as response:
             if response.status_code == 416 and offset:  # the file there ends before our part does
                 yield from _stream(address, 0)
                 return
@@ -242,6 +250,55 @@ def _body(response: requests.Response, host: str) -> Iterator[bytes]:
                          "Run it again: it continues where it stopped.") from problem
 
 
+class _PacedReader(socket.SocketIO):
+    """The reading end of a connection; it gives up on one that drips.
+
+    Only waiting counts, not what the reader does with the bytes in between.
+    """
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.paced = threading.get_ident() in _pacing
+        self.waited = self.arrived = 0
+
+    def readinto(self, buffer):
+        began = time.monotonic()
+        count = super().readinto(buffer)
+        if self.paced and count:
+            self.waited += time.monotonic() - began
+            self.arrived += count
+            if self.waited >= RATE_SECONDS:
+                if self.arrived < LEAST_RATE * RATE_SECONDS:
+                    raise OSError(f"less than {LEAST_RATE} bytes a second arrived")
+                self.waited = self.arrived = 0
+        return count
+
+
+_PlainReader = socket.SocketIO
+_pacing: list[int] = []  # threads that are in a block of `_paced`, once for each block
+_pacing_changes = threading.Lock()
+
+
+@contextlib.contextmanager
+def _paced() -> Iterator[None]:
+    """Let no connection that this thread opens in the block drip, its headers included.
+
+    Neither requests nor urllib, which Keras uses, has a word for it: their time-outs begin anew
+    with each byte. What both read from is made by the socket module, so that is where to stand.
+    """
+    own = threading.get_ident()
+    with _pacing_changes:
+        _pacing.append(own)
+        socket.SocketIO = _PacedReader
+    try:
+        yield
+    finally:
+        with _pacing_changes:
+            _pacing.remove(own)
+            if not _pacing:
+                socket.SocketIO = _PlainReader
+
+
 def _refuse_if_offline(host: str) -> None:
     """Raise at once where asking would be in vain: offline by choice, or tried before."""
     if os.environ.get("VIZUTILS_OFFLINE", "0") not in ("", "0"):
@@ -253,7 +310,7 @@ def _refuse_if_offline(host: str) -> None:
 
 @contextlib.contextmanager
 def patient_downloads() -> Iterator[None]:
-    """Give a time-out to downloads made by Keras, which has none, and a sentence to failures.
+    """Give Keras's own downloads an idle limit and a least rate, and failures a sentence.
 
     Raises
     ------
@@ -264,7 +321,8 @@ def patient_downloads() -> Iterator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(READ_SECONDS)
     try:
-        yield
+        with _paced():
+            yield
     except Exception as problem:  # Keras raises a bare Exception when an address fails
         if not isinstance(problem, OSError) and "URL fetch failure" not in str(problem):
             raise
@@ -353,7 +411,8 @@ def _ask_pip(source: dict, download: Path) -> str:
         "--no-input", "--disable-pip-version-check",
         "--retries", "1", "--timeout", str(CONNECT_SECONDS), wanted,
     ]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False,
+                            encoding="utf-8", errors="replace")
     if answer.returncode == 0:
         # a file, because pip colours what it prints where FORCE_COLOR is set, as in notebooks
         found = json.loads(report.read_text("utf-8"))

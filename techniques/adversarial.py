@@ -178,7 +178,7 @@ def look(net: vz.Network, images, targets=None) -> Before:
             raise ValueError("these pictures were looked at with targets (or without) before: "
                              "give targets to look(), not to the attack.")
         return images
-    images = _checked(images)
+    images = vz.one_or_more(images)
     logits = vz.logits(net, images)
     if targets is None:
         return Before(images, logits, logits.argmax(1), False)
@@ -188,22 +188,6 @@ def look(net: vz.Network, images, targets=None) -> Before:
         raise ValueError(f"picture {there[0]} is named {class_name(wanted[there[0]])} as it is: "
                          "choose another target for it, or leave it out.")
     return Before(images, logits, wanted, True)
-
-
-def _checked(images) -> np.ndarray:
-    """Pictures as a float32 array (n, h, w, 3) of grey levels, or an error that teaches."""
-    array = np.asarray(images.images if isinstance(images, vz.ImageSet) else images, "float32")
-    array = array[None] if array.ndim == 3 else array
-    if array.ndim != 4 or array.shape[3] != 3 or not array.size:
-        raise ValueError("pictures have the shape (n, rows, columns, 3) or (rows, columns, 3), "
-                         f"not {np.shape(images)}.")
-    if not np.isfinite(array).all():
-        raise ValueError("the pictures hold NaN or infinite pixels: repair them first, e.g. "
-                         "with np.nan_to_num.")
-    if array.min() < 0 or array.max() > 255:
-        raise ValueError(f"grey levels lie in 0-255, these in {array.min():.4g} to "
-                         f"{array.max():.4g}: undo the preprocessing, or clip them.")
-    return array
 
 
 def _check_epsilon(epsilon) -> float:
@@ -223,7 +207,7 @@ def bounds(images: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
         Such that ``image − low ≤ ε`` and ``high − image ≤ ε`` hold exactly, and with ε rounded
         down to a float32, so that a difference taken in single precision does not pass it.
     """
-    limit = np.float32(_check_epsilon(epsilon))
+    images, limit = vz.check_pictures(images), np.float32(_check_epsilon(epsilon))
     if float(limit) > epsilon:
         limit = np.nextafter(limit, np.float32(0))
     low, high = np.maximum(images - limit, 0), np.minimum(images + limit, 255)
@@ -237,19 +221,19 @@ def bounds(images: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gradient(net: vz.Network) -> Callable:
-    """Traced once: (pictures, classes) → gradient of their cross-entropies by pixel."""
-    key = "cross-entropy by pixel"
-    if key not in net._traces:
-        def gradient(images, classes):
-            with tf.GradientTape() as tape:
-                tape.watch(images)
-                loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                    classes, net.model(net.preprocess(images), training=False))
-            return tape.gradient(loss, images)  # a sum over pictures, which do not meet
+    """(pictures, classes) → gradient of their cross-entropies by pixel."""
+    return net.kept(_traced_gradient)
 
-        net._traces[key] = tf.function(gradient, input_signature=[
-            tf.TensorSpec((None, None, None, 3), tf.float32), tf.TensorSpec((None,), tf.int32)])
-    return net._traces[key]
+
+def _traced_gradient(net: vz.Network) -> Callable:
+    def gradient(images, classes):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                classes, net.model(net.preprocess(images), training=False))
+        return tape.gradient(loss, images)  # a sum over pictures, which do not meet
+
+    return vz.traced(gradient, vz.PICTURES, tf.TensorSpec((None,), tf.int32))
 
 
 def _signs(net: vz.Network, images: np.ndarray, before: Before) -> np.ndarray:
@@ -279,7 +263,7 @@ def _result(net, before: Before, images, epsilon, method: str, flat=None) -> Adv
         warnings.warn(f"the gradient of {flat.sum()} of {len(flat)} pictures is zero everywhere "
                       "(saturated logits, or dead units): they were not attacked, which says "
                       "nothing of the network's strength.", stacklevel=3)
-    return Adversaries(before, images, vz.logits(net, images), epsilon, method, flat)
+    return Adversaries(before, images, vz.logits(net, vz.made(images)), epsilon, method, flat)
 
 
 def fgsm(
@@ -310,7 +294,10 @@ def fgsm(
     .. [1] I. Goodfellow et al., ICLR 2015, arXiv:1412.6572, section 4.
     """
     epsilon, before = _check_epsilon(epsilon), look(net, images, targets)
-    signs = gradient_signs(net, before) if signs is None else signs
+    signs = gradient_signs(net, before) if signs is None else np.asarray(signs, "float32")
+    if signs.shape != before.images.shape:
+        raise ValueError(f"signs of shape {signs.shape} do not belong to pictures of shape "
+                         f"{before.images.shape}: give gradient_signs(net, look(net, images)).")
     low, high = bounds(before.images, epsilon)
     moved = np.clip(before.images + np.float32(epsilon) * signs, low, high)
     return _result(net, before, moved, epsilon, "FGSM", ~signs.any((1, 2, 3)))
@@ -540,8 +527,8 @@ def filter_change(net: vz.Network, found: Adversaries, layer: str) -> pd.DataFra
     vz._conv_layer(net, layer)
     change, maxima = [], []
     for i in range(len(found.images)):
-        pair = vz.activations(net, layer, np.stack([found.before.images[i], found.images[i]]),
-                              pre_activation=True)
+        pair = vz.made(np.stack([found.before.images[i], found.images[i]]))
+        pair = vz.activations(net, layer, pair, pre_activation=True)
         change.append(_relative(pair[1], pair[0], (0, 1)))
         maxima.append(pair.max((1, 2)))
     before, after = np.stack(maxima, 1).astype("float64")  # each (pictures, filters)
@@ -558,7 +545,7 @@ def filter_change(net: vz.Network, found: Adversaries, layer: str) -> pd.DataFra
 def jpeg(images: np.ndarray, *, quality: int = 75) -> np.ndarray:
     """Pictures after being written as JPEG files and read again, RGB 0-255 float32."""
     read = []
-    for image in np.rint(images).clip(0, 255).astype("uint8"):
+    for image in np.rint(vz.check_pictures(images)).clip(0, 255).astype("uint8"):
         file = io.BytesIO()
         Image.fromarray(image).save(file, "JPEG", quality=quality)
         read.append(np.asarray(Image.open(file), "float32"))
@@ -567,7 +554,7 @@ def jpeg(images: np.ndarray, *, quality: int = 75) -> np.ndarray:
 
 def blur(images: np.ndarray, *, sigma: float = 1.0) -> np.ndarray:
     """Pictures blurred by a Gaussian of `sigma` px, RGB 0-255 float32."""
-    return gaussian_filter(images, (0, sigma, sigma, 0)).clip(0, 255)
+    return gaussian_filter(vz.check_pictures(images), (0, sigma, sigma, 0)).clip(0, 255)
 
 
 def defend(

@@ -23,7 +23,7 @@ def alter(patches: np.ndarray, way: str, *, seed: int = 0) -> np.ndarray:
 
     Parameters
     ----------
-    patches : ndarray, shape (n, size, size, 3)
+    patches : Patches, ImageSet, or ndarray of shape (n, size, size, 3)
         RGB 0-255.
     way : str
         ``turned`` (by 90°, exact), ``half turn``, ``mirrored`` (left for right), ``grey`` (each
@@ -47,10 +47,7 @@ def alter(patches: np.ndarray, way: str, *, seed: int = 0) -> np.ndarray:
     """
     if way not in ALTERATIONS:
         raise ValueError(f"way is one of {', '.join(ALTERATIONS)}, not {way!r}.")
-    patches = np.asarray(patches, "float32")
-    if patches.ndim != 4 or patches.shape[1:] != (patches.shape[1], patches.shape[1], 3):
-        raise ValueError(f"patches have shape (n, size, size, 3), not {patches.shape}; give a "
-                         "single one as patch[None].")
+    patches = vz.as_image_set(patches).images
     return np.clip(ALTERATIONS[way](patches, np.random.default_rng(seed)), 0, 255)
 
 
@@ -131,6 +128,7 @@ def kept(
     if level.shape != (filters,):
         raise ValueError(f"level needs a number for each of the {filters} filters of {layer} (as "
                          f"in stimuli.tuning(net, {layer!r}).mean), not shape {level.shape}.")
+    image_set = vz.as_image_set(image_set)
     maxima = vz.image_maxima(net, layer, image_set) if maxima is None else maxima
     rng = np.random.default_rng(seed)
     others = np.setdiff1d(np.arange(filters), filter)
@@ -140,14 +138,14 @@ def kept(
     patches = np.concatenate(patches)
 
     def answers(images):  # each patch to the unit it was taken for, above that unit's level
-        found = vz.patch_responses(net, layer, images)[np.arange(len(owner)), owner]
+        found = vz.patch_responses(net, layer, vz.made(images))[np.arange(len(owner)), owner]
         return pd.Series(found - level[owner])
 
     whole = answers(patches).groupby(owner).mean()
     whole = whole.where(whole > 1e-5 * np.abs(level[whole.index]))  # more than rounding
     rows = []
     for way in ways:
-        after = answers(alter(patches, way, seed=seed))
+        after = answers(alter(vz.made(patches), way, seed=seed))
         shares = after.groupby(owner).mean() / whole
         mine, rest = shares[filter], shares.drop(filter).dropna()
         less = np.nan if np.isnan(mine) else 100 * (rest < mine).mean()

@@ -152,6 +152,7 @@ def observe(
         every position sees padding.
     """
     circuits._plain_convolution(net, layer)  # before the long part
+    image_set = vz.as_image_set(image_set)
     vz.positions_inside(net, layer, image_set.size)
     filter = int(vz._check_filters(net, layer, filter)[0])
     tuned = stimuli.tuning(net, layer, image_set=image_set, colours=colours, progress=progress)
@@ -209,6 +210,7 @@ def test(
     """
     layer, filter = seen.layer, seen.filter
     top = min(top, vz.kernels(net, layer, filter).shape[2])
+    image_set = vz.as_image_set(image_set)
     maxima = vz.image_maxima(net, layer, image_set) if maxima is None else maxima
     patches = vz.top_patches(net, image_set, layer, filter, k=k, maxima=maxima)
     strong = circuits.windows(net, layer, filter, image_set, patches.table)
@@ -264,7 +266,8 @@ def analyse(
         Unknown layer or filter, a layer that is no plain convolution or has fewer than four
         filters, too few or too small pictures.
     """
-    image_set = vz.load_images(size=net.input_size) if image_set is None else image_set
+    image_set = (vz.load_images(size=net.input_size) if image_set is None
+                 else vz.as_image_set(image_set))
     if len(image_set) < 4:
         raise ValueError(f"{len(image_set)} picture(s) cannot be halved into some to look at and "
                          "some to test on: give four or more, better forty.")
@@ -300,6 +303,9 @@ def upstream_signs(
         The layer reads the picture itself; every channel is ranked, so that none is left to
         compare with; `upstream` lacks a ranked channel or is too small a canvas.
     """
+    if upstream is not None and upstream.ended == "interrupted":
+        raise ValueError("the upstream pictures come from a climb that was interrupted, so nothing "
+                         "can be concluded from them: draw them again.")
     below = vz.input_layer(net, layer).feature
     if below is None:
         raise ValueError(f"{layer} reads the picture itself: no channel below has a picture.")
@@ -317,7 +323,7 @@ def upstream_signs(
 
     def answers(pictures):
         inside = vz.positions_inside(net, layer, pictures.shape[1])
-        maps = vz.activations(net, layer, pictures, pre_activation=True)
+        maps = vz.activations(net, layer, vz.made(pictures), pre_activation=True)
         return maps[:, inside, inside, filter].mean((1, 2))
 
     own = answers(np.stack([upstream.of(c) for c in ranking.channel]))

@@ -108,6 +108,7 @@ def compare(
     ValueError
         No network, or no labelled picture.
     """
+    images = vz.as_image_set(images)
     labelled = images.subset(np.flatnonzero(images.labels >= 0))
     if not len(nets) or not len(labelled):
         raise ValueError("compare needs at least one network and one labelled picture; the "
@@ -284,7 +285,7 @@ def similarity(
     draws : int
         How many shuffles of the pictures make the control.
     """
-    image_set = vz._as_set(images)
+    image_set = vz.as_image_set(images)
     ours, theirs = (_grams(n, names, image_set, grid)
                     for n, names in ((net, layers), (other, other_layers)))
     rng = np.random.default_rng(seed)
@@ -409,7 +410,7 @@ def match_units(
     .. [1] Y. Li, J. Yosinski, J. Clune, H. Lipson, J. Hopcroft, "Convergent learning: do
        different neural networks learn the same representations?", ICLR 2016.
     """
-    image_set = vz._as_set(images)
+    image_set = vz.as_image_set(images)
     if len(image_set) < 4:
         raise ValueError(f"partners are chosen on half of the pictures and tested on the other: "
                          f"give at least four, not {len(image_set)}.")
@@ -560,7 +561,7 @@ def stream_shares(net: vz.Network, layer: str, images) -> pd.DataFrame:
     tensor = vz.input_layer(net, layer).tensor
     forward = vz._forward(net, (*names, tensor), pre_activation=False)
     parts = [[tf.reshape(m, (-1, m.shape[-1])).numpy() for m in forward(batch)]
-             for _, batch in vz._as_set(images).batches(8)]
+             for batch in vz.picture_batches(images, 8)]
     *summands, stream = (np.concatenate(p).astype("float64") for p in zip(*parts, strict=True))
     if any(s.shape != stream.shape for s in summands) or not np.allclose(
             sum(summands), stream, atol=1e-3 * np.abs(stream).max()):
@@ -637,6 +638,7 @@ def plot_partners(
     rows : mapping of str to (pictures, titles)
         Label of the row → RGB pictures 0-255 and the words above each.
     """
+    rows = {label: (vz.check_each(pictures), titles) for label, (pictures, titles) in rows.items()}
     count = len(next(iter(rows.values()))[0])
     figure = vz._figure(len(rows) * (5.8 / count + 0.14))
     panels = figure.subplots(len(rows), count, squeeze=False)

@@ -168,19 +168,12 @@ def _class_index(target, count: int) -> int:
 def _pictures(net: vz.Network, images) -> np.ndarray:
     """Pictures as float32 (n, h, w, 3), refused with a reason where the network cannot use them."""
     _head(net)
-    images = np.asarray(getattr(images, "images", images), "float32")
-    images = images[None] if images.ndim == 3 else images
-    if images.ndim != 4 or images.shape[3] != 3 or not images.size:
-        raise ValueError("pictures have the shape (n, rows, columns, 3) or (rows, columns, 3), "
-                         f"not {images.shape}.")
+    images = vz.one_or_more(images)
     wanted = net.model.input_shape[1:3]
     if any(side not in (None, given) for side, given in zip(wanted, images.shape[1:3],
                                                            strict=True)):
         raise ValueError(f"{net.name} takes pictures of {wanted[0]} × {wanted[1]} px, not "
                          f"{images.shape[1]} × {images.shape[2]}; resize them first.")
-    if not (images.min() >= 0 and images.max() <= 255):  # false for NaN as well
-        raise ValueError("pixels are RGB numbers from 0 to 255; give the picture before any "
-                         "preprocessing, clipped to that range.")
     return images
 
 
@@ -221,30 +214,23 @@ def _result(method: str, maps, targets, logits, *, signed: bool, **more) -> Attr
 # --- passes through the network ---------------------------------------------------------------
 
 
-def _traced(net: vz.Network, key: tuple, build: Callable) -> Callable:
-    """A function (pictures, class indices) → tensors, traced once a network for all shapes."""
-    if key not in net._traces:
-        traced = tf.function(build(), input_signature=[
-            tf.TensorSpec((None, None, None, 3), tf.float32), tf.TensorSpec((None,), tf.int32)])
-        traced._omit_frequent_tracing_warning = True  # counted by line, as in vizutils
-        net._traces[key] = traced
-    return net._traces[key]
+CLASSES = tf.TensorSpec((None,), tf.int32)  #: one class index for each picture
 
 
 def _gradient_pass(net: vz.Network) -> Callable:
     """(pictures, classes) → (logits (n,), gradient with respect to RGB 0-255)."""
+    return net.kept(_traced_gradient)
 
-    def build():
-        network = vz.submodel(net, _head(net), pre_activation=True)
 
-        def gradient(images, targets):
-            logits = network(net.preprocess(images), training=False)
-            chosen = tf.gather(logits, targets, batch_dims=1)
-            return chosen, tf.gradients(chosen, images)[0]  # no gradient of any weight
+def _traced_gradient(net: vz.Network) -> Callable:
+    network = vz.submodel(net, _head(net), pre_activation=True)
 
-        return gradient
+    def gradient(images, targets):
+        logits = network(net.preprocess(images), training=False)
+        chosen = tf.gather(logits, targets, batch_dims=1)
+        return chosen, tf.gradients(chosen, images)[0]  # no gradient of any weight
 
-    return _traced(net, ("attribution", "gradient"), build)
+    return vz.traced(gradient, vz.PICTURES, CLASSES)
 
 
 def _all_logits(net: vz.Network, images: np.ndarray, *, batch: int = 16) -> np.ndarray:
@@ -574,26 +560,25 @@ def _is_last_map(net: vz.Network, operation) -> bool:
 
 def _cam_pass(net: vz.Network, layer: str) -> Callable:
     """(pictures, classes) → (logits, class activation map in the layer's positions)."""
+    return net.kept(_traced_cam, layer)
 
-    def build():
-        chosen_map = vz._layer(net, layer).output
-        if len(chosen_map.shape) != 4:
-            raise ValueError(f"{layer} has no map (its output is {chosen_map.shape}); Grad-CAM "
-                             f"needs one: {', '.join(net.conv_layers[-3:])}, for example.")
-        network = keras.Model(net.model.input, [chosen_map, vz._output(net, _head(net), True)])
 
-        def cam(images, targets):
-            maps, logits = network(net.preprocess(images), training=False)
-            chosen = tf.gather(logits, targets, batch_dims=1)
-            gradient = tf.gradients(chosen, maps)[0]  # stops at the layer: nothing below it
-            if gradient is None:
-                raise ValueError(f"{layer} does not feed the logits of {net.name}.")
-            weights = tf.reduce_mean(gradient, (1, 2), keepdims=True)
-            return chosen, tf.nn.relu(tf.reduce_sum(weights * maps, -1))
+def _traced_cam(net: vz.Network, layer: str) -> Callable:
+    network = vz.submodel(net, [layer, _head(net)], pre_activation=[False, True])
+    if len(network.outputs[0].shape) != 4:
+        raise ValueError(f"{layer} has no map (its output is {network.outputs[0].shape}); Grad-CAM "
+                         f"needs one: {', '.join(net.conv_layers[-3:])}, for example.")
 
-        return cam
+    def cam(images, targets):
+        maps, logits = network(net.preprocess(images), training=False)
+        chosen = tf.gather(logits, targets, batch_dims=1)
+        gradient = tf.gradients(chosen, maps)[0]  # stops at the layer: nothing below it
+        if gradient is None:
+            raise ValueError(f"{layer} does not feed the logits of {net.name}.")
+        weights = tf.reduce_mean(gradient, (1, 2), keepdims=True)
+        return chosen, tf.nn.relu(tf.reduce_sum(weights * maps, -1))
 
-    return _traced(net, ("attribution", "cam", layer), build)
+    return vz.traced(cam, vz.PICTURES, CLASSES)
 
 
 def _enlarged(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -632,17 +617,17 @@ def guided_grad_cam(
 
 def _guided_pass(net: vz.Network) -> Callable:
     """(pictures, classes) → (guided gradient with respect to RGB,)."""
+    return net.kept(_traced_guided)
 
-    def build():
-        network = deconvnet.with_rule(net, _head(net), "guided")
 
-        def guided(images, targets):
-            logits = network(net.preprocess(images), training=False)
-            return (tf.gradients(tf.gather(logits, targets, batch_dims=1), images)[0],)
+def _traced_guided(net: vz.Network) -> Callable:
+    network = deconvnet.with_rule(net, _head(net), "guided")
 
-        return guided
+    def guided(images, targets):
+        logits = network(net.preprocess(images), training=False)
+        return (tf.gradients(tf.gather(logits, targets, batch_dims=1), images)[0],)
 
-    return _traced(net, ("attribution", "guided"), build)
+    return vz.traced(guided, vz.PICTURES, CLASSES)
 
 
 # --- hiding parts -----------------------------------------------------------------------------
@@ -882,6 +867,7 @@ def plot_attribution(
     alpha : float
         How strongly the map covers the picture in the third panel.
     """
+    image, = vz.check_each([image])
     numbers, reach = attribution.maps[row], _reach(attribution.maps[row])
     figure = vz._figure(2.3)
     axes = figure.subplots(1, 3)
@@ -921,13 +907,15 @@ def plot_comparison(
     ValueError
         An attribution with another number of maps.
     """
+    images = vz.check_each(images)
+    beside = {title: vz.check_each(shown) for title, shown in (beside or {}).items()}
     count = len(images)
     for found in attributions:
         if len(found.maps) != count:
             raise ValueError(f"{found.method} has {len(found.maps)} maps for {count} pictures; "
                              "give as many pictures as there are targets.")
     labels = labels or [f"class {target}" for target in attributions[0].targets]
-    panels = {"picture": images, **{a.method: a for a in attributions}, **(beside or {})}
+    panels = {"picture": images, **{a.method: a for a in attributions}, **beside}
     columns = min(columns, len(panels))
     blocks = -(-len(panels) // columns)
     figure = vz._figure(blocks * (count * vz.WIDTH / columns + 0.35))

@@ -19,6 +19,7 @@ folds that scale into its signs; here kernels are read as they are stored.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -78,6 +79,7 @@ def windows(
     ValueError
         The layer is no plain convolution, or a place lies outside its map.
     """
+    image_set = vz.as_image_set(image_set)
     conv = _plain_convolution(net, layer)
     taps = vz.kernels(net, layer, filter, fold=False)
     forward = _reads_and_writes(net, layer)
@@ -102,15 +104,13 @@ def windows(
 
 def _reads_and_writes(net: vz.Network, layer: str):
     """A traced function from RGB pictures to what a layer reads and its pre-activation."""
-    key = ("reads and writes", layer)
-    if key not in net._traces:
-        below = vz.input_layer(net, layer).tensor
-        both = keras.Model(net.model.input, [vz._output(net, below, False),
-                                             vz._output(net, layer, True)])
-        net._traces[key] = tf.function(
-            lambda images: both(net.preprocess(images), training=False),
-            input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])
-    return net._traces[key]
+    return net.kept(_traced_reads_and_writes, layer)
+
+
+def _traced_reads_and_writes(net: vz.Network, layer: str):
+    both = vz.submodel(net, [vz.input_layer(net, layer).tensor, layer],
+                       pre_activation=[False, True])
+    return vz.traced(lambda images: both(net.preprocess(images), training=False), vz.PICTURES)
 
 
 def _plain_convolution(net: vz.Network, layer: str) -> keras.layers.Conv2D:
@@ -126,6 +126,7 @@ def random_places(
     net: vz.Network, layer: str, image_set: vz.ImageSet, count: int, *, seed: int = 0
 ) -> pd.DataFrame:
     """`count` positions that see no padding, drawn evenly over pictures and positions."""
+    image_set = vz.as_image_set(image_set)
     inside = vz.positions_inside(net, layer, image_set.size)
     rng = np.random.default_rng(seed)
     return pd.DataFrame({
@@ -171,6 +172,7 @@ def spectrum_places(
     if per_level < 1:
         raise ValueError(f"per_level must be at least 1, not {per_level}.")
     filter = int(vz._check_filters(net, layer, filter)[0])
+    image_set = vz.as_image_set(image_set)
     inside = vz.positions_inside(net, layer, image_set.size)
     forward = vz._forward(net, layer, pre_activation=True)
     maps = np.concatenate([forward(batch)[:, inside, inside, filter].numpy()
@@ -556,8 +558,8 @@ def _rewired(net: vz.Network, layer: str, filter: int, taps, words: str, bias=No
         biases[0][filter] = bias
     model.get_layer(layer).set_weights([kernel, *biases])
     model.trainable = False
-    return vz._replace(net, model=model, weights_source=f"{net.weights_source}; {words}",
-                       responses=None)
+    return dataclasses.replace(net, model=model, responses=None,
+                               weights_source=f"{net.weights_source}; {words}")
 
 
 # --- figures ----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ The file reads from the inside out, and only its last part knows of widgets:
 
 1. **Views** - what is looked at (`View`): a network, a layer, a filter, a picture.
 2. **Panels** - the table `PANELS`: each is a function from a view to a figure, and the lines of
-   code that make the same figure without a dashboard. `draw` calls one.
+   code that make and show the same figure without a dashboard. `draw` calls one.
 3. **Work** - a `Runner` does long work in a thread; a new job for the same place cancels the old
    one, and what a cancelled job still reports is dropped.
 4. **Widgets** - `Card`, `Sheet`, `Side` and the `Dashboard` that holds them.
@@ -111,15 +111,22 @@ def join(pictures: vz.ImageSet, own: Mapping[str, np.ndarray]) -> vz.ImageSet:
     own : mapping of str to ndarray, shape (size, size, 3)
         Name → RGB 0-255, of the set's size.
     """
+    pictures = vz.as_image_set(pictures)
     if not own:
         return pictures
+    added = vz.check_each(own.values())
+    for name, image in zip(own, added, strict=True):
+        if image.shape[:2] != (pictures.size, pictures.size):
+            raise ValueError(f"{name} has {image.shape[0]} × {image.shape[1]} px, the others "
+                             f"{pictures.size}: vz.read_image(path, size={pictures.size}).")
     return vz.ImageSet((*own, *pictures.names),
                        np.concatenate([np.full(len(own), -1), pictures.labels]), pictures.size,
-                       np.concatenate([np.stack(list(own.values())), pictures.images]))
+                       np.concatenate([np.stack(added), pictures.images]))
 
 
 def resized(image: np.ndarray, size: int) -> np.ndarray:
     """A square RGB picture, 0-255, at another side (bicubic)."""
+    image, = vz.check_each([image])
     planes = Image.fromarray(np.clip(image, 0, 255).round().astype("uint8"))
     return np.asarray(planes.resize((size, size), Image.Resampling.BICUBIC), "float32")
 
@@ -138,7 +145,8 @@ class Panel:
         ``draw(view, task)`` → ``(figure, alternative text)``. On the way it may call
         ``task.progress(done, of)`` and ``task.show(picture, alternative text)`` (see `Task`).
     call : callable
-        ``call(view)`` → lines of code whose ``figure`` is the same.
+        ``call(view)`` → lines of code whose ``figure`` is the same, and which end with it, so
+        that a notebook shows it.
     uses : tuple of str
         Which attributes of the view matter: the panel is drawn again when one of them changes.
     width : float
@@ -225,6 +233,7 @@ def call_feature(view: View) -> str:
 ascent = vz.maximize(net, {view.layer!r}, {view.filter}, steps={view.steps}, size={view.size},
                      seed={view.seed})
 figure = vz.plot_images(ascent.images, [{view.title!r}], columns=1, width=3.0)
+figure
 """
 
 
@@ -263,6 +272,7 @@ patches = vz.top_patches(net, pictures, {view.layer!r}, {view.filter})
 titles = [f"{{value:.1f}}\\n{{name[:16]}}" for value, name in
           patches.table[["value", "name"]].values]
 figure = vz.plot_images(patches.images, titles, columns=3, width=4.0)
+figure
 """
 
 
@@ -282,6 +292,7 @@ def call_kernels(view: View) -> str:
 {view.code["net"]}
 ranking = vz.rank_kernels(net, {view.layer!r}, {view.filter})
 figure = vz.plot_kernels(net, {view.layer!r}, {view.filter}, ranking)
+figure
 """
 
 
@@ -333,6 +344,7 @@ own = vz.maximize(net, layer, filter, size={view.size}, {given})
 taps = vz.kernels(net, layer, filter)[:, :, ranking["channel"]]
 figure = vz.plot_circuit(upstream.images, ranking, taps, own.images[0], layer=layer,
                          filter=filter, feature=feature)
+figure
 """
 
 
@@ -348,6 +360,7 @@ def plot_activation(image: np.ndarray, values: np.ndarray, *, title: str) -> Fig
         Activations, from 0; stretched over the whole picture.
     title : str
     """
+    image, = vz.check_each([image])
     figure = vz._figure(2.7, 4.4)
     left, right = figure.subplots(1, 2)
     vz._show(left, image, "the picture")
@@ -382,6 +395,7 @@ from techniques import dashboard
 image = pictures.read([{view.picture}])[0]
 values = vz.activations(net, {view.layer!r}, image[None])[0, :, :, {view.filter}]
 figure = dashboard.plot_activation(image, values, title={view.title!r})
+figure
 """
 
 
@@ -410,6 +424,7 @@ saliency = attribution.saliency(net, image)
 grad_cam = attribution.grad_cam(net, image, saliency.targets)
 name = vz.imagenet.CLASSES[saliency.targets[0]][1]
 figure = attribution.plot_comparison(image, [saliency, grad_cam], columns=3, labels=[name])
+figure
 """
 
 
@@ -443,6 +458,7 @@ image = dashboard.resized(pictures.read([{view.picture}])[0], {view.size})
 found = inversion.invert(net, {view.layer!r}, image, steps={view.steps}, seed={view.seed})
 figure = vz.plot_images([image, found.images[0]], ["the picture", "from {view.layer} alone"],
                         columns=2, width=4.6)
+figure
 """
 
 
@@ -680,7 +696,7 @@ def find_sheet(net: vz.Network, layer: str, *, folder=None) -> SheetFile | None:
     found = []
     for path in sorted(atlas_folder(folder).glob(f"{net.name}_{layer}_*/index.json")):
         with contextlib.suppress(OSError, ValueError, KeyError):  # damaged: as if there were none
-            index = json.loads(path.read_text())
+            index = json.loads(path.read_text("utf-8"))
             if index["made_by"]["weights"] == digest and path.with_name("sheet.png").exists():
                 entries = {int(filter): entry for filter, entry in index["filters"].items()}
                 found.append(SheetFile(path.with_name("sheet.png"),
@@ -717,7 +733,6 @@ def draw_sheet(net: vz.Network, layer: str, task: Task, *, folder=None, batch: i
 # --- widgets ----------------------------------------------------------------------------------
 
 TILE, ROOM = 54, 48  #: px of a tile on the contact sheet; tiles shown at once
-DPI = 120  #: dots an inch, as `vz.save_figure` writes figures
 INK, PAPER = "var(--jp-ui-font-color1, #1b1b1b)", "var(--jp-layout-color1, #ffffff)"
 LINE, FAINT = "var(--jp-border-color1, #949494)", "var(--jp-layout-color2, #eeeeee)"
 
@@ -762,7 +777,7 @@ def encoded(picture: np.ndarray | Figure) -> bytes:
     """A picture as PNG: an RGB array 0-255, or a figure."""
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
-        picture.savefig(buffer, format="png", dpi=DPI)
+        picture.savefig(buffer, format="png", dpi=vz.DPI)
     else:
         Image.fromarray(np.clip(picture, 0, 255).round().astype("uint8")).save(buffer, "PNG")
     return buffer.getvalue()
@@ -816,7 +831,7 @@ class Card(Listener):
                              layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
         self.widget = widgets.VBox(
             [widgets.HTML(f"<h4>{html.escape(panel.title)}</h4>"), self.picture, self.words, tools,
-             self.code], layout=widgets.Layout(width=f"{panel.width * DPI + 36:.0f}px",
+             self.code], layout=widgets.Layout(width=f"{panel.width * vz.DPI + 36:.0f}px",
                                                overflow="hidden"))
         self.widget.add_class("vzd-card")
         self._set_working(False)
@@ -853,7 +868,7 @@ class Card(Listener):
     def shown(self, picture, alt):
         """Show a frame, or the finished figure."""
         live = not isinstance(picture, Figure)
-        width = round((self.panel.width if live else picture.get_figwidth()) * DPI)
+        width = round((self.panel.width if live else picture.get_figwidth()) * vz.DPI)
         self.figure, self.alt = (None, alt) if live else (picture, alt)
         self.picture.value = image_tag(encoded(picture), alt, width=width, live=live)
         self.words.value = _said(alt)
@@ -1267,7 +1282,7 @@ class Dashboard(widgets.VBox):
         self.load(self.networks[0])
         layer = middle(self.nets[self.networks[0]]) if layer is None else layer
         vz.kernels(self.nets[self.networks[0]], layer, filter)  # refuses what is not there
-        self._first = vz.load_images() if images is None else images
+        self._first = vz.load_images() if images is None else vz.as_image_set(images)
         self.pictures, self._own, self.memory, self.folder = self._first, {}, {}, folder
         controls = self._controls(shown, size, steps, seed)
         self.sides = (Side(self, "A"), Side(self, "B"))

@@ -95,7 +95,7 @@ def with_rule(net: vz.Network, layer: str, rule: str) -> keras.Model:
     -------
     keras.Model
         From preprocessed pictures to the same numbers as ``vz.submodel(net, layer,
-        pre_activation=True)``; a copy with weights of its own.
+        pre_activation=True)``, on the same variables.
 
     Raises
     ------
@@ -106,29 +106,28 @@ def with_rule(net: vz.Network, layer: str, rule: str) -> keras.Model:
     cut = vz.submodel(net, layer, pre_activation=True)
     derived = keras.models.clone_model(cut, clone_function=lambda own: _derived(own, rule))
     _refuse_unknown(net, derived)
-    derived.set_weights(cut.get_weights())
     return derived
 
 
 def _derived(own: keras.layers.Layer, rule: str) -> keras.layers.Layer:
-    """A copy of one layer without its weights; if it rectifies, by the rule."""
+    """A layer on the same variables; if it rectifies, by the rule."""
     if type(own) is keras.layers.ReLU:
         if own.negative_slope or own.threshold:
             raise ValueError(f"{own.name} is a ReLU with a negative slope or a threshold, for "
                              "which the rules are not defined; use a network with plain ReLUs.")
         ceiling = np.inf if own.max_value is None else float(own.max_value)
-        return keras.layers.Activation(rectifier(rule, ceiling=ceiling), name=own.name)
-    copy = type(own).from_config(own.get_config())
-    activation = getattr(copy, "activation", None)
+        return keras.layers.Activation(rectifier(rule, ceiling=ceiling), name=own.name,
+                                       dtype="float32")
+    activation = getattr(own, "activation", None)
     if activation in (keras.activations.relu, keras.activations.relu6):
         ceiling = 6.0 if activation is keras.activations.relu6 else np.inf
-        copy.activation = rectifier(rule, ceiling=ceiling)
-    elif activation not in (None, keras.activations.linear):
+        return vz.twin(own, activation=rectifier(rule, ceiling=ceiling))
+    if activation not in (None, keras.activations.linear):
         name = getattr(activation, "__name__", activation)
         raise ValueError(f"{own.name} has the activation {name}: the rules differ in a ReLU's "
                          "backward pass and say nothing about others. Use a network with ReLUs, "
                          "or the plain gradient (tf.GradientTape).")
-    return copy
+    return vz.twin(own)
 
 
 def _refuse_unknown(net: vz.Network, derived: keras.Model) -> None:
@@ -194,23 +193,18 @@ def project(
         nonlinearity for which the rules say nothing.
     """
     filter = int(vz._check_filters(net, layer, filter)[0])
-    images = np.asarray(getattr(patches_or_images, "images", patches_or_images), "float32")
-    if images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"pictures have the shape (n, rows, columns, 3), not {images.shape}.")
+    images = vz.check_pictures(patches_or_images)
     size, height, width = vz.receptive_field(net, layer).size, *images.shape[1:3]
     if min(height, width) < size:
         raise ValueError(f"a unit of {layer} sees {size} px; these pictures are {height} × "
                          f"{width}. Give larger ones, or patches of {size} × {size}.")
     if height == width == size:
-        shown, unit, top = vz.framed(net, layer, images)
+        shown, unit, top = vz.framed(net, layer, vz.made(images))
         places = [slice(unit, unit + 1)] * 2
     else:
         shown, top = images, 0
         places = [vz.positions_inside(net, layer, side) for side in (height, width)]
-    key = ("rule", layer, rule)
-    if key not in net._traces:  # many filters of a layer are asked one after the other
-        net._traces[key] = with_rule(net, layer, rule)
-    derived = net._traces[key]
+    derived = net.kept(with_rule, layer, rule)  # many filters are asked one after the other
     step = int(np.clip(BATCH_PIXELS // (shown.shape[1] * shown.shape[2]), 1, 64))
     parts = [_send_back(net, derived, filter, shown[first : first + step], places)
              for first in range(0, len(shown), step)]

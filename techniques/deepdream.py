@@ -106,6 +106,8 @@ def dream(
         A picture that is not square RGB 0-255; an unknown layer or filter; octaves that would
         start below 32 px or that the network, built for one size only, cannot take; options out
         of range.
+    vizutils.Interrupted
+        It was stopped from the keyboard; ``finished`` is the dream of the octaves so far.
 
     Notes
     -----
@@ -122,23 +124,33 @@ def dream(
     sizes = _sizes(net, image.shape[0], octaves, octave_scale)
     goal, filters = _goal(net, layer, filters)
     change, dreamed, history = np.zeros((sizes[0], sizes[0], 3), "float32"), [], []
+
+    def so_far():
+        return Dream(image, dreamed[-1], tuple(dreamed),
+                     pd.DataFrame(history, columns=["octave", "size", "step", "objective"]),
+                     layer, filters,
+                     {"octaves": octaves, "octave_scale": octave_scale, "steps": steps,
+                      "rate": rate, "jitter": jitter, "seed": seed})
+
     for octave, size in enumerate(sizes):
         photograph = _resized(image, size)
         picture = photograph + _resized(change, size)
         if steps:
-            found = _climb(net, goal, picture, steps=steps, optimiser=vz.Normalised(rate, "rms"),
-                           transforms=(_shift(jitter),) if jitter else (),
-                           seed=[(seed, octave)], progress=progress)
+            try:
+                found = _climb(net, goal, picture, steps=steps,
+                               optimiser=vz.Normalised(rate, "rms"),
+                               transforms=(_shift(jitter),) if jitter else (),
+                               seed=[(seed, octave)], progress=progress)
+            except KeyboardInterrupt as interrupt:
+                if not dreamed:
+                    raise
+                raise vz.Interrupted(f"{octave} of {octaves} octaves", so_far()) from interrupt
             picture = found.images[0]
             history += [(octave, size, step, float(found.history[step, 0]))
                         for step in found.measured]
         change = picture - photograph
         dreamed.append(picture)
-    return Dream(image, dreamed[-1], tuple(dreamed),
-                 pd.DataFrame(history, columns=["octave", "size", "step", "objective"]),
-                 layer, filters,
-                 {"octaves": octaves, "octave_scale": octave_scale, "steps": steps, "rate": rate,
-                  "jitter": jitter, "seed": seed})
+    return so_far()
 
 
 def _goal(net: vz.Network, layer: str, filters) -> tuple[vz.Objective, tuple[int, ...] | None]:
@@ -160,7 +172,15 @@ def _climb(net: vz.Network, goal: vz.Objective, picture: np.ndarray, **options) 
         # a photograph shows its borders anyhow: octaves smaller than a receptive field are meant
         warnings.filterwarnings("ignore", message="a unit of .* sees .* more than the canvas")
         return vz.render(net, goal, size=len(picture), start=picture,
-                         parameterisation=vz.Pixels(), **options)
+                         parameterisation=_Unbounded(), **options)
+
+
+@dataclass(frozen=True)
+class _Unbounded(vz.Pixels):
+    """Pixels that may start beyond 0-255, where one octave's change goes on into the next."""
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        return np.asarray(image, "float32")
 
 
 def _shift(pixels: int):
@@ -195,13 +215,10 @@ def _sizes(net: vz.Network, size: int, octaves: int, octave_scale: float) -> lis
 
 def _square(image) -> np.ndarray:
     """The picture as float32, if it is one."""
-    image = np.asarray(image, "float32")
-    if image.ndim != 3 or image.shape[0] != image.shape[1] or image.shape[2] != 3:
+    image, = vz.check_each([image])
+    if image.shape[0] != image.shape[1]:
         raise ValueError(f"one square RGB picture of shape (size, size, 3) is needed, not "
                          f"{image.shape}: vz.read_image(path, size=224) crops a file to one.")
-    if not (np.isfinite(image).all() and image.min() >= 0 and 1 < image.max() <= 255):
-        raise ValueError("pictures hold grey levels from 0 to 255 (a largest value of 1 or less "
-                         "means that it was scaled to 0-1: multiply it by 255).")
     return image
 
 

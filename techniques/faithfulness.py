@@ -17,6 +17,7 @@ module `attribution`) or an array of maps, shape (n, rows, columns).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -146,8 +147,9 @@ def shuffled(net: vz.Network, layers: Sequence[str], *, seed: int = 0) -> vz.Net
         copy = model.get_layer(name)
         copy.set_weights([rng.permutation(w.ravel()).reshape(w.shape) for w in copy.get_weights()])
     model.trainable = False
-    return vz._replace(net, model=model, responses=None,
-                       weights_source=f"{net.weights_source}; {len(layers)} layers shuffled")
+    return dataclasses.replace(
+        net, model=model, responses=None,
+        weights_source=f"{net.weights_source}; {len(layers)} layers shuffled")
 
 
 def weighted_layers(net: vz.Network) -> list[str]:
@@ -201,7 +203,7 @@ def sanity_check(
     ----------
     .. [1] J. Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018.
     """
-    images = vz._as_set(images).images
+    images = vz.check_pictures(images)
     if targets is None:
         raise ValueError("targets must be named: the network's own top class changes when its "
                          "weights do. vz.logits(net, images).argmax(1) gives today's.")
@@ -261,7 +263,7 @@ def edges(net: vz.Network, images, targets) -> np.ndarray:
 
     It takes the arguments of a method and ignores the network and the class.
     """
-    grey = np.asarray(images, "float64").mean(-1)
+    grey = vz.one_or_more(images).astype("float64").mean(-1)
     return np.hypot(ndimage.sobel(grey, 1), ndimage.sobel(grey, 2))
 
 
@@ -350,7 +352,7 @@ def deletion_insertion(
     .. [1] V. Petsiuk, A. Das, K. Saenko, "RISE: randomized input sampling for explanation of
        black-box models", BMVC 2018.
     """
-    images = vz._as_set(images).images
+    images = vz.check_pictures(images)
     if min(steps, random_maps, batch, *grains, len(grains)) < 1:
         raise ValueError("steps, random_maps, batch and every grain must be at least 1, and "
                          "there must be a grain: without random maps there is no control.")
@@ -440,7 +442,7 @@ def _scorer(net: vz.Network, score: str) -> Callable:
         raise ValueError(f"score {score!r} is unknown: take 'probability' or 'logit'.")
 
     def scored(pictures, target):
-        values = vz.logits(net, pictures)
+        values = vz.logits(net, vz.made(pictures))
         values = tf.nn.softmax(values).numpy() if score == "probability" else values
         return values[:, target].astype("float64")
 

@@ -93,6 +93,7 @@ def response_agreement(
        doi:10.23915/distill.00024.004.
     """
     layers = [layer] if isinstance(layer, str) else list(layer)
+    image_set = vz.as_image_set(image_set)
     inside, size = _mirrored_positions(net, layers, image_set.size, size)
     forward = vz._forward(net, layers, pre_activation=True)
     rng = np.random.default_rng(seed)
@@ -430,6 +431,7 @@ def plot_relatives(
     pictures : sequence of ndarray (h, w, 3)
         In the order of ``found.table``, as many as are to be shown.
     """
+    own, *pictures = vz.check_each([own, *pictures])
     titles = [f"filter {found.filter}\n({found.verdict})"] + [
         f"{'● ' * row.member}filter {row.filter}\n{row.transformation}\n"
         f"response {row.response:.2f}\nkernel {row.kernel:.2f}"

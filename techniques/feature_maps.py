@@ -62,6 +62,7 @@ def averaging(net: vz.Network, layer: str, images) -> pd.DataFrame:
         1 / channels on average if they are independent); ``agreement``: correlation of the
         averaged filter's map with the filter's own, over all positions.
     """
+    images = images if isinstance(images, vz.ImageSet) else vz.made(vz.check_pictures(images))
     conv = circuits._plain_convolution(net, layer)
     kernel = conv.kernel.numpy()
     mean = kernel.mean(2, keepdims=True)
@@ -131,7 +132,7 @@ def each_layer(
     dict of layer → what `measure` returned
     """
     forward = vz._forward(net, tuple(layers), pre_activation=pre_activation)
-    maps = tf.nest.flatten(forward(np.asarray(images, "float32")))
+    maps = tf.nest.flatten(forward(vz.check_pictures(images)))
     return {layer: measure(found.numpy()) for layer, found in zip(layers, maps, strict=True)}
 
 
@@ -155,7 +156,9 @@ def plot_through(
     layers : sequence of str
         Each panel has a scale of its own, from the smallest mean to the largest.
     """
-    means = each_layer(net, layers, image[None], lambda maps: (maps[0].mean(-1), maps.shape[1:]))
+    image, = vz.check_each([image])
+    means = each_layer(net, layers, vz.made(image[None]),
+                       lambda maps: (maps[0].mean(-1), maps.shape[1:]))
     rows = -(-len(layers) // columns)
     figure = vz._figure(rows * 1.75)
     panels = figure.subplots(rows, columns, squeeze=False)
@@ -182,7 +185,8 @@ def plot_maps(
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}.")
-    maps = vz.activations(net, layer, image[None])[0]
+    image, = vz.check_each([image])
+    maps = vz.activations(net, layer, vz.made(image[None]))[0]
     mean = maps.mean((0, 1))
     order = (np.argsort(-mean, kind="stable") if strongest else np.arange(len(mean)))[:count]
     # the brightest thousandth would leave all others dark
@@ -214,7 +218,8 @@ def plot_across(
         One a filter; its number by default.
     """
     filters = vz._check_filters(net, layer, filters)
-    maps = vz.activations(net, layer, images)[..., filters]
+    images = vz.check_pictures(images)
+    maps = vz.activations(net, layer, vz.made(images))[..., filters]
     width = vz.WIDTH / (len(filters) + 1)
     figure = vz._figure(len(images) * width + 0.35)
     panels = figure.subplots(len(images), len(filters) + 1, squeeze=False)
@@ -270,7 +275,7 @@ def silent(net: vz.Network, layer: str, images) -> np.ndarray:
     """
     forward = vz._forward(net, layer, pre_activation=True)
     return np.concatenate([(tf.reduce_max(forward(batch), (1, 2)) <= 0).numpy()
-                           for _, batch in vz._as_set(images).batches()])
+                           for batch in vz.picture_batches(images)])
 
 
 def starts(
@@ -308,6 +313,7 @@ def sampled_maps(
         All filters at the same places; which they are hangs on the seed and the layer alone, not
         on the other layers.
     """
+    image_set = vz.as_image_set(image_set)
     rng = {layer: np.random.default_rng((seed, *layer.encode())) for layer in layers}
     inside = {layer: vz.positions_inside(net, layer, image_set.size) for layer in layers}
     forward = vz._forward(net, tuple(layers), pre_activation=True)
@@ -391,7 +397,7 @@ def mosaic(
     Hundreds of pictures become one panel. Small ones are enlarged to at least 24 px, pixels kept
     square and sharp; those `marked` get a red frame.
     """
-    images = np.asarray(images, "float32")
+    images = vz.check_pictures(images)
     scale = -(-24 // images.shape[2])
     images = images.repeat(scale, 1).repeat(scale, 2)
     count, height, width = images.shape[:3]
@@ -408,7 +414,7 @@ def mosaic(
 
 def shrunk(images: np.ndarray, factor: int) -> np.ndarray:
     """Pictures at 1 / factor of their size, each pixel the mean of a square; a rest is cut off."""
-    images = np.asarray(images, "float32")
+    images = vz.check_pictures(images)
     count, rows, columns = (n // f for n, f in zip(images.shape, (1, factor, factor),
                                                    strict=False))
     kept = images[:, : rows * factor, : columns * factor]
@@ -420,7 +426,7 @@ def stretched(images: np.ndarray, *, share: float = 0.15) -> np.ndarray:
 
     It makes the faintest pattern visible - and noise to which nothing happened as well.
     """
-    images = np.asarray(images, "float32")
+    images = vz.check_pictures(images)
     spread = np.maximum(images.std((1, 2, 3), keepdims=True), 1e-6)
     mean = images.mean((1, 2, 3), keepdims=True)
     return np.clip(127.5 + 255 * share * (images - mean) / spread, 0, 255)
@@ -428,6 +434,7 @@ def stretched(images: np.ndarray, *, share: float = 0.15) -> np.ndarray:
 
 def posterised(images: np.ndarray, *, levels: int = 32) -> np.ndarray:
     """Pictures in so many evenly spaced levels a colour: noise then takes half the room as PNG."""
+    images = vz.one_or_more(images) if np.ndim(images) == 4 else vz.check_each([images])[0]
     step = 256 / levels
     return np.floor(np.clip(images, 0, 255) / step) * step + step / 2
 

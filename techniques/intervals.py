@@ -83,3 +83,12 @@ def averaged(values: Sequence[float], digits: int = 2) -> str:
     rows = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
     low, high = np.percentile(values[rows].mean(1), [2.5, 97.5])
     return f"≈ {values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def within(value: float, low: float, high: float, digits: int = 2) -> str:
+    """A number with the bounds in which another processor's may lie: ``"≈ 85 [42, 170]"``.
+
+    For a single climb, which leaves nothing to draw samples from: the bounds are a tolerance that
+    whoever prints the number has measured, and says.
+    """
+    return f"≈ {value:,.{digits}f} [{low:,.{digits}f}, {high:,.{digits}f}]"

@@ -225,6 +225,7 @@ def invert(
     checkpoints: int | Sequence[int] = 10, seed: int = 0,
     cancel: threading.Event | None = None,
     on_step: Callable[[int, np.ndarray], object] | None = None, progress: bool = True,
+    interruptible: bool = False,
 ) -> Inversion:
     """Find a picture that a layer cannot tell from a given one (Mahendran & Vedaldi).
 
@@ -246,13 +247,15 @@ def invert(
     seed : int
         Of the starting noise.
     cancel : threading.Event, optional
-        When it is set, or on an interrupt from the keyboard, what there is at the last
-        checkpoint is returned.
+        When it is set, what there is at the last checkpoint is returned.
     on_step : callable, optional
         ``on_step(steps taken, pictures)`` is called at every checkpoint, for whoever wants to
         watch. What it raises ends the search and is passed on.
     progress : bool
         Show a bar when the work takes over a second.
+    interruptible : bool
+        On an interrupt from the keyboard return what there is instead of raising
+        `vizutils.Interrupted`, whose ``finished`` holds it.
 
     Returns
     -------
@@ -269,15 +272,17 @@ def invert(
     target = _target(net, layer, original, pre_activation)
     count, size = original.shape[:2]
     stops, kept_at = _stops(checkpoints, recipe.steps)
-    advance = _descent(net, layer, pre_activation, size, recipe)
+    advance = net.kept(_descent, layer, pre_activation, size, recipe.parameterisation,
+                       replace(recipe.optimiser, rate=1.0))
     goal = (target, np.float32(recipe.optimiser.rate),
             np.float32([1, recipe.alpha_weight, recipe.tv_weight]))
     start = np.stack([recipe.parameterisation.start(np.random.default_rng((seed, i)), size)
                       for i in range(count)])
-    state = (start, np.zeros_like(start), np.zeros_like(start), np.int32(0), np.ones(count, bool))
+    state = (start, start, np.zeros_like(start), np.zeros_like(start), np.int32(0),
+             np.ones(count, bool))
 
     picture, losses, state = advance(state, np.int32(0), *goal)
-    done, rows, snapshots = 0, [losses.numpy()], {}
+    done, rows, snapshots, interrupt = 0, [losses.numpy()], {}, None
     with tqdm(total=recipe.steps, desc=f"inverting {layer}", delay=1, leave=False,
               disable=not progress) as bar:
         try:
@@ -292,11 +297,14 @@ def invert(
                     snapshots[stop] = picture.numpy()
                 if on_step is not None:
                     on_step(stop, picture.numpy())
-        except KeyboardInterrupt:
-            print(f"Interrupted after {done} of {recipe.steps} steps; the picture so far is kept.")
-    return Inversion(picture.numpy(), original, layer, pre_activation,
-                     np.concatenate(rows).astype("float64"), snapshots, ~np.array(state[4]),
-                     "done" if done == recipe.steps else "interrupted")
+        except KeyboardInterrupt as problem:
+            interrupt = problem
+    found = Inversion(picture.numpy(), original, layer, pre_activation,
+                      np.concatenate(rows).astype("float64"), snapshots, ~np.array(state[-1]),
+                      "done" if done == recipe.steps else "interrupted")
+    if interrupt is None or interruptible:
+        return found
+    raise vz.Interrupted(f"{done} of {recipe.steps} steps", found) from interrupt
 
 
 def invert_depths(
@@ -308,10 +316,16 @@ def invert_depths(
     if unknown:
         raise ValueError(f"{net.name} has positions 0 to {len(table) - 1}, not {unknown[0]}; "
                          "inversion.positions(net) lists them.")
-    rows = [table.loc[position] for position in at]
-    return {row["module"]: invert(net, row["layer"], image,
-                                  pre_activation=bool(row["pre_activation"]), **options)
-            for row in rows}
+    found = {}
+    for row in (table.loc[position] for position in at):
+        try:
+            found[row["module"]] = invert(net, row["layer"], image,
+                                          pre_activation=bool(row["pre_activation"]), **options)
+        except KeyboardInterrupt as interrupt:
+            raise vz.Interrupted(f"{len(found)} of {len(at)} depths", found) from interrupt
+        if found[row["module"]].ended == "interrupted":
+            break
+    return found
 
 
 def regularisers(standardised):
@@ -337,9 +351,8 @@ def _recipe(recipe, **given) -> Recipe:
 
 def _square(image) -> np.ndarray:
     """One picture or several as a batch, if they are square."""
-    images = np.asarray(image, "float32")
-    images = images[None] if images.ndim == 3 else images
-    if images.ndim != 4 or images.shape[-1] != 3 or images.shape[1] != images.shape[2]:
+    images = vz.one_or_more(image)
+    if images.shape[1] != images.shape[2]:
         raise ValueError(f"a square RGB picture is needed, (size, size, 3), not {images.shape}; "
                          "vz.read_image(path, size=128) cuts one out of any file.")
     return images
@@ -347,7 +360,7 @@ def _square(image) -> np.ndarray:
 
 def _target(net: vz.Network, layer: str, original: np.ndarray, pre_activation: bool):
     """The map that is to be met, if it is one."""
-    target = vz.activations(net, layer, original, pre_activation=pre_activation)
+    target = vz.activations(net, layer, vz.made(original), pre_activation=pre_activation)
     if target.ndim != 4:
         raise ValueError(f"{layer} has no map (its output is a vector): choose a convolution or "
                          "a pool.")
@@ -373,12 +386,10 @@ def _stops(checkpoints, steps: int) -> tuple[list[int], set[int]]:
     return sorted({*kept, *tenths, steps}), kept
 
 
-def _descent(net: vz.Network, layer: str, pre_activation: bool, size: int, recipe: Recipe):
+def _descent(
+    net: vz.Network, layer: str, pre_activation: bool, size: int, parameterisation, rule
+) -> Callable:
     """The traced function that takes some steps and tells the loss before them and after each."""
-    parameterisation, rule = recipe.parameterisation, replace(recipe.optimiser, rate=1.0)
-    key = ("inversion", layer, pre_activation, size, parameterisation, rule)
-    if key in net._traces:
-        return net._traces[key]
     body = vz.submodel(net, layer, pre_activation=pre_activation)
 
     def terms(numbers, target, weights):  # (n, 3)
@@ -388,31 +399,35 @@ def _descent(net: vz.Network, layer: str, pre_activation: bool, size: int, recip
         missed = tf.reduce_sum((found - target) ** 2, axes) / tf.reduce_sum(target**2, axes)
         return weights * tf.stack([missed, *regularisers((images / 255 - MEAN) / SPREAD)], 1)
 
-    @tf.function(reduce_retracing=True)
+    def step(state, target, rate, weights):
+        numbers, last, first, second, number, alive = state
+        with tf.GradientTape() as tape:
+            tape.watch(numbers)
+            now = terms(numbers, target, weights)
+        gradient = tape.gradient(now, numbers)
+        alive = tf.logical_and(alive, vz.all_finite(gradient))  # once broken, for good
+        moves = tf.reshape(alive, (-1, *[1] * (len(numbers.shape) - 1)))
+        change, new_first, new_second = rule.change(gradient, first, second, number, rate)
+        return now, (tf.where(moves, numbers - change, last), tf.where(moves, numbers, last),
+                     tf.where(moves, new_first, first), tf.where(moves, new_second, second),
+                     number + 1, alive)
+
     def advance(state, count, target, rate, weights):
-        numbers, first, second, number, alive = state
-        losses = tf.TensorArray(tf.float32, count + 1)
-        for i in tf.range(count):
-            with tf.GradientTape() as tape:
-                tape.watch(numbers)
-                now = terms(numbers, target, weights)
-            gradient = tape.gradient(now, numbers)
-            sound = tf.reduce_all(tf.math.is_finite(gradient),
-                                  list(range(1, len(gradient.shape))))
-            alive = tf.logical_and(alive, sound)  # once broken, a picture stays as it was
-            moves = tf.reshape(alive, (-1, *[1] * (len(numbers.shape) - 1)))
-            change, new_first, new_second = rule.change(gradient, first, second, number, rate)
-            numbers = tf.where(moves, numbers - change, numbers)
-            first, second = tf.where(moves, new_first, first), tf.where(moves, new_second, second)
-            number += 1
-            losses = losses.write(i, now)
+        def one_more(i, losses, state):
+            now, state = step(state, target, rate, weights)
+            return i + 1, losses.write(i, now), state
+
+        _, losses, (numbers, last, *rest, alive) = tf.while_loop(
+            lambda i, losses, state: i < count, one_more,
+            (0, tf.TensorArray(tf.float32, count + 1), state))
+        sound = vz.all_finite(parameterisation.picture(numbers, size))
+        alive = tf.logical_and(alive, sound)
+        numbers = tf.where(tf.reshape(sound, (-1, *[1] * (len(numbers.shape) - 1))), numbers, last)
         picture = tf.clip_by_value(parameterisation.picture(numbers, size), 0, 255)
         losses = losses.write(count, terms(numbers, target, weights))
-        return picture, losses.stack(), (numbers, first, second, number, alive)
+        return picture, losses.stack(), (numbers, last, *rest, alive)
 
-    advance._omit_frequent_tracing_warning = True  # as in vizutils: one trace for each layer
-    net._traces[key] = advance
-    return advance
+    return vz.traced(advance)
 
 
 # --- measures: what came back -----------------------------------------------------------------
@@ -430,6 +445,7 @@ def likeness(original: np.ndarray, image: np.ndarray) -> dict[str, float]:
     The first two are scikit-image's, with a data range of 255. PSNR is infinite for equal
     pictures; a picture of one colour correlates with none (NaN).
     """
+    original, image = vz.check_each([original, image])
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             "psnr": float(peak_signal_noise_ratio(original, image, data_range=255)),
@@ -482,8 +498,9 @@ def measures(
         Both pictures are enlarged to the classifier's input size.
     """
     kind = {"pre_activation": inversion.pre_activation}
-    goal = vz.activations(net, inversion.layer, inversion.original, **kind)
-    missed = vz.activations(net, inversion.layer, inversion.images, **kind) - goal
+    goal, found = (vz.activations(net, inversion.layer, vz.made(images), **kind)
+                   for images in (inversion.original, inversion.images))
+    missed = found - goal
     axes = (1, 2, 3)
     table = pd.DataFrame({
         "picture": [str(i) for i in range(len(goal))] if names is None else list(names),
@@ -499,7 +516,7 @@ def _verdicts(net: vz.Network, inversion: Inversion) -> pd.DataFrame:
     """What the classifier makes of the originals and of the inversions."""
     side = (net.input_size, net.input_size)
     before, after = (
-        vz.logits(net, np.clip(tf.image.resize(images, side, "bicubic").numpy(), 0, 255))
+        vz.logits(net, vz.made(np.clip(tf.image.resize(images, side, "bicubic").numpy(), 0, 255)))
         for images in (inversion.original, inversion.images))
     seen, each = before.argmax(1), np.arange(len(before))
     rank = 1 + (after > after[each, seen][:, None]).sum(1)
@@ -583,15 +600,21 @@ def resemblance(
         0: the larger the better, in whatever direction it grows fastest; above 0 the direction
         must be kept as well.
     """
-    def formula(maps, values):
+    return vz.Objective((vz.Reading(layer, pre_activation),), (np.asarray(target, "float32"),),
+                        _Resemblance(cosine_power))
+
+
+@dataclass(frozen=True)
+class _Resemblance:
+    """The formula of `resemblance`."""
+
+    cosine_power: float
+
+    def __call__(self, maps, values):
         product = tf.reduce_sum(maps[0] * values[0], -1)
         lengths = tf.norm(maps[0] + 1e-6, axis=-1) * tf.norm(values[0], axis=-1) + 1e-6
         cosine = tf.maximum(product / lengths, 0.1)
-        return tf.reduce_mean(product * cosine**cosine_power, (1, 2))
-
-    target = np.asarray(target, "float32")
-    return vz.Objective((vz.Reading(layer, pre_activation),), (target,), formula,
-                        ("resemblance", layer, cosine_power, pre_activation, target.shape[1:]))
+        return tf.reduce_mean(product * cosine**self.cosine_power, (1, 2))
 
 
 def caricature(

@@ -227,6 +227,8 @@ def causes(
        activations" and "Diversity", doi:10.23915/distill.00007.
     """
     filter = int(vz._check_filters(net, layer, filter)[0])
+    image_set = vz.as_image_set(image_set)
+    diverse = None if diverse is None else vz.as_image_set(diverse)
     rng = np.random.default_rng(seed)
     others = np.setdiff1d(np.arange(vz._layer(net, layer).output.shape[-1]), filter)
     if len(others) < 3:
@@ -298,11 +300,10 @@ def _likeness_of_filters(net, layer: str, others, inputs, vectors) -> float:
 
 
 def _describe_diverse(net, layer: str, filter: int, diverse) -> tuple[pd.DataFrame, np.ndarray]:
-    pictures = vz._as_set(diverse)
-    maps, inside = _maps(net, layer, pictures, [filter])
+    maps, inside = _maps(net, layer, diverse, [filter])
     places = _maxima(maps[..., 0])
     places[["row", "column"]] += inside
-    terms = circuits.contributions(circuits.windows(net, layer, filter, pictures, places))
+    terms = circuits.contributions(circuits.windows(net, layer, filter, diverse, places))
     return places.assign(source="diversity", level=-1), directions(terms)
 
 
@@ -367,7 +368,7 @@ def _examples(net, layer, image_set, diverse, table, count: int = 8):
         even = np.linspace(0, len(spectral) - 1, wanted).round().astype(int)
         rows += [*spectral[even], *extra]
     shown = table.loc[rows].reset_index(drop=True)
-    sets = {"spectrum": image_set, "diversity": None if diverse is None else vz._as_set(diverse)}
+    sets = {"spectrum": image_set, "diversity": diverse}
     crops = []
     for row in shown.itertuples():
         pictures = sets[row.source]

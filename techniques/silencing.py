@@ -87,7 +87,7 @@ def class_effect(
         raise ValueError(f"{net.name} has no classifier ({net.weights_source}): load it with "
                          "weights='packaged' or weights='imagenet'.")
     filter = int(vz._check_filters(net, layer, filter)[0])
-    image_set = vz._as_set(images)
+    image_set = vz.as_image_set(images)
     lower, upper = _split(net, layer)
     others = np.delete(np.arange(vz._layer(net, layer).output.shape[-1]), filter)
     drawn = np.random.default_rng(seed).choice(others, min(controls, others.size), replace=False)
@@ -160,10 +160,9 @@ def _split(net: vz.Network, layer: str):
         raise ValueError(f"no class logit depends on {layer}.")
     ports = [cut, *bypass.values()]
     below, above = keras.Model(model.input, ports), keras.Model(ports, model.output)
-    return (tf.function(lambda images: keras.tree.flatten(below(net.preprocess(images),
-                                                                 training=False)),
-                        reduce_retracing=True),
-            tf.function(lambda read: above(read, training=False), reduce_retracing=True))
+    return (vz.traced(lambda images: keras.tree.flatten(below(net.preprocess(images),
+                                                              training=False))),
+            vz.traced(lambda read: above(read, training=False)))
 
 
 def _parents(tensor) -> list:

@@ -421,6 +421,8 @@ def tuning(
     """
     count = vz._layer(net, layer).output.shape[-1]
     filters = vz._check_filters(net, layer, np.arange(count) if filter is None else filter)
+    pictures = (vz.load_images(size=net.input_size) if image_set is None
+                else vz.as_image_set(image_set))
     seen, unit = _middle_unit(net, layer, size)
     centre = float(seen.start + seen.stride * unit + seen.size / 2)
     stimuli = battery(size=seen.input_size, field=min(seen.size, seen.input_size),
@@ -433,7 +435,6 @@ def tuning(
         for which, images in stimuli.batches(step):
             responses[which] = answer(images)
             bar.update(len(which))
-    pictures = vz.load_images(size=net.input_size) if image_set is None else image_set
     mean, sd = on_pictures(net, layer, pictures, progress=progress)
     return Tuning(layer, filters, stimuli, responses, mean[filters], sd[filters])
 
@@ -442,8 +443,8 @@ def _answers(net: vz.Network, layer: str, seen: vz.ReceptiveField, unit: int, fi
     """Pictures → pre-activations of the unit in the middle, computing no other where it can."""
     top, left, bottom, right = seen.window(unit, unit)
     if min(top, left) >= 0 and max(bottom, right) <= seen.input_size:
-        return lambda images: vz.patch_responses(net, layer, images[:, top:bottom, left:right],
-                                                 filters=filters)
+        return lambda images: vz.patch_responses(
+            net, layer, vz.made(images[:, top:bottom, left:right]), filters=filters)
     forward = vz._forward(net, layer, pre_activation=True)
     return lambda images: forward(images)[:, unit, unit].numpy()[:, filters]
 
@@ -474,6 +475,7 @@ def _smallest_canvas(net: vz.Network, layer: str) -> int:
 
 def on_pictures(net: vz.Network, layer: str, pictures: vz.ImageSet, *, progress: bool = True):
     """Mean and standard deviation of every filter over real pictures, float32 (filters,) each."""
+    pictures = vz.as_image_set(pictures)
     inside = vz._unpadded(net, layer, pictures.size) or slice(None)
     forward = vz._forward(net, layer, pre_activation=True)
     batches = tqdm(pictures.batches(8), f"{layer}: pictures", -(-len(pictures) // 8), delay=1,

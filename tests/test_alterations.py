@@ -94,8 +94,9 @@ def test_every_alteration_gives_pictures_and_repeats(way):
 def test_what_cannot_be_altered_is_refused(patches):
     with pytest.raises(ValueError, match="turned, half turn, mirrored, grey.*not 'sideways'"):
         alterations.alter(patches, "sideways")
-    for wrong in (patches[0], patches[:, 1:], patches[..., :1]):
-        with pytest.raises(ValueError, match=r"\(n, size, size, 3\)"):
+    for wrong, message in ((patches[0], r"image\[None\]"), (patches[:, 1:], "square"),
+                           (patches[..., :1], "make grey pictures RGB")):
+        with pytest.raises(ValueError, match=message):
             alterations.alter(wrong, "turned")
 
 
@@ -132,7 +133,7 @@ def clouds():
     """Sixteen pictures of smooth coloured noise, 40 px."""
     noise = np.random.default_rng(0).normal(size=(16, 40, 40, 3))
     noise = ndimage.gaussian_filter(noise, (0, 1.5, 1.5, 0))
-    return vz._as_set(np.clip(127 + 30 * noise / noise.std(), 0, 255).astype("float32"))
+    return vz.as_image_set(np.clip(127 + 30 * noise / noise.std(), 0, 255).astype("float32"))
 
 
 @pytest.fixture(scope="module")

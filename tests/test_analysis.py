@@ -167,7 +167,7 @@ def test_a_layer_that_reads_the_picture_leaves_questions_open(net, photographs):
 
 
 def test_unlabelled_pictures_say_nothing_about_classes(net, photographs):
-    plain = vz._as_set(photographs.read(range(8)))
+    plain = vz.as_image_set(photographs.read(range(8)))
     made = analysis.analyse(net, LAYER, 1, plain, progress=False, steps=4)
     assert made.observed.groups.empty and "classes" not in made.claims["about"].tolist()
     # all six channels are ranked: none is left to compare pictures with

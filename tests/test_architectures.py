@@ -1,5 +1,7 @@
 """Networks side by side: published costs, CKA by its definition, partners that are known."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -161,7 +163,7 @@ def shuffled_twin(tiny, layer, order):
     conv = model.get_layer(layer)
     kernel, bias = conv.get_weights()
     conv.set_weights([2 * kernel[..., order], 2 * bias[order]])
-    return vz._replace(tiny, model=model)
+    return dataclasses.replace(tiny, model=model)
 
 
 def test_partners_of_a_network_with_its_filters_in_another_order(tiny, noise):
@@ -193,7 +195,7 @@ def test_fields_list_what_the_layer_graph_says(vgg16, lite):
 
 
 def test_tuning_agreement_of_partners_that_agree(tiny, noise):
-    tuned = stimuli.tuning(tiny, "block3_conv1", image_set=vz._as_set(noise), colours=False)
+    tuned = stimuli.tuning(tiny, "block3_conv1", image_set=vz.as_image_set(noise), colours=False)
     curves = ar.orientation_curves(tuned)
     assert list(curves.index) == list(range(0, 180, 15)) and list(curves) == list(range(8))
     one = tuned.of(3).query("family == 'grating' and orientation == 45")["score"].max()
@@ -250,7 +252,7 @@ def fixed():
 @pytest.mark.parametrize(("call", "message"), [
     (lambda tiny, noise: ar.cka(np.zeros((5, 2)), np.zeros((6, 2))), "same pictures.*5 and 6"),
     (lambda tiny, noise: ar.cka(np.zeros((3, 2)), np.zeros((3, 2))), "at least four"),
-    (lambda tiny, noise: ar.compare([tiny], vz._as_set(noise)), "one labelled picture"),
+    (lambda tiny, noise: ar.compare([tiny], vz.as_image_set(noise)), "one labelled picture"),
     (lambda tiny, noise: ar.match_units(tiny, "block1_conv1", tiny, "block1_conv1", noise[:3]),
      "at least four, not 3"),
     (lambda tiny, noise: ar.match_units(tiny, "block5_conv3", tiny, "block1_conv1", noise),

@@ -1,5 +1,7 @@
 """Gradient ascent against its known answers (SCIENCE: objective, parameterisation, honesty)."""
 
+import dataclasses
+import re
 import threading
 
 import keras
@@ -60,7 +62,7 @@ def test_same_seed_same_pixels_whatever_the_batch(tiny):
 def test_one_trace_serves_ten_calls(tiny):
     for count in range(1, 11):
         vz.maximize(tiny, "block2_conv1", list(range(min(count, 6))), steps=1 + count, size=24)
-    traced = [f for key, f in tiny._traces.items() if key[0] == "ascent"]
+    traced = [f for (build, *_), f in tiny._kept.items() if build is vz._ascent]
     assert len(traced) == 1
     assert traced[0].experimental_get_tracing_count() == 1
 
@@ -260,7 +262,7 @@ def test_a_gradient_that_is_not_finite_stops_its_picture_only():
     net = vz.as_network(model, preprocess=lambda images: images / 255)
     goal = vz.Objective((vz.Reading("root", True, 0),), (np.array([0, 1], "int32"),),
                         lambda maps, values: tf.reduce_mean(maps[0], (1, 2))
-                        * tf.constant([1.0, -1.0]), ("root",))
+                        * tf.constant([1.0, -1.0]))
     vz.POINTWISE.append("Lambda")
     try:
         result = vz.render(net, goal, size=8, steps=80, optimiser=vz.Adam(0.5), transforms=())
@@ -330,25 +332,132 @@ def test_warp_has_the_exact_gradient():
     np.testing.assert_allclose(moved - total, tf.reduce_sum(gradient * change), rtol=1e-3)
 
 
-def test_interruption_keeps_the_picture(tiny, monkeypatch, capsys):
+def stopping(after):
+    """An `on_step` like a user who presses stop after so many steps."""
+    def on_step(step, pictures):
+        if step >= after:
+            raise KeyboardInterrupt
+    return on_step
+
+
+def test_an_interrupt_goes_on_its_way_and_what_is_finished_is_kept(tiny):
+    goal, climb = vz.channel("block2_conv1", [1]), {"size": 24, "steps": 10, "on_step": stopping(2)}
+    with pytest.raises(vz.Interrupted, match="after 2 of 10 steps") as stop:
+        vz.render(tiny, goal, **climb)
+    found = stop.value.finished
+    assert isinstance(stop.value, KeyboardInterrupt)
+    assert found.measured == (0, 2) and found.history.shape == (3, 1)
+    assert found.ended == "interrupted" and np.isfinite(found.images).all()
+    asked = vz.render(tiny, goal, interruptible=True, **climb)
+    np.testing.assert_array_equal(asked.images, found.images)
+    assert asked.ended == "interrupted"
+
+
+def test_an_interrupted_batch_of_filters_keeps_the_finished_ones(tiny):
     calls = []
 
-    def interrupting(*args):
-        traced = original(*args)
+    def on_step(step, pictures):
+        calls.append(step)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
 
-        def advance(*inputs):
-            calls.append(1)
-            if len(calls) == 3:
-                raise KeyboardInterrupt
-            return traced(*inputs)
-        return advance
+    options = {"size": 24, "steps": 4, "batch": 2, "on_step": on_step}
+    with pytest.raises(vz.Interrupted, match="2 of 4 steps of picture 4 of 6") as stop:
+        vz.maximize(tiny, "block2_conv1", range(6), **options)
+    found = stop.value.finished
+    assert found.report["filter"].tolist() == [0, 1, 2, 3]
+    assert found.report["steps"].tolist() == [4, 4, 2, 2]
+    assert found.ended == "interrupted"
+    calls.clear()
+    assert vz.maximize(tiny, "block2_conv1", range(6), interruptible=True,
+                       **options).ended == "interrupted"
+    assert vz.maximize(tiny, "block2_conv1", 0, size=24, steps=2).ended == "done"
 
-    original = vz._ascent
-    monkeypatch.setattr(vz, "_ascent", interrupting)
-    result = vz.render(tiny, vz.channel("block2_conv1", [1]), size=24, steps=10)
-    assert result.measured == (0, 2) and result.history.shape == (3, 1)
-    assert np.isfinite(result.images).all()
-    assert "Interrupted after 2 of 10" in capsys.readouterr().out
+
+def test_one_filter_goes_with_many_seeds(tiny):
+    goal = vz.channel("block3_conv1", 3)
+    three = vz.render(tiny, goal, seed=[0, 1, 2], size=40, steps=20)
+    assert three.images.shape[0] == three.history.shape[1] == 3
+    assert (three.images.std((1, 2, 3)) > 5).all()  # two of them never climbed
+    for seed, (image, history) in enumerate(zip(three.images, three.history.T, strict=True)):
+        alone = vz.render(tiny, goal, seed=[seed], size=40, steps=20)
+        np.testing.assert_allclose(image, alone.images[0], atol=1)
+        np.testing.assert_allclose(history, alone.history[:, 0], rtol=1e-3, atol=1e-3)
+
+
+def test_counts_are_one_or_one_for_each(tiny, noise):
+    one, three = vz.channel("block2_conv1", 1), vz.channel("block2_conv1", [0, 1, 2])
+    options = {"size": 24, "steps": 1}
+    starts = noise[:, :24, :24]
+    assert len(vz.render(tiny, three - one, **options).images) == 3
+    assert len(vz.render(tiny, one, start=starts, **options).images) == 4
+    assert len(vz.render(tiny, vz.layer("block2_conv1"), seed=[5, 6], **options).images) == 2
+    assert len(vz.render(tiny, three, measure=one, **options).images) == 3
+    for wrong in ({"objective": three, "seed": [0, 1]}, {"objective": three, "start": starts},
+                  {"objective": three + vz.channel("block2_conv1", [0, 1])},
+                  {"objective": three, "measure": vz.channel("block2_conv1", [0, 1])},
+                  {"objective": one, "seed": [0, 1], "start": starts}):
+        with pytest.raises(ValueError, match="cannot be paired.* one for all pictures"):
+            vz.render(tiny, **{**options, **wrong})
+
+
+def test_each_filter_starts_from_its_own_picture_whatever_the_batch(tiny, noise):
+    starts = noise[:, :24, :24]
+    options = {"size": 24, "steps": 1, "parameterisation": vz.Pixels(),
+               "optimiser": vz.Adam(1e-6)}
+    found = vz.maximize(tiny, "block2_conv1", [0, 1, 2, 3], start=starts, batch=3, **options)
+    np.testing.assert_allclose(found.images, starts, atol=1e-3)
+    with pytest.raises(ValueError, match="3 starting pictures for 4 to be drawn"):
+        vz.maximize(tiny, "block2_conv1", [0, 1, 2, 3], start=starts[:3], **options)
+
+
+def test_a_reference_of_another_layer_is_refused(tiny):
+    with pytest.raises(ValueError, match=r"reference has shape \(5, 8\); block2_conv1 has 6"):
+        vz.maximize(tiny, "block2_conv1", 0, size=24, steps=1, reference=np.zeros((5, 8)))
+
+
+def test_the_last_sound_picture_is_kept_at_a_rate_that_blows_up(tiny):
+    goal = vz.channel("block2_conv1", [1])
+    begun = vz.render(tiny, goal, size=24, steps=1, snapshots=[0]).snapshots[0]
+    for steps in (1, 8):  # unsound at the very end, and on the way
+        with np.errstate(all="ignore"):
+            wild = vz.render(tiny, goal, size=24, steps=steps, optimiser=vz.Adam(1e38))
+        assert wild.broken.all()
+        np.testing.assert_array_equal(wild.images, begun)
+        assert np.isfinite(wild.history).all()
+
+
+@pytest.mark.parametrize("kind", ["function", "record"])
+def test_equal_names_with_other_formulas_are_other_objectives(tiny, kind):
+    reading, numbers = vz.Reading("block2_conv1", True, 0), (np.array([1], "int32"),)
+
+    def objective(sign):
+        if kind == "function":
+            return vz.Objective((reading,), numbers,
+                                lambda maps, values: sign * tf.reduce_mean(maps[0], (1, 2)))
+
+        @dataclasses.dataclass(frozen=True)
+        class Formula:
+            name: str = "the same"
+
+            def __call__(self, maps, values):
+                return sign * tf.reduce_mean(maps[0], (1, 2))
+
+        return vz.Objective((reading,), numbers, Formula())
+
+    up, down = (vz.render(tiny, objective(sign), size=24, steps=10) for sign in (1.0, -1.0))
+    assert np.abs(up.images - down.images).max() > 5
+    assert up.history[-1, 0] > up.history[0, 0] and down.history[-1, 0] > down.history[0, 0]
+
+
+def test_a_formula_that_reads_a_variable_sees_its_change(tiny):
+    sign = {"now": 1.0}
+    objective = vz.Objective((vz.Reading("block2_conv1", True, 0),), (np.array([1], "int32"),),
+                             lambda maps, values: sign["now"] * tf.reduce_mean(maps[0], (1, 2)))
+    first = vz.render(tiny, objective, size=24, steps=4)
+    sign["now"] = -1.0
+    second = vz.render(tiny, objective, size=24, steps=4)
+    np.testing.assert_allclose(first.history[0], -second.history[0])
 
 
 def test_canvas_smaller_than_the_field_warns_and_names_the_size(tiny):
@@ -374,10 +483,30 @@ def test_bad_input_is_told_in_a_sentence(tiny, arguments, message):
         vz.maximize(tiny, arguments.pop("layer"), arguments.pop("filters"), **arguments)
 
 
-def test_visualize_filter_prints_ten_lines(tiny, capsys):
-    figure = vz.visualize_filter(tiny, "block2_conv1", iterations=20, size=24)
-    assert capsys.readouterr().out.count("iteration") == 10
+@pytest.mark.parametrize(("iterations", "steps"), [
+    (1, [1]), (5, [1, 2, 3, 4, 5]), (17, [2, 3, 5, 7, 8, 10, 12, 14, 15, 17]),
+    (50, [5, 10, 15, 20, 25, 30, 35, 40, 45, 50])])
+def test_visualize_filter_prints_the_value_at_each_step_it_names(tiny, capsys, iterations, steps):
+    figure = vz.visualize_filter(tiny, "block2_conv1", 1, iterations=iterations, size=24)
+    printed = capsys.readouterr().out
+    told = {int(step): float(value)
+            for step, value in re.findall(r"iteration +(\d+) +(-?[\d.]+)", printed)}
+    assert list(told) == steps and len(told) <= 10
+    every = vz.maximize(tiny, "block2_conv1", 1, steps=iterations, size=24,
+                        snapshots=range(iterations + 1))
+    np.testing.assert_allclose(list(told.values()), every.history[steps, 0], atol=2e-3)
+    start = float(re.search(r"at the start +(-?[\d.]+)", printed)[1])
+    assert start == pytest.approx(every.history[0, 0], abs=1e-3)
     assert figure.axes
+
+
+def test_visualize_filter_draws_a_filter_by_lot(tiny, capsys):
+    def named(**options):
+        vz.visualize_filter(tiny, "block2_conv1", iterations=1, size=24, **options)
+        return re.search(r"filter (\d+)", capsys.readouterr().out)[1]
+
+    assert len({named() for _ in range(12)}) > 1  # 6 filters: by chance all alike once in 10⁸
+    assert len({named(seed=3) for _ in range(3)}) == 1
     with pytest.raises(ValueError, match="out of range"):
         vz.visualize_filter(tiny, "block2_conv1", 6)
 

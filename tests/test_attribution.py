@@ -108,8 +108,9 @@ def test_bad_names(lite0, small_pictures, name, message):
 @pytest.mark.parametrize(("images", "message"), [
     (np.zeros((2, 8, 8)), r"shape \(n, rows, columns, 3\)"),
     (np.zeros((0, 8, 8, 3)), "shape"),
-    (np.full((1, 32, 32, 3), 256.0), "from 0 to 255"),
-    (np.full((1, 32, 32, 3), np.nan), "from 0 to 255"),
+    (np.full((1, 32, 32, 3), 256.0), "values up to 256: clip them"),
+    (np.full((1, 32, 32, 3), np.nan), "not finite"),
+    (np.full((1, 32, 32, 3), 0.5), "scaled to 0-1"),
 ])
 def test_bad_pictures(classifier, images, message):
     with pytest.raises(ValueError, match=message):
@@ -164,7 +165,7 @@ def test_a_linear_network_has_its_weights_as_gradient(ramp):
 
 def test_gradients_go_through_the_preprocessing(classifier, noise):
     by_pixels = attribution.saliency(classifier, noise, 2)
-    inner = dataclasses.replace(classifier, preprocess=lambda images: images, _traces={})
+    inner = dataclasses.replace(classifier, preprocess=lambda images: images)
     step = np.zeros_like(noise[:1])
     step[0, 30, 30, 1] = 1
     rise = (vz.logits(classifier, noise[:1] + step) - vz.logits(classifier, noise[:1] - step))[0, 2]
@@ -412,8 +413,9 @@ def test_every_method_keeps_the_contract(classifier, noise, method):
     assert classifier.model.get_config() == config
     for old, new in zip(before, classifier.model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    for trace in classifier._traces.values():
-        assert not callable(trace) or trace.experimental_get_tracing_count() <= 1
+    for kept in classifier._kept.values():
+        count = getattr(kept, "experimental_get_tracing_count", lambda: 1)()
+        assert count <= 1
 
 
 @pytest.mark.parametrize("method", ["smooth_grad", "integrated_gradients"])

@@ -1,5 +1,7 @@
 """Contributions and ablations against their known answers."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from techniques import circuits, inhibition, silencing
 def pieces(tiny):
     """(network, layer, filter, pictures, windows at top patches, windows at random places)."""
     images = np.random.default_rng(0).uniform(0, 255, (8, 64, 64, 3)).astype("float32")
-    image_set = vz._as_set(images)
+    image_set = vz.as_image_set(images)
     layer, filter = "block3_conv1", 2
     patches = vz.top_patches(tiny, image_set, layer, filter, k=5)
     places = circuits.random_places(tiny, layer, image_set, 40, seed=1)
@@ -48,7 +50,7 @@ def test_strides_dilation_and_padding(options, noise):
     outputs = keras.layers.Conv2D(4, 3, name="second", **options)(x)
     net = vz.as_network(keras.Model(inputs, outputs), preprocess=lambda images: images / 255)
     places = pd.DataFrame({"picture": [0, 1, 3], "row": [0, 5, 9], "column": [4, 0, 11]})
-    found = circuits.windows(net, "second", 1, vz._as_set(noise), places)
+    found = circuits.windows(net, "second", 1, vz.as_image_set(noise), places)
     total = found.bias + circuits.contributions(found).sum(1)
     np.testing.assert_allclose(total, found.values, rtol=1e-4, atol=1e-5)
 
@@ -168,7 +170,7 @@ def test_depthwise_and_grouped_are_refused_and_places_checked(tiny, noise):
             circuits.ablate(net, layer, 0, [0])
     outside = pd.DataFrame({"picture": [0], "row": [16], "column": [0]})
     with pytest.raises(ValueError, match="outside the 16 × 16 map"):
-        circuits.windows(tiny, "block3_conv1", 0, vz._as_set(noise), outside)
+        circuits.windows(tiny, "block3_conv1", 0, vz.as_image_set(noise), outside)
 
 
 # --- places over the whole range of activation --------------------------------------------------
@@ -276,7 +278,7 @@ def test_a_planted_circuit_of_three_is_found_by_every_ranking():
     taps = rng.normal(0, 0.02, (3, 3, 24, 4)).astype("float32")
     planted = [5, 11, 20]
     taps[:, :, planted, 2] = np.array([0.5, 0.4, -0.35])
-    images = vz._as_set(rng.uniform(0, 255, (6, 20, 20, 3)).astype("float32"))
+    images = vz.as_image_set(rng.uniform(0, 255, (6, 20, 20, 3)).astype("float32"))
     net = toy(taps)
     patches = vz.top_patches(net, images, "second", 2, k=4)
     top = circuits.windows(net, "second", 2, images, patches.table)
@@ -309,7 +311,7 @@ def test_the_vetoed_stimulus_returns_and_no_other():
     free = inhibition.without_inhibition(net, "second", 1)
     rerun = vz.activations(free, "second", stimuli, pre_activation=True)[:, 0, 0, 1]
     np.testing.assert_allclose(rerun, table["after"])
-    pictures = inhibition.released(net, "second", 1, vz._as_set(stimuli), k=2)
+    pictures = inhibition.released(net, "second", 1, vz.as_image_set(stimuli), k=2)
     returned = pictures.pictures[pictures.pictures["returned"]]
     assert returned["picture"].tolist() == [2] and returned["before_there"].tolist() == [-1]
     np.testing.assert_array_equal(pictures.patches, stimuli[2:3, :1, :1])
@@ -418,7 +420,7 @@ def test_silenced_means_zero_after_batch_normalisation(noise):
     gamma, beta, *moments = norm.get_weights()
     gamma[3] = beta[3] = 0  # the normalised map is zero, and so is its ReLU
     norm.set_weights([gamma, beta, *moments])
-    moved = centred(vz.logits(vz._replace(net, model=model), noise) - vz.logits(net, noise))
+    moved = centred(vz.logits(dataclasses.replace(net, model=model), noise) - vz.logits(net, noise))
     np.testing.assert_allclose(effect.change, moved.mean(0), rtol=1e-3, atol=1e-5)
 
 
@@ -466,7 +468,7 @@ def test_contributions_and_release_in_other_architectures(options, noise):
     net = toy(rng.normal(0, 1, (3, 3, 5, 4)).astype("float32"), biases=0.3, **options)
     if norm.built:
         norm.set_weights([rng.uniform(0.5, 2, w.shape) for w in norm.get_weights()])
-    images = vz._as_set(noise[:2, :24, :24])
+    images = vz.as_image_set(noise[:2, :24, :24])
     places = circuits.spectrum_places(net, "second", 2, images, levels=(0, 0.9), per_level=2)
     found = circuits.windows(net, "second", 2, images, places)
     total = found.bias + circuits.contributions(found).sum(1)
@@ -482,7 +484,7 @@ def test_contributions_and_release_in_other_architectures(options, noise):
 
 
 def test_signed_inputs_have_contributions_but_no_inhibition(tiny, noise):
-    images = vz._as_set(noise)
+    images = vz.as_image_set(noise)
     places = circuits.random_places(tiny, "block1_conv1", images, 6)
     found = circuits.windows(tiny, "block1_conv1", 0, images, places)
     total = found.bias + circuits.contributions(found).sum(1)
@@ -502,9 +504,9 @@ def test_edges_of_other_convolutions_are_refused(layer, noise):
     x = keras.layers.Conv2D(4, 1, activation="relu", name="first")(inputs)
     net = vz.as_network(keras.Model(inputs, layer(x)))
     for ask in (lambda: inhibition.without_inhibition(net, "odd", 0),
-                lambda: circuits.windows(net, "odd", 0, vz._as_set(noise),
+                lambda: circuits.windows(net, "odd", 0, vz.as_image_set(noise),
                                          pd.DataFrame({"picture": [0], "row": [0], "column": [0]})),
-                lambda: inhibition.released(net, "odd", 0, vz._as_set(noise))):
+                lambda: inhibition.released(net, "odd", 0, vz.as_image_set(noise))):
         with pytest.raises(ValueError, match="plain convolutions"):
             ask()
 
@@ -515,11 +517,11 @@ def test_edges_of_other_convolutions_are_refused(layer, noise):
 ])
 def test_spectrum_refuses(tiny, noise, options, message):
     with pytest.raises(ValueError, match=message):
-        circuits.spectrum_places(tiny, "block2_conv1", 0, vz._as_set(noise), **options)
+        circuits.spectrum_places(tiny, "block2_conv1", 0, vz.as_image_set(noise), **options)
 
 
 def test_small_pictures_and_missing_labels_are_refused(tiny, noise):
-    small = vz._as_set(noise[:, :16, :16])
+    small = vz.as_image_set(noise[:, :16, :16])
     with pytest.raises(ValueError, match="larger pictures"):
         circuits.spectrum_places(tiny, "block3_conv2", 0, small)
     with pytest.raises(ValueError, match="4 stimuli need as many labels"):

@@ -102,7 +102,8 @@ def test_a_two_layer_network_done_by_hand(rule):
     layers[0].set_weights([np.repeat(one[:, :, None], 3, 2)])
     layers[2].set_weights([two[..., None]])
     image = rng.normal(size=(8, 8))
-    found = deconvnet.project(net, "two", 0, np.repeat(image[None, ..., None] / 3, 3, 3), rule=rule)
+    numbers = vz.made(np.repeat(image[None, ..., None] / 3, 3, 3).astype("float32"))
+    found = deconvnet.project(net, "two", 0, numbers, rule=rule)
     pixels, value = by_hand(image, one, two, rule)
     np.testing.assert_allclose(found.images[0], np.repeat(pixels[..., None], 3, 2), atol=1e-5)
     np.testing.assert_allclose(found.values, value, rtol=1e-5)
@@ -147,7 +148,7 @@ def test_only_what_the_unit_sees_is_touched(tiny, noise):
 
 
 def test_a_patch_is_projected_as_in_its_picture(tiny, noise):
-    pictures = vz._as_set(noise)
+    pictures = vz.as_image_set(noise)
     patches = vz.top_patches(tiny, pictures, "block3_conv1", 3, k=4)
     found = deconvnet.project(tiny, "block3_conv1", 3, patches)
     assert found.images.shape == patches.images.shape

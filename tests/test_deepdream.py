@@ -69,7 +69,7 @@ def test_a_seed_decides(tiny, picture):
     ({"octaves": 0}, "at least 1"), ({"octaves": 9}, "fewer octaves"), ({"steps": -1}, "at least"),
     ({"octave_scale": 1.0}, "above 1"), ({"rate": 0}, "rate"), ({"layer": "block9"}, "not found"),
     ({"filters": 99}, "out of range"), ({"image": np.ones((64, 48, 3))}, "square"),
-    ({"image": np.ones((64, 64, 3))}, "0-1"), ({"image": np.full((64, 64, 3), 300.0)}, "0 to 255"),
+    ({"image": np.full((64, 64, 3), 0.5)}, "0-1"), ({"image": np.full((64, 64, 3), 300.0)}, "clip"),
 ])
 def test_bad_input_teaches(tiny, picture, change, words):
     with pytest.raises(ValueError, match=words):

@@ -47,7 +47,7 @@ def planted():
 
 @pytest.fixture(scope="module")
 def images():
-    return vz._as_set(np.random.default_rng(1).uniform(0, 255, (6, 40, 40, 3)))
+    return vz.as_image_set(np.random.default_rng(1).uniform(0, 255, (6, 40, 40, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_one_layer_or_two_in_one_pass(planted, images, agreements):
 def test_agreement_is_the_correlation_of_moved_maps(tiny):
     """By the definition, on one picture: all eight positions of it, no shared code."""
     image = np.random.default_rng(2).uniform(0, 255, (1, 24, 24, 3)).astype("float32")
-    agreement = families.response_agreement(tiny, "block2_conv1", vz._as_set(image), size=24)
+    agreement = families.response_agreement(tiny, "block2_conv1", vz.as_image_set(image), size=24)
     inside = vz.receptive_field(tiny, "block2_conv1", input_size=24).unpadded
     left, right = [], []
     for picture in (image, image[:, :, ::-1]):

@@ -128,7 +128,7 @@ def test_silent_filters_get_no_gradient(tiny):
 
 
 def test_planted_twins_are_found_and_opposites_are_not(planted, noise):
-    samples = fm.sampled_maps(planted, ["b"], vz._as_set(noise), places=100)["b"]
+    samples = fm.sampled_maps(planted, ["b"], vz.as_image_set(noise), places=100)["b"]
     assert samples.shape == (400, 8)
     real, shuffled = fm.redundancy(planted, "b", samples)
     assert len(real) == 28
@@ -144,14 +144,15 @@ def test_planted_twins_are_found_and_opposites_are_not(planted, noise):
 
 
 def test_samples_are_the_maps_at_the_same_places(tiny, noise):
-    found = fm.sampled_maps(tiny, ["block1_conv2", "block2_conv1"], vz._as_set(noise), places=10**6)
+    found = fm.sampled_maps(tiny, ["block1_conv2", "block2_conv1"], vz.as_image_set(noise),
+                            places=10**6)
     maps = vz.activations(tiny, "block1_conv2", noise, pre_activation=True)[:, 2:-2, 2:-2]
     own = found["block1_conv2"].reshape(4, -1, maps.shape[-1])
     expected = maps.reshape(own.shape)
     for a, b in zip(own, expected, strict=True):
         np.testing.assert_allclose(a[np.lexsort(a.T)], b[np.lexsort(b.T)], rtol=1e-4, atol=1e-5)
     assert found["block2_conv1"].shape[1] == 6
-    few, alone = (fm.sampled_maps(tiny, layers, vz._as_set(noise), places=7)["block2_conv1"]
+    few, alone = (fm.sampled_maps(tiny, layers, vz.as_image_set(noise), places=7)["block2_conv1"]
                   for layers in (["block1_conv2", "block2_conv1"], ["block2_conv1"]))
     assert few.shape == (28, 6) and len(np.unique(few, axis=0)) == 28  # no place twice
     np.testing.assert_allclose(few, alone, rtol=1e-4, atol=1e-5)  # whatever else is read
@@ -177,8 +178,10 @@ def test_mosaic_and_stretch():
     steps = np.arange(2 * 5 * 4 * 3.0).reshape(2, 5, 4, 3)
     assert fm.shrunk(steps, 2).shape == (2, 2, 2, 3)
     np.testing.assert_allclose(fm.shrunk(steps, 2)[1, 1, 0], steps[1, 2:4, :2].mean((0, 1)))
-    levels = fm.posterised(np.arange(-5.0, 261).reshape(1, 1, -1, 1), levels=4).ravel()
-    assert np.unique(levels).tolist() == [32, 96, 160, 224] and np.argmax(levels == 96) == 69
+    grey = np.arange(256.0).reshape(1, 1, -1, 1).repeat(3, -1)
+    levels = fm.posterised(grey, levels=4)[0, 0, :, 1]
+    assert np.unique(levels).tolist() == [32, 96, 160, 224] and np.argmax(levels == 96) == 64
+    np.testing.assert_array_equal(fm.posterised(grey[0]), fm.posterised(grey)[0])
     noise = np.random.default_rng(0).normal(100, 3, (2, 20, 20, 3))
     shown = fm.stretched(noise)
     np.testing.assert_allclose(shown.std((1, 2, 3)), 0.15 * 255, rtol=0.01)

@@ -18,6 +18,7 @@ import threading
 import time
 from pathlib import Path
 
+import keras
 import pytest
 
 from data import fetch
@@ -26,6 +27,7 @@ ROOT = Path(fetch.__file__).parents[1]
 CONTENT = bytes(range(256)) * 2048  # 512 KiB, told apart at any offset
 HALF = len(CONTENT) // 2
 PATIENCE = 0.4  # seconds that the fetcher waits here for the next bytes
+RATE_SECONDS = 0.6  # and over which it wants the least rate
 
 
 # ---------------------------------------------------------------------------------------------
@@ -114,6 +116,19 @@ def endless(lead):
     return reply
 
 
+def drips(*pieces, drop=b"x"):
+    """A reply of these bytes, then a drop now and then, longer than anybody should wait."""
+
+    def reply(server, connection, start):
+        for piece in pieces:
+            connection.sendall(piece)
+        for _ in range(100):  # 5 s: a fetcher that waits for the end is found out, not waited for
+            if not server.ending.wait(PATIENCE / 8):
+                connection.sendall(drop)
+
+    return reply
+
+
 def moved(to, status="302 Found"):
     return says(header(status, Location=to, Content_Length=0))
 
@@ -135,6 +150,14 @@ FAULTS = {
     "stalls in the headers": says(WHOLE[:20], then="stall"),
     "stalls before the body": says(WHOLE, then="stall"),
     "stalls midway": says(WHOLE, CONTENT[:HALF], then="stall"),
+    # drips
+    "drips before a word": drips(),
+    "drips in the headers": drips(WHOLE[:20]),
+    "drips headers": drips(WHOLE[:-2], drop=b"X: y\r\n"),
+    "drips from the start": drips(WHOLE),
+    "drips midway": drips(WHOLE, CONTENT[:HALF]),
+    "drips without a length": drips(header(), CONTENT[:HALF]),
+    "drips in a chunk": drips(header(Transfer_Encoding="chunked"), b"80000\r\n", CONTENT[:HALF]),
     # truncates
     "cut short": says(WHOLE, CONTENT[:HALF]),
     "cut in a chunk": says(header(Transfer_Encoding="chunked"), b"80000\r\n", CONTENT[:HALF]),
@@ -191,6 +214,7 @@ def toy(tmp_path, monkeypatch, server):
     monkeypatch.setattr(fetch, "SOURCES", tmp_path / "sources.toml")
     monkeypatch.setattr(fetch, "_unreachable", set())
     monkeypatch.setattr(fetch, "READ_SECONDS", PATIENCE)
+    monkeypatch.setattr(fetch, "RATE_SECONDS", RATE_SECONDS)
     digest = hashlib.sha256(CONTENT).hexdigest()
     fetch.SOURCES.write_text(
         f'[source.toy]\nkind = "url"\naddress = "{server.address}/toy.bin"\nfile = "toy.bin"\n'
@@ -233,7 +257,8 @@ def test_a_fault_costs_a_sentence_and_the_next_call_succeeds(toy, server, fault)
     assert [path.name for path in toy.parent.iterdir()] == ["toy.bin"]
 
 
-@pytest.mark.parametrize("fault", ["reset midway", "stalls midway", "cut short", "cut in a chunk"])
+@pytest.mark.parametrize("fault", ["reset midway", "stalls midway", "drips midway", "cut short",
+                                   "cut in a chunk"])
 def test_what_arrived_is_not_asked_for_again(toy, server, fault):
     server.script.append(FAULTS[fault])
     with pytest.raises(fetch.FetchError):
@@ -310,6 +335,79 @@ def test_a_part_that_lacks_only_its_name_is_not_fetched_again(toy, server):
     toy.with_name("toy.bin.part").write_bytes(CONTENT)
     assert fetch.fetch("toy").read_bytes() == CONTENT
     assert server.asked == []
+
+
+# ---------------------------------------------------------------------------------------------
+# Slow, but not too slow
+
+
+def test_a_drip_is_named_and_says_that_it_goes_on_from_there(toy, server):
+    server.script.append(FAULTS["drips midway"])
+    with pytest.raises(fetch.FetchError, match=re.escape(
+            "The connection to 127.0.0.1 broke midway (less than 1000 bytes a second arrived). "
+            "Run it again: it continues where it stopped.")):
+        fetch.fetch("toy")
+
+
+def test_a_slow_line_brings_the_whole_file(toy, server, monkeypatch):
+    """32 pieces with pauses: ten periods and more, each above the least rate."""
+    monkeypatch.setattr(fetch, "RATE_SECONDS", 0.1)
+
+    def slow(server, connection, start):
+        connection.sendall(WHOLE)
+        for at in range(0, len(CONTENT), len(CONTENT) // 32):
+            connection.sendall(CONTENT[at : at + len(CONTENT) // 32])
+            time.sleep(0.05)
+
+    server.script.append(slow)
+    assert fetch.fetch("toy").read_bytes() == CONTENT
+    assert server.asked == [0]
+
+
+def test_the_least_rate_lets_the_largest_file_through_a_slow_line():
+    largest = max(source.get("size", 0) for source in fetch.sources().values())
+    assert largest > 500e6
+    assert fetch.LEAST_RATE * 50 <= 100_000  # bytes a second
+    assert fetch.LEAST_RATE >= 200  # a few bytes a second are no download
+    assert fetch.READ_SECONDS < fetch.RATE_SECONDS  # silence is noticed before
+
+
+@pytest.mark.parametrize(("reply", "said"), [
+    (drips(WHOLE), "less than 1000 bytes a second arrived"),
+    (drips(), "less than 1000 bytes a second arrived"),
+    (says(WHOLE, then="stall"), "timed out")], ids=["body", "headers", "silence"])
+def test_keras_downloads_neither_drip_nor_stall(toy, server, tmp_path, monkeypatch, reply, said):
+    server.script.append(reply)
+    began = time.monotonic()
+    with (pytest.raises(fetch.FetchError, match=f"Keras could not download .*{said}"),
+          fetch.patient_downloads()):
+        keras.utils.get_file("toy.bin", f"{server.address}/toy.bin", cache_dir=tmp_path)
+    assert time.monotonic() - began < RATE_SECONDS + 3
+    monkeypatch.setattr(fetch, "READ_SECONDS", 20)  # a busy machine may be slow to answer
+    with fetch.patient_downloads():
+        path = keras.utils.get_file("toy.bin", f"{server.address}/toy.bin", cache_dir=tmp_path)
+    assert Path(path).read_bytes() == CONTENT
+
+
+def test_nobody_elses_connections_are_hurried(toy, server):
+    """Another thread's drip goes on while this one downloads, and ours once it is done."""
+    plain = socket.SocketIO
+    arrived, ours = [], threading.Event()
+
+    def elsewhere():
+        with socket.create_connection(server.listener.getsockname()) as connection:
+            ours.wait(10)
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            arrived.append(connection.makefile("rb").read(3 * int(8 * RATE_SECONDS / PATIENCE)))
+
+    server.script.append(drips())
+    other = threading.Thread(target=elsewhere)
+    other.start()
+    with fetch.patient_downloads(), fetch.patient_downloads():
+        ours.set()
+        other.join(20)
+    assert len(arrived[0]) == 3 * int(8 * RATE_SECONDS / PATIENCE)
+    assert socket.SocketIO is plain
 
 
 # ---------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ interrupts a batch of reports.
 import contextlib
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -21,6 +22,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from jupyter_client.manager import start_new_kernel
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
@@ -91,14 +93,21 @@ class Teller:  # asked between the steps: the callback of an ascent
         return False
 
 net = vz.as_network(conftest.build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
-found = vz.maximize(net, "block2_conv1", range(6), size=16, steps=4000, batch=2, seed=0,
-                    cancel=Teller(), progress=False)
+try:
+    vz.maximize(net, "block2_conv1", range(6), size=16, steps=4000, batch=2, seed=0,
+                cancel=Teller(), progress=False)
+except vz.Interrupted as stop:
+    print(stop)
+    found = stop.finished
 np.save(sys.argv[1] + "/ascent.npy", found.images)
 found.report.to_csv(sys.argv[1] + "/ascent.csv", index=False)
 print("ascent saved")
 options = dict(size=16, steps=int(sys.argv[2]), batch=2, folder=sys.argv[1], progress=False)
-part = vz.atlas(net, "block2_conv1", **options)
-print("atlas of", len(part.report))
+try:
+    vz.atlas(net, "block2_conv1", **options)
+except vz.Interrupted as stop:
+    print(stop)
+    print("atlas of", len(stop.finished.report))
 vz.atlas(net, "block2_conv1", **options)
 """
 STEPS = 1500
@@ -130,7 +139,7 @@ def cut_short(run, tmp_path):
 def test_ascent_and_atlas_keep_what_was_finished(cut_short, tiny, tmp_path, monkeypatch):
     said, kept = cut_short
     # the ascent: pictures of the batch that was at work, none of those to come
-    steps = int(re.search(r"Interrupted after (\d+) of 4000 steps", said)[1])
+    steps = int(re.search(r"interrupted after (\d+) of 4000 steps", said)[1])
     report = pd.read_csv(tmp_path / "ascent.csv")
     images = np.load(tmp_path / "ascent.npy")
     assert 0 < steps < 4000 and report["filter"].tolist() == [0, 1]
@@ -138,7 +147,7 @@ def test_ascent_and_atlas_keep_what_was_finished(cut_short, tiny, tmp_path, monk
     assert np.isfinite(images).all() and images.std() > 1
 
     # the atlas: every finished batch, whole, whoever reads it next
-    assert "2 of 6 filters are kept; the same call goes on from there." in said
+    assert "interrupted after 2 of 6 filters (the same call goes on from there)" in said
     assert "atlas of 2" in said and len(kept) == 2
     drawn, original = [], vz.maximize
 
@@ -175,7 +184,7 @@ def test_a_damaged_part_of_an_atlas_is_drawn_again(tiny, tmp_path, harm, ending)
     assert again.report["filter"].tolist() == [0, 1]
 
 
-def test_an_interrupt_between_two_batches_keeps_the_first(tiny, tmp_path, monkeypatch, capsys):
+def test_an_interrupt_between_two_batches_keeps_the_first(tiny, tmp_path, monkeypatch):
     original, calls = np.savez, []
 
     def savez(*args, **options):
@@ -185,9 +194,63 @@ def test_an_interrupt_between_two_batches_keeps_the_first(tiny, tmp_path, monkey
         original(*args, **options)
 
     monkeypatch.setattr(np, "savez", savez)
-    part = vz.atlas(tiny, "block2_conv1", folder=tmp_path, **FAST)
-    assert part.report["filter"].tolist() == [0, 1]
-    assert "2 of 6 filters are kept; the same call goes on from there." in capsys.readouterr().out
+    with pytest.raises(vz.Interrupted, match="2 of 6 filters .the same call goes on from") as stop:
+        vz.atlas(tiny, "block2_conv1", folder=tmp_path, **FAST)
+    assert stop.value.finished.report["filter"].tolist() == [0, 1]
+    assert stop.value.finished.sheet.exists()
+
+
+NOTEBOOK = """
+import sys, time
+import numpy as np
+sys.path[:0] = ["tests"]
+from conftest import build_tiny_vgg
+import vizutils as vz
+from techniques import deepdream, inversion
+net = vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
+noise = np.random.default_rng(0).uniform(0, 255, (64, 64, 3)).astype("float32")
+def tell(step, pictures):
+    print("step", step, flush=True)
+"""
+CLIMBS = {
+    "maximize": 'vz.maximize(net, "block2_conv1", [0, 1], steps=200_000, snapshots=range(50, '
+                '200_000, 50), on_step=tell)',
+    "invert": 'inversion.invert(net, "block1_conv2", noise, steps=200_000, '
+              'checkpoints=range(50, 200_000, 50), on_step=tell)',
+}
+
+
+@pytest.mark.parametrize("climb", CLIMBS)
+def test_stop_stops_a_notebook_that_runs_all_cells(climb):
+    """As JupyterLab does it: all cells are queued, then the kernel is interrupted."""
+    manager, client = start_new_kernel(kernel_name="python3", cwd=str(ROOT))
+    try:
+        client.execute_interactive(NOTEBOOK, timeout=180)
+        cells = [client.execute(f"found = {CLIMBS[climb]}"),
+                 client.execute("print('went on with tainted pictures')")]
+        printed, replies, pressed = "", {}, False
+        while len(replies) < 2:
+            with contextlib.suppress(queue.Empty):
+                message = client.get_iopub_msg(timeout=0.2)
+                printed += message["content"].get("text", "")
+            if not pressed and printed.count("step ") >= 2:
+                manager.interrupt_kernel()
+                pressed = True
+            with contextlib.suppress(queue.Empty):
+                reply = client.get_shell_msg(timeout=0.05)
+                replies[reply["parent_header"]["msg_id"]] = reply["content"]
+        first, second = (replies[cell] for cell in cells)
+        assert (first["status"], first["ename"]) == ("error", "Interrupted")
+        assert "sys.last_value.finished" in first["evalue"]
+        assert second["status"] != "ok" and "went on" not in printed
+        seen = []
+        client.execute_interactive(
+            "import sys; half = sys.last_value.finished; print(half.ended, half.images.shape[0], "
+            "'found' in dir())", output_hook=lambda m: seen.append(m["content"].get("text", "")))
+        assert "".join(seen).split()[0] == "interrupted" and "False" in "".join(seen)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Feature inversion: regularisers, recipes, measures, positions; what VGG16 gives back."""
 
+import functools
+
 import keras
 import nbformat
 import numpy as np
@@ -144,8 +146,14 @@ class Once:
 
 @pytest.mark.parametrize("impatient", [False, True])
 def test_an_interrupt_keeps_what_there_is(tiny, noise, impatient):
-    found = inversion.invert(tiny, "block1_conv1", noise[0], steps=40,
-                             cancel=Once(3, impatient))
+    ask = functools.partial(inversion.invert, tiny, "block1_conv1", noise[0], steps=40)
+    if impatient:
+        with pytest.raises(vz.Interrupted, match="12 of 40 steps") as stop:
+            ask(cancel=Once(3, impatient))
+        found = stop.value.finished
+        assert ask(cancel=Once(3, impatient), interruptible=True).ended == "interrupted"
+    else:
+        found = ask(cancel=Once(3))
     assert found.ended == "interrupted"
     assert len(found.history) == 13 and list(found.snapshots) == [4, 8, 12]
     np.testing.assert_array_equal(found.images, found.snapshots[12])

@@ -46,6 +46,56 @@ def test_a_test_that_cannot_run_kills_nothing(project):
         mutants.failing(project, "test_none")
 
 
+FIXTURE = """import own
+import pytest
+
+
+@pytest.fixture
+def two():
+    return own.keep(2)
+
+
+def test_kept(two):
+    assert two == 2
+"""
+
+
+def test_an_error_in_a_fixture_finds_nothing(project):
+    (project / "tests/test_own.py").write_text(FIXTURE)
+    assert mutants.hunt(project, FAULT)[0] == "test_kept"
+    with pytest.raises(RuntimeError, match="pytest could not run tests/test_own.py"):
+        mutants.hunt(project, replace(FAULT, new="raise MemoryError"))
+    assert "return x" in (project / "own.py").read_text()
+
+
+def test_an_error_hides_no_failure(project):
+    (project / "tests/test_own.py").write_text(
+        FIXTURE + "\n\ndef test_again():\n    with pytest.raises(TypeError):\n"
+        "        own.keep()\n    assert not own.keep\n")
+    assert mutants.hunt(project, replace(FAULT, new="raise MemoryError"))[0] == "test_again"
+
+
+def test_tests_without_end_find_nothing(project, monkeypatch):
+    monkeypatch.setattr(mutants, "LONGEST", 3)
+    with pytest.raises(RuntimeError, match="did not end within 3 s"):
+        mutants.hunt(project, replace(FAULT, new="import time; time.sleep(60)"))
+
+
+def test_the_hunt_goes_on_after_tests_that_could_not_run(monkeypatch, capsys):
+    def hunt(project, fault):
+        if "not central" in fault.name:
+            raise RuntimeError("no room")
+        return "test_a", 1
+
+    monkeypatch.setattr(mutants, "hunt", hunt)
+    monkeypatch.setattr(mutants, "copy_project", lambda target: target)
+    monkeypatch.setattr(mutants, "failing", lambda project, *tests: "")
+    assert mutants.main(["crop not central", "mean colour"], 1) == 1
+    said = capsys.readouterr()
+    assert "| COULD NOT RUN |" in said.out and "1 of 2 faults are found" in said.out
+    assert "crop not central: no room" in said.err
+
+
 def test_a_list_out_of_date_is_said():
     with pytest.raises(ValueError, match="'return x' stands 2 times in own.py, not once"):
         FAULT.put_into("return x; return x")

@@ -206,6 +206,35 @@ def tiny_report(rubric=MAP):
     ])
 
 
+KERNEL_TESTS = """import vizutils as vz
+ALL = [vz.rank_kernels, vz.kernels]
+def ranked(net): return vz.rank_kernels(net)
+@pytest.fixture
+def ranking(tiny): return ranked(tiny)
+class TestA:
+    def test_one(self, ranking): pass
+def test_two(): ranked(1)
+def test_two_again():
+    # vz.rank_kernels(1) is spoken of only
+    net.rank_kernels(1), "vz.rank_kernels(1)", monkeypatch.setattr(vz, "rank_kernels", 1)
+@pytest.mark.parametrize("function", ALL)
+def test_two_of_a_list(function): function(1)
+"""
+OTHER_TESTS = """import vizutils as vz
+from techniques import circuits as claims
+def rank_kernels(net): pass
+def judge(net): pass
+class Board:
+    def absent(self): pass
+def test_a(): rank_kernels(1); judge(1); Board().absent(); claims.judge(1)
+def test_b(): judge(2); page.absent(1)
+def test_c(vz): vz.absent(1)
+def test_d():
+    vz = Board()
+    vz.absent()
+"""
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A small project with everything that the site may show."""
@@ -221,9 +250,10 @@ def project(tmp_path, monkeypatch):
                        f"notebooks/{name}.ipynb")
     Path("notebooks/draft.ipynb").write_text("not numbered, so not a companion")
     Path("tests").mkdir()
-    Path("tests/test_kernels.py").write_text("vz.rank_kernels(net)\nvz.rank_kernels(net)")
-    Path("tests/test_other.py").write_text("rank_kernels(net); judge(1); judge(2); judge(3)")
-    Path("tests/test_claims.py").write_text("claims.judge(1)")
+    Path("tests/test_kernels.py").write_text(KERNEL_TESTS)
+    Path("tests/test_other.py").write_text(OTHER_TESTS)
+    Path("tests/test_claims.py").write_text(
+        "from techniques.claims import judge\ndef test_three(): judge(1)\n")
     return tmp_path
 
 
@@ -251,13 +281,15 @@ def test_the_sheet_says_what_the_notebook_shows(project):
     assert one.startswith("1. Choose [3 points]")
     assert all(said in one for said in (
         "promised: a table.", "- Table: layer", "> **Answer.** It names 16 of 20.",
-        "\ncosine ≈ 0.97\n", "`r.ipynb`, In [2–3]", "`tests/test_kernels.py` (`rank_kernels`)"))
+        "\ncosine ≈ 0.97\n", "`r.ipynb`, In [2–3]",
+        "`tests/test_kernels.py`, tests that call `rank_kernels`: not on record"))
     assert "no number" not in one
     assert max(map(len, one.splitlines())) < 200
     assert all(said in two for said in (
         "- [Figure 1](r.html#figure-1): Red, or nearly: a small square.\n",
         "> **Answer.** By hand.", "not compared (they depend on the machine): In [4]",
-        "`tests/test_claims.py` (`judge`)"))
+        "`tests/test_claims.py`, tests that call `judge`: not on record",
+        "- no test calls `absent` by name"))
     assert "drop" not in two  # no function of this project
 
 
@@ -266,23 +298,77 @@ RECORD = """<testsuites><testsuite>
 <testcase classname="r.ipynb" name="Cell 2"/>
 <testcase classname="r.ipynb" name="Cell 3"><failure/></testcase>
 <testcase classname="notebooks.n.ipynb" name="Cell 2"><failure/></testcase>
-<testcase classname="tests.test_kernels.TestA" name="one"/>
-<testcase classname="tests.test_kernels" name="two"/>
-<testcase classname="tests.test_claims" name="three"><skipped/></testcase>
+<testcase classname="tests.test_kernels.TestA" name="test_one"/>
+<testcase classname="tests.test_kernels" name="test_two"/>
+<testcase classname="tests.test_kernels" name="test_two_again"><failure/></testcase>
+<testcase classname="tests.test_kernels" name="test_two_of_a_list[a]"/>
+<testcase classname="tests.test_kernels" name="test_two_of_a_list[b]">
+<skipped type="pytest.skip" message="minutes: make test-long"/></testcase>
+<testcase classname="tests.test_claims" name="test_three">
+<skipped type="pytest.skip" message="minutes: make test-long"/></testcase>
 </testsuite></testsuites>"""
 
 
-def test_the_sheet_says_which_checks_passed_and_only_newer_ones_count(project):
+def test_the_sheet_says_what_became_of_checks_and_only_newer_ones_count(project):
     Path("checks.xml").write_text(RECORD)
     checks = grade.read_checks("checks.xml", since=0)
     sheet = grade.sheet(tiny_report(), checks, name="r.ipynb", page="r.html")
     assert "In [2–3]: all 2 passed" in sheet
-    assert "In [4]: **1 of 1 did not pass** (In [4])" in sheet
-    assert "`tests/test_kernels.py` (`rank_kernels`): all 2 passed" in sheet
-    assert "`tests/test_claims.py` (`judge`): **1 of 1 did not pass** (three)" in sheet
+    assert "In [4]: **1 of 1 failed** (In [4])" in sheet
+    assert ("`tests/test_kernels.py`, tests that call `rank_kernels`: 3 of 4 passed, "
+            "1 of 4 kept for later (minutes: make test-long)\n") in sheet
+    assert ("`tests/test_claims.py`, tests that call `judge`: 1 of 1 kept for later "
+            "(minutes: make test-long)\n") in sheet
     assert grade.read_checks("checks.xml", since=Path("checks.xml").stat().st_mtime + 1) == {}
     assert grade.read_checks("nowhere.xml", since=0) == {}
     assert "run `make grade`" in grade.sheet(tiny_report(), {}, name="r.ipynb", page="r.html")
+
+
+def one_case(inside="", name="test_two", classname="tests.test_kernels"):
+    return f'<testcase classname="{classname}" name="{name}">{inside}</testcase>'
+
+
+LATER = '<skipped type="pytest.skip" message="minutes"/>'
+
+
+@pytest.mark.parametrize(("cases", "said"), [
+    (one_case(), "1 of 3 passed, 2 of 3 not on record"),
+    (one_case("<failure/>"), "**1 of 3 failed** (test_two), 2 of 3 not on record"),
+    (one_case("<error/>"), "**1 of 3 failed** (test_two), 2 of 3 not on record"),
+    (one_case() + one_case("<error/>"), "**1 of 3 failed** (test_two), 2 of 3 not on record"),
+    (one_case("<error/>") + one_case(), "**1 of 3 failed** (test_two), 2 of 3 not on record"),
+    (one_case(LATER), "1 of 3 kept for later (minutes), 2 of 3 not on record"),
+    # nbval's cells after a dead kernel
+    (one_case('<skipped type="pytest.xfail"/>'),
+     "**1 of 3 failed** (test_two), 2 of 3 not on record"),
+    (one_case(LATER) + one_case(LATER, "test_two_of_a_list[a]") + one_case(
+        LATER, "test_one", "tests.test_kernels.TestA"), "all 3 kept for later (minutes)"),
+    # a namesake in another class, and one that calls nothing
+    (one_case("<failure/>", "test_one", "tests.test_kernels.TestB")
+     + one_case("<failure/>", "test_two_again"), "not on record"),
+    (one_case("<error/>", "tests.test_kernels", ""), "**1 of 1 failed** (import of the file)"),
+    ("", "not on record"),
+])
+def test_each_state_of_a_check_is_told_as_what_it_is(project, cases, said):
+    Path("checks.xml").write_text(f"<testsuite>{cases}</testsuite>")
+    sheet = grade.sheet(tiny_report(), grade.read_checks("checks.xml", since=0), name="r.ipynb",
+                        page="r.html")
+    (line,) = re.findall(r"`tests/test_kernels.py`, tests that call `rank_kernels`: (.*)", sheet)
+    assert line == said
+
+
+def test_a_record_cut_short_is_said(project):
+    Path("checks.xml").write_text(RECORD[:300])
+    with pytest.raises(ValueError, match="no whole record of pytest's .*run `make test` again"):
+        grade.read_checks("checks.xml", since=0)
+
+
+def test_the_reports_answers_are_credited_with_no_test_of_a_namesake():
+    """Methods of that name in other tests are another thing."""
+    credited = grade.tests_of({("vizutils", "answer")}, ROOT / "tests")
+    (functions, tests), = credited.values()
+    assert functions == {("vizutils", "answer")}
+    assert tests == {"test_an_answer_is_set_off_as_one"}
 
 
 @pytest.mark.parametrize(("rubric", "said"), [

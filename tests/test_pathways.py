@@ -77,7 +77,7 @@ def test_cancelling_paths_are_counted():
 def test_prediction_is_exact_without_relus_and_not_with_them(activation, low, high, noise):
     net = linear_network(keras.layers.AveragePooling2D(2, name="pool"), activation)
     found = pathways.expanded_weights(net, "third", 1, down_to="first")
-    images = vz._as_set(noise)
+    images = vz.as_image_set(noise)
     places = circuits.random_places(net, "third", images, 80)
     table = pathways.linear_prediction(net, "third", 1, found, images, places)
     assert low <= table.attrs["correlation"] <= high + 1e-9
@@ -90,7 +90,7 @@ def test_padding_and_roads_that_cannot_be_followed(tiny, noise):
     found = pathways.expanded_weights(tiny, "block2_conv2", 1, down_to="block1_conv2")
     corner = pd.DataFrame({"picture": [0], "row": [0], "column": [0]})
     with pytest.raises(ValueError, match="sees padding"):
-        pathways.linear_prediction(tiny, "block2_conv2", 1, found, vz._as_set(noise), corner)
+        pathways.linear_prediction(tiny, "block2_conv2", 1, found, vz.as_image_set(noise), corner)
     with pytest.raises(ValueError, match="between the filter and 'block3_conv1'"):
         pathways.expanded_weights(tiny, "block2_conv2", 1, down_to="block3_conv1")
     with pytest.raises(ValueError, match="not a convolution"):

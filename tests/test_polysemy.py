@@ -96,7 +96,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def seen():
-    return vz._as_set(pictures())
+    return vz.as_image_set(pictures())
 
 
 def test_a_sum_of_two_detectors_has_two_unrelated_causes(net, seen):

@@ -115,7 +115,7 @@ def test_kernels_are_the_derivatives_of_the_filters_output(plan, seed):
 @given(blocks, seeds)
 def test_contributions_add_up_or_the_layer_is_refused(plan, seed):
     net = network(plan, seed)
-    photos = vz.ImageSet.of(noise(seed)) if hasattr(vz.ImageSet, "of") else vz._as_set(noise(seed))
+    photos = vz.as_image_set(noise(seed))
     for layer in net.conv_layers:
         try:
             places = circuits.random_places(net, layer, photos, 6, seed=seed)

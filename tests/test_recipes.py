@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import vizutils as vz
+from tools import pythons
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMITTED = sorted(ROOT.glob("figures/*.png"))
@@ -45,9 +46,79 @@ def test_a_recipe_holds_what_the_figure_needs_and_nothing_else():
     ("pictures = 1\ntotal = sum(pictures for pictures in range(3))", False),  # another name
     ("pictures = 1\n%matplotlib inline", False),
     ("def pictures():\n    return depth\ndepth = 1", True),  # a name that a function needs
+    ("pictures = 0\nfrom make import *", True),  # it may set any name
+    ("pictures = 0\nfor pictures in range(3):\n    pass", True),
+    ("pictures = 0\nwith open(__file__) as pictures:\n    pass", True),
+    ("pictures = 0\ntry:\n    pass\nexcept OSError as pictures:\n    pass", True),
+    ("pictures = 0\nmatch 1:\n    case pictures:\n        pass", True),
+    ("pictures = 0\nmatch [1]:\n    case [*pictures]:\n        pass", True),
+    ("pictures = 0\nmatch {}:\n    case {**pictures}:\n        pass", True),
+    ("pictures = 0\ntotal = sum((pictures := i) for i in range(3))", True),  # := binds outside
+    ("pictures = 0\nclass pictures:\n    pass", True),
+    ("pictures = 0\ndel pictures", True),
+    ("pictures = 0\ntotal = lambda pictures: pictures", False),
+    ("pictures = 0\ndef total():\n    pictures = 1", False),
 ])
 def test_what_changes_a_value_is_kept_and_what_does_not_is_not(before, kept):
     assert (len(recipe(before, SAVE)) > 2) is kept
+
+
+@pytest.mark.parametrize("line", [
+    "pictures = [depth for i in range(3)]",
+    "pictures = [i for depth in range(3) for i in range(depth)], depth",
+    "pictures = [depth for depth in depth]",  # the iterable is computed outside
+    "pictures = {i: j for i in range(3) for j in range(depth)}",
+    "pictures = [[depth * j for j in range(i)] for i in range(3)]",
+    "pictures = list(map(lambda x: x + depth, range(3)))",
+    "pictures = lambda depth=depth: depth",
+    "pictures = f'{depth:.{depth}f}'",
+    "def pictures(x: depth):\n    return x",
+    "def pictures():\n    def inner():\n        return depth\n    return inner",
+    "def pictures():\n    global depth\n    depth = 2",
+    "@depth\ndef pictures():\n    pass",
+    "async def pictures():\n    await depth",
+    "class pictures(depth):\n    pass",
+    "class pictures:\n    one = depth",
+    "class pictures:\n    def method(self):\n        return depth",
+])
+def test_a_name_that_is_used_is_followed_wherever_it_stands(line):
+    """In comprehensions too, which Python 3.11 compiles as functions and 3.12 does not."""
+    assert recipe("depth = 1", line, SAVE)[:2] == ["depth = 1", line.splitlines()[0]]
+
+
+@pytest.mark.parametrize("line", [
+    "pictures = [depth for depth in range(3)]",
+    "pictures = [i for depth in range(3) for i in range(depth)]",
+    "pictures = list(map(lambda depth: depth, range(3)))",
+    "def pictures(depth):\n    return [depth for i in depth]",
+    "def pictures():\n    depth = 2\n    def inner():\n        return depth\n    return inner",
+])
+def test_a_name_that_is_bound_inside_is_another_one(line):
+    assert recipe("depth = 1", line, SAVE)[0] == line.splitlines()[0]
+
+
+def test_a_decorator_is_part_of_its_function():
+    cells = ["import functools", "@functools.cache\ndef pictures():\n    pass", SAVE]
+    assert recipe(*cells) == "\n".join(cells).splitlines()
+
+
+BARE = """
+import sys
+from engine.recipes import recipe_of
+print(recipe_of(sys.stdin.read().split(chr(0)), sys.argv[1]), end="")
+"""
+
+
+@pytest.mark.parametrize("python", pythons.installed(), ids=lambda python: python.version)
+def test_a_recipe_is_the_same_in_every_python_that_is_installed(python):
+    """Nothing but the standard library is needed to find one."""
+    report = nbformat.read(ROOT / "lab3_circuit.ipynb", as_version=4)
+    cells = [cell.source for cell in report.cells if cell.cell_type == "code"]
+    for name in ["fig05_ascent", "fig14_kernels", "fig20_two_hops", "fig26_stimuli"]:
+        done = subprocess.run(
+            [python.path, "-X", "utf8", "-S", "-c", BARE, name], input="\0".join(cells),
+            cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+        assert done.stdout == vz.recipe_of(cells, name), done.stderr
 
 
 def test_the_last_run_of_a_cell_counts():

@@ -64,6 +64,12 @@ def sources(notebook):
 # --- one report: what is asked for, and the notebook made from it ---------------------------
 
 
+def test_parameters_may_be_computed_from_each_other_in_every_python():
+    """Two scopes would hide FILTER from the comprehension before Python 3.12."""
+    cell = code("FILTER = 17\nOTHERS = [FILTER + i for i in (1, 2)]", "parameters")
+    assert report.parameters_of(new_notebook(cells=[cell])) == {"FILTER": 17, "OTHERS": [18, 19]}
+
+
 def test_parameters_get_the_type_of_their_default():
     defaults = {"LAYER": "a", "FILTER": 17, "PROFILE": "full"}
     words = ["LAYER=7", "FILTER=03", "PROFILE=quick"]
@@ -269,7 +275,8 @@ def test_no_scheduler_is_said_with_the_remedy():
 def finished(home, number, printed=None, **about):
     """An executed notebook with a picture, and what its summary cell printed."""
     picture, summary = code("draw", "picture"), code("say", "summary")
-    picture.outputs = [new_output("display_data", {"image/png": PIXEL})]
+    picture.outputs = [new_output("display_data", {"image/png": PIXEL}, metadata={
+        "image/png": {"alt": f'Filter "{number}".'}} if number % 2 else {})]
     if printed is not None:
         summary.outputs = [new_output("stream", name="stdout", text=printed)]
     notebook = new_notebook(cells=[picture, summary])
@@ -292,6 +299,7 @@ def test_the_index_ranks_by_verdict_and_needs_nothing_from_outside(tmp_path):
     order = re.findall(r'href="(\d+)\.\w+"', page)
     assert order == ["10", "3", "4", "11", "1", "5", "6", "2"]
     assert page.count('<img src="data:image/png') == 8
+    assert page.count('alt="its picture"') == 4 and 'alt="Filter &quot;11&quot;."' in page
     assert not re.search(r"https?:|<script|<link", page)
     assert page.count("no cell tagged summary printed") == 2
     assert all(said in page for said in (

@@ -12,6 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tools import reports
+
 ROOT = Path(__file__).resolve().parents[1]
 RUN_TIME = "requirements.txt"
 FOR_TESTS = "requirements-dev.txt"
@@ -25,7 +27,7 @@ def requirements(name):
 
 def distributions(*names):
     lines = [line for name in names for line in requirements(name)]
-    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines}
+    return {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in lines}
 
 
 def test_every_requirement_is_bounded_and_explained():
@@ -43,7 +45,7 @@ def test_conda_users_get_the_same_list():
 
 def sources():
     """Each Python text of the project: where it is, and what it says."""
-    for folder in (".", "data", "techniques", "tools", "tests", "benchmarks"):
+    for folder in (".", "engine", "data", "techniques", "tools", "tests", "benchmarks"):
         for path in (ROOT / folder).glob("*.py"):
             yield path, path.read_text()
     for path in [*ROOT.glob("*.ipynb"), *ROOT.glob("notebooks/*.ipynb")]:
@@ -62,7 +64,7 @@ def imported(text):
 
 
 def test_every_import_is_declared():
-    own = {"vizutils", "data", "techniques", "tools", "conftest"}
+    own = {"vizutils", "engine", "data", "techniques", "tools", "conftest"}
     for folder in ("tests", "benchmarks"):
         own |= {path.stem for path in (ROOT / folder).glob("*.py")}
     carriers = importlib.metadata.packages_distributions()
@@ -70,7 +72,7 @@ def test_every_import_is_declared():
         testing = path.parent.name in ("tests", "benchmarks") or path.name == "conftest.py"
         declared = distributions(RUN_TIME, *([FOR_TESTS] if testing else []))
         for module in set(imported(text)) - own - sys.stdlib_module_names:
-            found = {name.lower() for name in carriers.get(module, [module.replace("_", "-")])}
+            found = {name.lower().replace("_", "-") for name in carriers.get(module, [module])}
             assert found & declared, f"{path.name} imports {module}, which no requirement brings"
 
 
@@ -78,6 +80,28 @@ def test_ci_runs_the_linter_and_the_command_that_readers_are_told():
     commands = (ROOT / ".ci/run").read_text().splitlines()
     assert commands[-4:] == ["make lint", "make test", "make test-browser", "make test-notebooks"]
     assert re.search(r"^ *make test\b", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+
+def test_the_road_without_make_installs_what_make_installs():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    road = readme.partition("```bat\n")[2].partition("```")[0].splitlines()
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\n.venv/ready:")[2]
+    recipe = recipe.partition("\n\n")[0].replace("--quiet ", "").replace("$(BIN)/python", "python")
+    asked = [line for line in road if "pip install" in line]
+    assert asked == [line.strip() for line in recipe.splitlines() if "pip install" in line]
+    assert road[0] == "python -m venv .venv" and road[-1].startswith("jupyter lab ")
+    assert (ROOT / road[-1].split()[-1]).exists()
+
+
+def test_every_package_is_installed_hashed_and_dated():
+    """A module that is left out of one of these lists makes an old report pass for a new one."""
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert packages == {*settings["tool"]["setuptools"]["packages"]}
+    sheet = (ROOT / "tools/grade.py").read_text(encoding="utf-8")
+    for package in packages:
+        assert f"{package}/*.py" in reports.MODULES
+        assert f'glob("{package}/*.py")' in sheet
 
 
 # --- Makefile, in a folder of its own, with a Python that only writes down what it is asked --

@@ -235,7 +235,7 @@ def test_a_constant_unit_scores_zero(few):
 
 @pytest.mark.parametrize("layer", ["block1_conv1", "block3_conv2"])
 def test_responses_are_the_middle_units_and_the_scale_is_that_of_pictures(tiny, layer, noise):
-    found = stimuli.tuning(tiny, layer, image_set=vz._as_set(noise), progress=False)
+    found = stimuli.tuning(tiny, layer, image_set=vz.as_image_set(noise), progress=False)
     size, centre = found.stimuli.size, found.stimuli.centre[0]
     seen = vz.receptive_field(tiny, layer, input_size=size)
     unit = round((centre - seen.size / 2 - seen.start) / seen.stride)
@@ -252,7 +252,7 @@ def test_responses_are_the_middle_units_and_the_scale_is_that_of_pictures(tiny, 
 
 
 def test_one_filter_is_its_column_of_all(tiny, noise):
-    options = {"image_set": vz._as_set(noise), "progress": False}
+    options = {"image_set": vz.as_image_set(noise), "progress": False}
     every = stimuli.tuning(tiny, "block2_conv1", **options)
     one = stimuli.tuning(tiny, "block2_conv1", 3, **options)
     np.testing.assert_allclose(one.scores[:, 0], every.scores[:, 3], atol=1e-4)
@@ -308,7 +308,7 @@ def test_bad_input(tiny):
         stimuli.tuning(tiny, "block1_conv1", 99)
     with pytest.warns(UserWarning, match="sees padding"):
         stimuli.tuning(tiny, "block3_conv3", size=16, progress=False,
-                       image_set=vz._as_set(np.full((1, 64, 64, 3), 9.0, "float32")))
+                       image_set=vz.as_image_set(np.full((1, 64, 64, 3), 9.0, "float32")))
 
 
 def test_without_colours_nothing_is_said_about_them(tiny, pictures):

@@ -141,7 +141,7 @@ def test_weighted_sum_of_inputs_is_the_pre_activation(vgg16, pictures):
 
 def test_top_patches_against_a_search_by_hand(tiny):
     rng = np.random.default_rng(5)
-    image_set = vz._as_set(rng.uniform(0, 255, (21, 48, 48, 3)).astype("float32"))
+    image_set = vz.as_image_set(rng.uniform(0, 255, (21, 48, 48, 3)).astype("float32"))
     patches = vz.top_patches(tiny, image_set, "block3_conv1", 2, k=5)
     maps = vz.activations(tiny, "block3_conv1", image_set.images, pre_activation=True)[..., 2]
     field = vz.receptive_field(tiny, "block3_conv1", input_size=48)
@@ -170,7 +170,7 @@ def test_a_patch_alone_excites_the_unit_as_much(vgg16, pictures):
 @pytest.mark.parametrize("layer", ["block1_conv1", "block2_conv2", "block3_conv1", "block4_conv1"])
 def test_patches_answer_alone_as_in_their_pictures(tiny, layer):
     images = np.random.default_rng(2).uniform(0, 255, (70, 72, 72, 3)).astype("float32")
-    image_set = vz._as_set(images if layer == "block1_conv1" else images[:5])
+    image_set = vz.as_image_set(images if layer == "block1_conv1" else images[:5])
     maxima = vz.image_maxima(tiny, layer, image_set)
     for filter in (0, 3):
         patches = vz.top_patches(tiny, image_set, layer, filter, k=70, maxima=maxima)
@@ -194,7 +194,7 @@ def test_patches_of_strided_and_dilated_layers(stride, padding):
     x = keras.layers.MaxPooling2D(2)(x)
     x = keras.layers.Conv2D(3, 3, padding="same", dilation_rate=2, name="wide")(x)
     net = vz.as_network(keras.Model(inputs, x))
-    image_set = vz._as_set(np.random.default_rng(3).uniform(0, 255, (4, 65, 65, 3)))
+    image_set = vz.as_image_set(np.random.default_rng(3).uniform(0, 255, (4, 65, 65, 3)))
     patches = vz.top_patches(net, image_set, "wide", 1)
     np.testing.assert_allclose(vz.patch_responses(net, "wide", patches.images, filters=1)[:, 0],
                                patches.table["value"], rtol=1e-4)
@@ -209,7 +209,7 @@ def test_patches_of_another_size_are_refused(tiny):
 
 def test_too_small_pictures_are_refused(tiny, noise):
     with pytest.raises(ValueError, match="sees padding at 64 px"):
-        vz.top_patches(tiny, vz._as_set(noise), "block5_conv1", 0)
+        vz.top_patches(tiny, vz.as_image_set(noise), "block5_conv1", 0)
 
 
 def test_class_table_counts_and_averages(tiny):
@@ -236,7 +236,7 @@ def test_class_table_without_labels_or_store_names_the_remedy(tiny, noise):
     with pytest.raises(ValueError, match="give an image_set with labels"):
         vz.class_table(tiny, "block2_conv1", 0)
     with pytest.raises(ValueError, match="no picture has a class label"):
-        vz.class_table(tiny, "block2_conv1", 0, vz._as_set(noise))
+        vz.class_table(tiny, "block2_conv1", 0, vz.as_image_set(noise))
 
 
 def test_group_table_finds_a_planted_group_and_nothing_in_noise():
@@ -282,7 +282,7 @@ def test_a_branch_is_answered_on_a_whole_picture_and_a_chain_by_its_unit_alone(t
     assert [x.name for x in vz._chain_below(tiny, "block2_conv1")] == [
         "block1_conv1", "block1_conv2", "block1_pool", "block2_conv1"]
     for net, layer in ((branched, "last"), (tiny, "block3_conv2")):
-        images = vz._as_set(noise)
+        images = vz.as_image_set(noise)
         maxima = vz.image_maxima(net, layer, images)
         for filter in (0, 3):
             found = vz.top_patches(net, images, layer, filter, k=4, maxima=maxima)

@@ -6,12 +6,16 @@ call runs with the names of `names` at hand, in a folder with the files of `file
 words are a key of `SITUATIONS` is done under that trouble.
 """
 
+import contextlib
 import errno
 import html
 import io
 import os
 import re
+import socket
 import struct
+import threading
+import time
 import warnings
 import zlib
 from contextlib import redirect_stdout
@@ -38,11 +42,11 @@ from techniques import (
     silencing,
     stimuli,
 )
-from tools import report, reports
+from tools import grade, report, reports
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- what happens when -->", "<!-- end of what happens when -->"
-KINDS = ("warning", "printed", "result")
+KINDS = ("warning", "printed", "result", "Interrupted")
 
 
 def rows():
@@ -73,7 +77,12 @@ def files(tmp_path, monkeypatch):
     Path("mixed/good.jpg").write_bytes(photo.getvalue())
     for folder in ("mixed", "."):
         Path(folder, "cut.jpg").write_bytes(photo.getvalue()[:2000])
+    for name in ("good/a.jpg", "good/b.jpg", "odd/a.jpg", "odd/c.dng"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(photo.getvalue())
+    Path("odd/b.svg").write_text("<svg/>")
     Path("text.png").write_text("not a picture")
+    Path("cut.xml").write_text("<testsuite><testcase")
     header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
     Path("bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
                                  + struct.pack(">I", zlib.crc32(header)) + bytes(4) + b"IDAT"
@@ -101,7 +110,20 @@ def names(vgg16, pictures, tiny):
             "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
             "deepdream": deepdream, "faithfulness": faithfulness, "inversion": inversion,
             "silencing": silencing, "stimuli": stimuli, "report": report, "reports": reports,
-            "restricted_pickle": restricted_pickle}
+            "grade": grade, "restricted_pickle": restricted_pickle,
+            "stop": stop, "half": half_precision()}
+
+
+def stop(step, pictures):
+    """What pressing stop does to an ascent."""
+    raise KeyboardInterrupt
+
+
+def half_precision():
+    """A model as Keras builds it under a global policy of mixed precision."""
+    inputs = keras.Input((8, 8, 3))
+    layer = keras.layers.Conv2D(2, 3, name="conv", dtype="mixed_float16")
+    return keras.Model(inputs, layer(inputs), name="half")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -149,7 +171,25 @@ def offline_and_empty(monkeypatch):
     monkeypatch.setenv("VIZUTILS_DATA", "cache")
 
 
+def drip(monkeypatch):
+    """A server that sends a byte now and then: the minute is made half a second."""
+    server = socket.create_server(("127.0.0.1", 0))
+    toy(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}/toy.bin")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(fetch, "RATE_SECONDS", 0.5)
+
+    def answer():
+        with server, server.accept()[0] as connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            for _ in range(100):
+                connection.sendall(b"0")
+                time.sleep(0.1)
+
+    threading.Thread(target=answer, daemon=True).start()
+
+
 SITUATIONS = {
+    "a server that sends a byte now and then": drip,
     "no internet": lambda monkeypatch: toy(monkeypatch, "http://127.0.0.1:9/toy.bin"),
     "a download that breaks off": lambda monkeypatch: serve(monkeypatch, CONTENT[:600]),
     "a download altered on its way": lambda monkeypatch: serve(monkeypatch, CONTENT[::-1]),
@@ -171,7 +211,7 @@ def happened(call, names):
         warnings.simplefilter("always")
         try:
             said["result"] = [str(eval(call, dict(names)))]
-        except (Exception, SystemExit) as problem:
+        except (Exception, SystemExit, vz.Interrupted) as problem:
             said[type(problem).__name__] = [str(problem)]
     said["warning"] = [str(warning.message) for warning in caught]
     said["printed"] = printed.getvalue().splitlines()

@@ -28,7 +28,7 @@ def is_stderr(output):
 def describe_pictures(cell):
     """Give a cell's pictures the alternative text in its metadata (`alt`), for want of another.
 
-    A figure that a cell ends with cannot bring one along.
+    The house's figures bring one along; pyplot's and Pillow's cannot.
     """
     for output in cell.outputs:
         if "image/png" in output.get("data", {}) and "alt" in cell.metadata:

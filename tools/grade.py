@@ -4,14 +4,17 @@
 
 FOLDER/grade.md is read from the notebook alone: its rubric map, its headings, captions, answers
 and printed lines. CHECKS is the record that `make test` has pytest keep
-(``--junitxml=build/checks.xml``); without it, or with one older than the notebook or a module,
-the sheet says that nothing is on record. Links lead to the report's page in the same folder.
+(``--junitxml=build/checks.xml``); without it, or with one older than the notebook, a module or
+a test, the sheet says that nothing is on record. What became of a check is one of four: passed,
+failed, kept for later (pytest skipped it, for the reason given), or not on record. Links lead to
+the report's page in the same folder.
 """
 
 import ast
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -27,6 +30,8 @@ CAPTION = re.compile(r"^\*\*Figure (\d+)\.\*\*\s+(.{20,}?\.)(?=\s|$)", re.MULTIL
 MAP = re.compile(r"\brubric\b", re.IGNORECASE)
 LINK = re.compile(r"\[(.+)\]\(#(.+)\)")
 LONGEST = 160  # characters of a printed line that are quoted
+PACKAGE = "techniques."
+IMPORT = "import of the file"  # the check that fails if none of its tests can be run
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +92,8 @@ def _point(row):
 def sections(notebook):
     """What each chapter (a heading of the second level) holds, by the chapter's anchor."""
     found, section, number = {}, Section(), -1
-    modules = _modules(notebook)
+    names = _imported([ast.parse(cell.source) for cell in notebook.cells
+                       if cell.cell_type == "code"])
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             for level, text in HEADING.findall(cell.source):
@@ -101,26 +107,56 @@ def sections(notebook):
             section.cells.append(number)
             if "nbval-ignore-output" in cell.metadata.get("tags", []):
                 section.spared.append(number)
-            section.calls |= {(modules[name], function) for name, function in
-                              re.findall(r"\b(\w+)\.(\w+)\(", cell.source) if name in modules}
+            section.calls |= _calls(ast.parse(cell.source), names)
             for output in cell.outputs:
                 _read_output(output, section)
     return found
 
 
-def _modules(notebook):
-    """The project's modules by the names that the notebook gives them."""
+def _imported(trees):
+    """The project's modules and functions by the names that some code gives them.
+
+    Returns
+    -------
+    dict of str to tuple
+        ``("vizutils",)`` for a module, ``("vizutils", "answer")`` for what comes from one.
+    """
     names = {}
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.Import):
-                names |= {one.asname or one.name: one.name for one in node.names
-                          if one.name == "vizutils"}
-            elif isinstance(node, ast.ImportFrom) and node.module == "techniques":
-                names |= {one.asname or one.name: one.name for one in node.names}
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            names |= {one.asname or one.name: (one.name.split(".")[-1],) for one in node.names
+                      if one.name == "vizutils" or one.asname and one.name.startswith(PACKAGE)}
+        elif isinstance(node, ast.ImportFrom) and node.module == PACKAGE.strip("."):
+            names |= {one.asname or one.name: (one.name,) for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "vizutils" or node.module.startswith(PACKAGE):
+                names |= {one.asname or one.name: (node.module.split(".")[-1], one.name)
+                          for one in node.names}
     return names
+
+
+def _calls(tree, names, *, named=False):
+    """The project's functions, as (module, function), that some code calls.
+
+    Parameters
+    ----------
+    tree : ast.AST
+    names : dict
+        From `_imported`. A name that the code binds itself (an argument, a variable) is another.
+    named : bool
+        Those that are only named count too: functions in a list are there to be called.
+    """
+    inside = list(ast.walk(tree))
+    bound = {node.arg for node in inside if isinstance(node, ast.arg)}
+    bound |= {node.id for node in inside
+              if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    found = set()
+    for node in inside if named else (x.func for x in inside if isinstance(x, ast.Call)):
+        module = node.value if isinstance(node, ast.Attribute) else node
+        if isinstance(module, ast.Name) and module.id not in bound:
+            place = names.get(module.id, ()) + ((node.attr,) if module is not node else ())
+            found |= {place} if len(place) == 2 else set()
+    return found
 
 
 def _answers(markdown):
@@ -145,8 +181,16 @@ def _read_output(output, section):
 # --- reading the checks -------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Check:
+    """What became of a check: "passed", "failed", or "kept for later" and why."""
+
+    state: str
+    reason: str = ""
+
+
 def read_checks(path, since):
-    """Which tests passed, from pytest's record.
+    """What became of the tests, from pytest's record.
 
     Parameters
     ----------
@@ -156,33 +200,61 @@ def read_checks(path, since):
 
     Returns
     -------
-    dict of str to dict of str to bool
-        By file (``lab3_circuit.ipynb``, ``tests/test_kernels.py``) and name; empty if there is
-        no record.
+    dict of str to dict of str to Check
+        By file (``lab3_circuit.ipynb``, ``tests/test_kernels.py``) and name (``Cell 3``,
+        ``test_a``, ``TestClass.test_a[1]``); empty if there is no record.
+
+    Raises
+    ------
+    ValueError
+        If the record is cut short.
     """
     path = Path(path) if path else None
     if path is None or not path.exists() or path.stat().st_mtime < since:
         return {}
+    try:
+        cases = list(ElementTree.parse(path).iter("testcase"))
+    except ElementTree.ParseError as problem:
+        raise ValueError(f"{path} is no whole record of pytest's ({problem}): run `make test` "
+                         "again.") from problem
     checks = {}
-    for case in ElementTree.parse(path).iter("testcase"):
-        passed = case.find("failure") is None and case.find("error") is None
-        skipped = case.find("skipped") is not None
-        checks.setdefault(_file(case.get("classname")), {})[case.get("name")] = (
-            passed and not skipped)
+    for case in cases:
+        # a file that cannot be imported is a case without a class, named like the file
+        dotted, name = case.get("classname") or case.get("name"), case.get("name")
+        file, group = _place(dotted)
+        check, name = _check(case), IMPORT if name == dotted else ".".join([*group, name])
+        known = checks.setdefault(file, {})
+        if name not in known or check.state == "failed":  # a fault in its tear-down comes twice
+            known[name] = check
     return checks
 
 
-def _file(dotted):
-    """The file that pytest's record means: ``notebooks.x.ipynb``, ``tests.test_y.TestClass``."""
+def _check(case):
+    """What one case of pytest's record says."""
+    skipped = case.find("skipped")
+    # one that fails as expected is "skipped" in the record: nbval's cells after a dead kernel
+    if (case.find("failure") is not None or case.find("error") is not None
+            or skipped is not None and skipped.get("type") == "pytest.xfail"):
+        return Check("failed")
+    if skipped is not None:
+        return Check("kept for later", skipped.get("message") or "no reason given")
+    return Check("passed")
+
+
+def _place(dotted):
+    """The file that pytest's record means, and the classes inside it.
+
+    ``notebooks.x.ipynb``, ``tests.test_y.TestClass``.
+    """
     if dotted.endswith(".ipynb"):
-        return dotted.removesuffix(".ipynb").replace(".", "/") + ".ipynb"
+        return dotted.removesuffix(".ipynb").replace(".", "/") + ".ipynb", []
     parts = dotted.split(".")
     last = next((i for i, part in enumerate(parts) if part.startswith("test_")), len(parts) - 1)
-    return "/".join(parts[: last + 1]) + ".py"
+    return "/".join(parts[: last + 1]) + ".py", parts[last + 1:]
 
 
 def tests_of(calls, folder="tests"):
-    """The test files that call the functions a section uses, those that call most first.
+    """The tests that call the functions a section uses, file by file.
 
     Parameters
     ----------
@@ -192,39 +264,127 @@ def tests_of(calls, folder="tests"):
 
     Returns
     -------
-    dict of str to set of str
-        Functions by file. A function belongs to the file named like its module if that calls it,
-        else to the one that calls it most often.
+    dict of str to (set of (str, str), set of str)
+        By file: functions, and names of the tests that call any of them. A function belongs to
+        the file named like its module if that calls it, else to the one whose tests call it most
+        often. Files with most functions come first.
     """
-    texts = {path.as_posix(): path.read_text() for path in sorted(Path(folder).glob("test_*.py"))}
+    known = {path.as_posix(): exercised(path.read_text(encoding="utf-8"))
+             for path in sorted(Path(folder).glob("test_*.py"))}
     found = {}
-    for module, name in calls:
-        count = {path: len(re.findall(rf"\b{name}\(", text)) for path, text in texts.items()}
-        own = f"{Path(folder).as_posix()}/test_{module}.py"
-        best = own if count.get(own) else max(count, key=count.get, default=None)
-        if best and count[best]:
-            found.setdefault(best, set()).add(name)
-    return dict(sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0])))
+    for called in sorted(calls):
+        tests = {path: {test for test, used in of.items() if called in used}
+                 for path, of in known.items()}
+        own = f"{Path(folder).as_posix()}/test_{called[0]}.py"
+        best = own if tests.get(own) else max(tests, key=lambda path: len(tests[path]),
+                                              default=None)
+        if best and tests[best]:
+            functions, callers = found.setdefault(best, (set(), set()))
+            functions.add(called)
+            callers |= tests[best]
+    return dict(sorted(found.items(), key=lambda pair: (-len(pair[1][0]), pair[0])))
+
+
+def exercised(source):
+    """Which of the project's functions each test of a file calls.
+
+    Parameters
+    ----------
+    source : str
+        The file's text.
+
+    Returns
+    -------
+    dict of str to set of (str, str)
+        Module and function, by test (``test_a``, ``TestClass.test_b``). What a test calls by way
+        of the file's own helpers and fixtures counts, and functions named in the lists it is
+        parametrised with; a method or a helper that has a function's name does not.
+    """
+    tree = ast.parse(source)
+    names = _imported([tree])
+    parts = {}  # what stands in the file by name: calls, and the names of others it uses
+    tests = {}
+    for node in tree.body:
+        inner = node.body if isinstance(node, ast.ClassDef) else []
+        _part(node, names, parts)
+        for one in [node, *inner]:
+            if isinstance(one, ast.FunctionDef) and one.name.startswith("test"):
+                _part(one, names, parts)
+                tests[one.name if one is node else f"{node.name}.{one.name}"] = one.name
+    return {test: _reached(name, parts) for test, name in tests.items()}
+
+
+def _part(node, names, parts):
+    """Note what a statement of a test file calls and uses, under each name it defines."""
+    uses = {x.id for x in ast.walk(node) if isinstance(x, ast.Name)}
+    if isinstance(node, ast.FunctionDef):
+        uses |= {argument.arg for argument in node.args.args}  # fixtures
+        found = _calls(node, names)
+        for decorator in node.decorator_list:
+            found |= _calls(decorator, names, named=True)
+        parts[node.name] = found, uses
+    elif isinstance(node, ast.ClassDef):
+        parts[node.name] = _calls(node, names), uses
+    elif isinstance(node, ast.Assign):
+        for target in (x.id for one in node.targets for x in ast.walk(one)
+                       if isinstance(x, ast.Name)):
+            parts[target] = _calls(node.value, names, named=True), uses
+
+
+def _reached(name, parts):
+    """What a test calls itself and by way of what it uses."""
+    found, seen, left = set(), set(), [name]
+    while left:
+        one = left.pop()
+        if one in parts and one not in seen:
+            seen.add(one)
+            found |= parts[one][0]
+            left += parts[one][1]
+    return found
 
 
 # --- writing ------------------------------------------------------------------------------
 
 
 def _verdict(results):
-    """What became of some checks, in words."""
-    failed = [name for name, passed in results.items() if not passed]
-    if not results:
+    """What became of some checks, in words and counts.
+
+    Parameters
+    ----------
+    results : dict of str to Check or None
+        None for one that is not on record.
+    """
+    states = {name: ("not on record", "") if check is None else (check.state, check.reason)
+              for name, check in results.items()}
+    counts, of = Counter(states.values()), len(results)
+    parts = []
+    for state in ("failed", "passed", "kept for later", "not on record"):
+        for (found, reason), count in sorted(counts.items()):
+            if found == state:
+                said = state if not reason else f"{state} ({reason})"
+                parts.append(f"all {of} {said}" if count == of > 1 else f"{count} of {of} {said}")
+    if set(counts) <= {("not on record", "")}:
         return "not on record"
+    failed = [name for name, (state, _) in states.items() if state == "failed"]
     if failed:
-        return f"**{len(failed)} of {len(results)} did not pass** ({', '.join(failed[:5])})"
-    return f"all {len(results)} passed"
+        parts[0] = f"**{parts[0]}** ({', '.join(failed[:5])}{', …' * (len(failed) > 5)})"
+    return ", ".join(parts)
 
 
 def cell_results(section, checks, name):
-    """The results of nbval for a section's cells."""
+    """What became of a section's cells under nbval; None for one that is not on record."""
     results = checks.get(name, {})
-    return {f"In [{number + 1}]": results[f"Cell {number}"] for number in section.cells
-            if f"Cell {number}" in results}
+    return {f"In [{number + 1}]": results.get(f"Cell {number}") for number in section.cells}
+
+
+def test_results(tests, results):
+    """What became of some tests, each with its parameters; None for one not on record."""
+    found = {}
+    for test in sorted(tests):
+        cases = {name: check for name, check in results.items()
+                 if name.partition("[")[0] in (test, IMPORT)}
+        found |= cases or {test: None}
+    return found
 
 
 def _count(number, noun):
@@ -247,6 +407,10 @@ def _cells(numbers):
     return f"In [{_numbers([number + 1 for number in numbers])}]"
 
 
+def _listed(functions):
+    return ", ".join(f"`{name}`" for name in sorted(name for _, name in functions))
+
+
 def _detail(point, section, checks, *, name, page):
     """The part of the sheet about one point, as lines."""
     link = f"[{point.section}]({page}#{quote(point.anchor)})"
@@ -265,9 +429,13 @@ def _detail(point, section, checks, *, name, page):
     if section.spared:
         lines.append(f"- run, but not compared (they depend on the machine): "
                      f"{_cells(section.spared)}")
-    for path, names in tests_of(section.calls).items():
-        called = ", ".join(f"`{one}`" for one in sorted(names))
-        lines.append(f"- `{path}` ({called}): {_verdict(checks.get(path, {}))}")
+    credited = tests_of(section.calls)
+    for path, (called, tests) in credited.items():
+        lines.append(f"- `{path}`, tests that call {_listed(called)}: "
+                     f"{_verdict(test_results(tests, checks.get(path, {})))}")
+    alone = section.calls.difference(*(called for called, _ in credited.values()))
+    if alone:
+        lines.append(f"- no test calls {_listed(alone)} by name")
     return [*lines, ""]
 
 
@@ -326,7 +494,9 @@ def main(source, folder, checks=None):
     home = source.resolve().parent
     try:
         made = max(path.stat().st_mtime for path in [source, *home.glob("*.py"),
+                                                     *home.glob("engine/*.py"),
                                                      *home.glob("techniques/*.py"),
+                                                     *home.glob("tests/*.py"),
                                                      *home.glob("data/*.py")])
         text = sheet(nbformat.read(source, as_version=4), read_checks(checks, made),
                      name=source.name, page=source.with_suffix(".html").name)

@@ -35,7 +35,10 @@ def parameters_of(notebook):
     """A notebook's parameters and their values: what its `parameters` cell assigns."""
     values = {}
     for cell in tagged(notebook, "parameters"):
-        exec(cell.source, {}, values)
+        # one scope, as in a notebook: in two, a comprehension sees the cell's names from Python
+        # 3.12 on only
+        exec(cell.source, values)
+    values.pop("__builtins__", None)
     return values
 
 

@@ -34,7 +34,8 @@ from tools.report import check, prepare, read_parameters, request, tagged
 
 HOME = "build/reports"
 MEMORY = 3e9  # bytes that one report may need
-MODULES = "vizutils.py techniques/*.py data/*.py data/*.toml data/*.json data/*.npz".split()
+MODULES = ["vizutils.py", "engine/*.py", "techniques/*.py", "data/*.py", "data/*.toml",
+           "data/*.json", "data/*.npz"]
 LOOK = "td img { max-width: none; } td:nth-child(5) { white-space: nowrap; }"
 RANKING = ["supported", "supported in part", "undecided", "refuted"]  # then others, then failures
 
@@ -212,7 +213,8 @@ def thumbnail(notebook, side=128):
                 small = io.BytesIO()
                 picture.save(small, "png")
                 text = base64.b64encode(small.getvalue()).decode()
-                return f'<img src="data:image/png;base64,{text}" alt="its picture">'
+                alt = output.metadata.get("image/png", {}).get("alt", "its picture")
+                return f'<img src="data:image/png;base64,{text}" alt="{html.escape(alt)}">'
     return ""
 
 

@@ -130,8 +130,8 @@ def grade_card(root, folder):
                   lead=lambda address: address, home="index.html")
     (folder / "grade.html").write_text(page, encoding="utf-8")
     return Card("grade.html", "Grading sheet",
-                "Each point of the rubric, the section that earns it, the evidence there and the "
-                "checks that passed.")
+                "Each point of the rubric, the section that earns it, the evidence there and what "
+                "became of its checks.")
 
 
 def atlas_card(root, folder):

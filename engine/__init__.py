@@ -1,0 +1,1 @@
+"""What carries `vizutils`, a file each; nothing here is needed to read the report."""

@@ -1,0 +1,293 @@
+"""What a function returns shows itself in a notebook, once and with its alternative text.
+
+Real kernels run here: the figures, the companions' solutions (*Your turn*), and the code that
+the dashboard copies. Solutions that take longer than seconds are kept for VIZUTILS_LONG.
+"""
+
+import ast
+import base64
+import inspect
+import io
+import os
+import pickle
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
+
+import techniques
+import vizutils as vz
+from techniques import dashboard
+from tools.export_html import export
+
+ROOT = Path(__file__).resolve().parents[1]
+LONG = bool(os.environ.get("VIZUTILS_LONG"))
+TINY = """import sys
+import numpy as np
+import vizutils as vz
+from conftest import build_tiny_vgg
+mine = vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
+noise = np.random.default_rng(0).uniform(0, 255, (4, 64, 64, 3)).astype("float32")
+"""
+
+
+class Kernel:
+    """A notebook that runs cell after cell in one kernel."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def run(self, source):
+        """The outputs of one more cell, without its stream of progress; it must not fail."""
+        cell = new_code_cell(source)
+        self.client.nb.cells.append(cell)
+        self.client.execute_cell(cell, len(self.client.nb.cells) - 1)
+        return [output for output in cell.outputs if output.get("name") != "stderr"]
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory):
+    """Starts kernels in a folder that holds the pictures which the solutions read."""
+    folder = tmp_path_factory.mktemp("kernel")
+    photo = vz.load_images(size=256).images[3].astype("uint8")
+    for name in ("my_picture.jpg", "path/to/picture.jpg", "a.jpg", "b.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo).save(folder / name)
+    begun = []
+
+    def start():
+        client = NotebookClient(new_notebook(), timeout=1800, startup_timeout=180,
+                                iopub_timeout=120,  # a dashboard's messages are many
+                                resources={"metadata": {"path": str(folder)}})
+        begun.append(client.setup_kernel(stderr=-3, env={
+            **os.environ, "VIZUTILS_FIGURES": str(folder),
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "tests", ROOT)))}))
+        begun[-1].__enter__()
+        return Kernel(client)
+
+    yield start
+    for one in begun:
+        one.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def kernel(kernels):
+    """A kernel in which nobody asked for pyplot (Keras imports it, but sets nothing up)."""
+    made = kernels()
+    made.run(TINY)
+    return made
+
+
+@pytest.fixture(scope="module")
+def with_pyplot(kernels):
+    """A kernel as many a notebook begins."""
+    made = kernels()
+    made.run("%matplotlib inline\nimport matplotlib.pyplot as plt")
+    made.run(TINY)
+    return made
+
+
+def pictures(outputs):
+    """(size, alternative text) of every picture among outputs."""
+    found = []
+    for output in outputs:
+        data = output.get("data", {})
+        if "image/png" in data:
+            with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as picture:
+                about = output.metadata["image/png"]
+                assert picture.size == (about["width"], about["height"])
+                found.append((picture.size, about["alt"]))
+        else:
+            assert "<Figure size" not in data.get("text/plain", ""), "a figure without its picture"
+    return found
+
+
+# --- figures -----------------------------------------------------------------------------------
+
+
+FIGURES = [
+    ("vz.plot_road()", (780, 138), "The report's road in one row: from the filter's picture to"),
+    ("vz.plot_road(alt='Five boxes.')", (780, 138), "Five boxes."),
+    ("vz.plot_images(noise, ['a', 'b\\nc'], columns=2, width=2)", None,
+     "A sheet of pictures, each under its title; those that are marked have a red frame. "
+     "Written on it: a; b c."),
+    ("vz.visualize_filter(mine, 'block2_conv2', 3, iterations=2, size=32)", None,
+     "Written on it: block2_conv2, filter 3."),
+    ("vz.plot_kernels(mine, 'block2_conv2', 3, vz.rank_kernels(mine, 'block2_conv2', 3))", None,
+     "The ranked kernels on one signed scale"),
+    ("vz.save_figure(vz.plot_road(), 'road', alt='By hand.')", (780, 138), "By hand."),
+    ("_ = vz.plot_road()\n_.alt = 'Changed.'\n_", (780, 138), "Changed."),
+]
+
+
+@pytest.mark.parametrize("which", ["kernel", "with_pyplot"])
+@pytest.mark.parametrize(("source", "size", "alt"), FIGURES, ids=[f[0] for f in FIGURES])
+def test_a_figure_shows_itself_once_with_its_text(request, which, source, size, alt):
+    kernel = request.getfixturevalue(which)
+    (found,) = pictures(kernel.run(source))
+    assert alt in found[1]
+    assert size in (None, found[0])
+
+
+def test_pyplot_is_set_up_in_the_second_kernel_only(kernel, with_pyplot):
+    """So the first has no formatter for a plain Figure, and the second one that knows no text."""
+    for one, known in ((kernel, "False"), (with_pyplot, "True")):
+        (output,) = one.run("from matplotlib.figure import Figure\n"
+                            "formatters = get_ipython().display_formatter.formatters\n"
+                            "Figure in formatters['image/png'].type_printers")
+        assert output["data"]["text/plain"] == known
+
+
+@pytest.mark.parametrize("which", ["kernel", "with_pyplot"])
+def test_a_figure_that_is_kept_or_displayed_by_hand(request, which):
+    kernel = request.getfixturevalue(which)
+    assert kernel.run("figure = vz.plot_road()") == []
+    assert len(pictures(kernel.run("display(figure)"))) == 1
+    (output,) = kernel.run("figure")
+    assert output["data"]["text/plain"] == "<Figure size 780x138 with 1 Axes>"  # as nbval knows it
+    assert sorted(output["data"]) == ["image/png", "text/plain"]
+
+
+def test_the_readers_own_figures_are_shown_as_ever(with_pyplot):
+    (output,) = with_pyplot.run("fig = plt.figure(); fig.gca().plot([1, 2]); plt.show()")
+    assert "image/png" in output["data"] and "alt" not in output.metadata.get("image/png", {})
+
+
+def test_the_picture_shown_is_the_picture_saved(kernel):
+    shown, saved = (kernel.run(text)[0]["data"]["image/png"] for text in (
+        "vz.plot_road()", "vz.save_figure(vz.plot_road(), 'road', alt='a')"))
+    one, two = (Image.open(io.BytesIO(base64.b64decode(png))) for png in (shown, saved))
+    assert one.tobytes() == two.tobytes()
+
+
+def test_the_text_reaches_the_pages(kernel):
+    cell = new_code_cell("vz.plot_road(alt='Five \"boxes\" < six')", execution_count=1)
+    cell.outputs = kernel.run(cell.source)
+    notebook = new_notebook(cells=[new_markdown_cell("# Page"), cell])
+    for page in (export(notebook, ROOT),
+                 HTMLExporter(template_name="classic").from_notebook_node(notebook)[0]):
+        (alt,) = (picture["alt"] for picture in BeautifulSoup(page, "html.parser")("img"))
+        assert alt == 'Five "boxes" < six'
+
+
+def test_an_answer_is_set_off_as_one():
+    assert vz.answer("It  names\n16 of 20.").data == "**Answer.** It names 16 of 20."
+
+
+def test_outside_a_notebook_it_is_a_figure_like_any_other():
+    figure = vz.plot_road(alt="Five boxes.")
+    assert repr(figure) == "<Figure size 780x138 with 1 Axes>"
+    assert pickle.loads(pickle.dumps(figure)).alt == "Five boxes."
+
+
+def figure_functions():
+    """Every function of the house whose result is said to be a figure."""
+    modules = [vz, *(__import__(f"techniques.{path.stem}", fromlist=["x"])
+                     for path in Path(techniques.__path__[0]).glob("[a-z]*.py"))]
+    for module in modules:
+        for name, function in vars(module).items():
+            if name.startswith("plot_") and function.__module__ == module.__name__:
+                yield pytest.param(function, id=f"{module.__name__}.{name}")
+
+
+@pytest.mark.parametrize("function", list(figure_functions()))
+def test_every_figure_function_takes_an_alternative_text_and_has_one_of_its_own(function):
+    assert inspect.signature(function).parameters["alt"].kind is inspect.Parameter.KEYWORD_ONLY
+    first = inspect.getdoc(function).splitlines()[0]
+    assert len(first) > 30 and first.endswith("."), "its first line says what is to be seen"
+
+
+def test_only_the_houses_figures_are_made():
+    """A Figure made by hand would not show itself."""
+    for path in [ROOT / "vizutils.py", *ROOT.glob("techniques/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            made = isinstance(node, ast.Call) and ast.unparse(node.func)
+            assert made not in ("Figure", "plt.figure", "plt.subplots"), path.name
+
+
+# --- the code that the dashboard copies ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in dashboard.PANELS if n != "attribution"])
+def test_copied_code_shows_its_figure(kernel, name, tiny, pictures_of_noise):
+    view = dashboard.View(tiny, "block2_conv2", 3, pictures_of_noise, size=32, steps=3)
+    kernel.run("net = mine\npictures = vz.ImageSet(tuple('abcd'), np.full(4, -1), 64, noise)")
+    card = dashboard.Card(name, dashboard.PANELS[name], "A")
+    card.wait(view)
+    code = BeautifulSoup(card.code.value, "html.parser").pre.get_text()
+    (found,) = pictures(kernel.run(code))
+    assert len(found[1]) > 30
+
+
+@pytest.fixture
+def pictures_of_noise(noise):
+    return vz.ImageSet(tuple("abcd"), [-1] * 4, 64, noise)
+
+
+def test_copied_code_that_stands_alone_shows_its_figure(kernel, vgg16):
+    view = dashboard.View(vgg16, "block3_conv2", 17, vz.load_images(size=64), code={
+        "net": 'net = vz.load_network("vgg16", weights="packaged")',
+        "pictures": "pictures = vz.load_images(size=64)"})
+    (found,) = pictures(kernel.run(dashboard.PANELS["attribution"].call(view)))
+    assert "methods × targets" in found[1]
+
+
+# --- the companions' solutions -------------------------------------------------------------------
+
+SOLUTION = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.DOTALL)
+#: Those that take longer than 20 s with what they need of their notebook.
+HEAVY = {"1.3", "2.1", "2.2", "2.3", "3.2", "3.3", "4.1", "4.2", "4.3", "5.1", "5.2", "6.1", "6.2",
+         "6.3"}
+#: Parameters of companions that are made smaller unless VIZUTILS_LONG is set.
+QUICK = {"3": "SIZE, STEPS, COPIES, SAMPLES = 64, 4, 2, 16"}
+
+
+def solutions():
+    """(companion, number of the task, the solution's code) of every *Your turn*."""
+    for path in sorted(ROOT.glob("notebooks/*.ipynb")):
+        texts = [cell.source for cell in nbformat.read(path, as_version=4).cells
+                 if cell.cell_type == "markdown"]
+        for number, code in enumerate(SOLUTION.findall("\n".join(texts)), 1):
+            name = f"{path.name[0]}.{number}"
+            kept = pytest.mark.skipif(name in HEAVY and not LONG, reason="minutes: make test-long")
+            yield pytest.param(path, code, id=name, marks=kept)
+
+
+def needed(path, code):
+    """What a solution needs of its notebook: the recipe of a figure made by it."""
+    cells = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            cells.append(cell.source)
+            if "parameters" in cell.metadata.get("tags", []) and not LONG:
+                cells.append(QUICK.get(path.name[0], ""))
+    body = textwrap.indent(f'# save_figure("solution")\n{code}return', "    ")
+    return vz.recipe_of([*cells, f"def solution():\n{body}"], "solution").partition(
+        "def solution():")[0]
+
+
+def test_every_companion_has_three_solutions():
+    assert len([one.id for one in solutions()]) == 3 * len(list(ROOT.glob("notebooks/*.ipynb")))
+
+
+@pytest.mark.parametrize(("path", "code"), list(solutions()))
+def test_a_solution_runs_and_shows_its_picture(kernel, path, code):
+    kernel.run(needed(path, code))
+    outputs = kernel.run(code)
+    last = ast.parse(code).body[-1]
+    due = isinstance(last, ast.Expr) and re.search(r"\b(plot_\w+|save_figure)\(", ast.unparse(last))
+    found = pictures(outputs)
+    assert len(found) == bool(due)
+    assert all(len(alt) > 30 for _, alt in found)
+    silent = isinstance(last, ast.Assign)  # it changes the dashboard above
+    assert bool(outputs) is not silent
+    print([output.get("text") or output["data"]["text/plain"] for output in outputs],
+          file=sys.stderr)
