@@ -67,6 +67,14 @@ def test_an_output_more_or_less_is_refused():
     assert moved.found == "outputs: 1 stdout, 1 text/html"
 
 
+def test_a_table_that_differs_in_its_markup_alone_is_refused():
+    committed, found = notebook("a"), notebook("a")
+    for book, mark in ((committed, "b"), (found, "i")):
+        book.cells[0].outputs = [new_output("display_data", {"text/html": f"<{mark}>0.5</{mark}>"})]
+    (moved,) = processors.compare(committed, found)
+    assert (moved.committed, moved.verdict) == ("the output", "NOT ALLOWED")
+
+
 def test_a_table_counts_once_as_text_and_as_html():
     committed, found = notebook("a"), notebook("a")
     for book, number in ((committed, "0.50"), (found, "0.51")):
