@@ -122,4 +122,4 @@ def test_main_says_what_it_cannot_run(short, tmp_path, capsys, monkeypatch):
     broken = tmp_path / "broken.ipynb"
     nbformat.write(notebook("", sources=["1 / 0"]), broken)
     assert processors.main([broken], ["as it is"], folder=tmp_path / "out") == 1
-    assert "broken.ipynb under as it is: ZeroDivisionError" in capsys.readouterr().out
+    assert "broken.ipynb under as it is stopped: ZeroDivisionError: " in capsys.readouterr().out
