@@ -191,9 +191,10 @@ def main(notebooks: list[Path], asked: list[str], *, folder: Path | None = None)
         for setting in (name for name in asked or SETTINGS if name in can):
             try:
                 executed = run(path, setting, folder or ROOT / "build" / "processors")
-            except (CellExecutionError, DeadKernelError) as error:  # the others still run
-                last = str(error).strip().splitlines()[-1]
-                stopped.append(f"{path.name} under {setting} stopped: {last}")
+            except CellExecutionError as error:  # the others still run
+                stopped.append(f"{path.name} under {setting}: {error.ename}: {error.evalue}")
+            except DeadKernelError as error:  # out of memory, or ended from outside
+                stopped.append(f"{path.name} under {setting}: {error}")
             else:
                 found[path.name, setting] = compare(committed, executed)
     print(table(found), *stopped, sep="\n", flush=True)
