@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from techniques.intervals import averaged, counted
+from techniques.intervals import averaged, counted, within
 
 
 def ends(text):
@@ -49,3 +49,8 @@ def test_a_mean_stands_in_its_bootstrap_interval():
 def test_a_mean_of_nothing_is_said(values):
     with pytest.raises(ValueError, match="two or more finite values, one for each picture"):
         averaged(values)
+
+
+def test_a_single_climbs_number_stands_in_its_bounds():
+    assert within(0.5, 0.45, 0.55) == "≈ 0.50 [0.45, 0.55]"
+    assert within(1234.4, 617.2, 2468.8, 0) == "≈ 1,234 [617, 2,469]"

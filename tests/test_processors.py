@@ -67,6 +67,14 @@ def test_an_output_more_or_less_is_refused():
     assert moved.found == "outputs: 1 stdout, 1 text/html"
 
 
+def test_a_table_that_differs_in_its_markup_alone_is_refused():
+    committed, found = notebook("a"), notebook("a")
+    for book, mark in ((committed, "b"), (found, "i")):
+        book.cells[0].outputs = [new_output("display_data", {"text/html": f"<{mark}>0.5</{mark}>"})]
+    (moved,) = processors.compare(committed, found)
+    assert (moved.committed, moved.verdict) == ("the output", "NOT ALLOWED")
+
+
 def test_a_table_counts_once_as_text_and_as_html():
     committed, found = notebook("a"), notebook("a")
     for book, number in ((committed, "0.50"), (found, "0.51")):
@@ -105,6 +113,15 @@ def test_main_runs_the_settings_and_says_what_it_found(short, tmp_path, capsys):
     assert "3 runs compared; 1 cells not allowed, 0 stopped." in said
 
 
+def test_a_kernel_that_dies_stops_its_own_run_only(short, tmp_path, capsys):
+    dying = tmp_path / "dying.ipynb"
+    nbformat.write(notebook("", sources=["import os\nos._exit(1)"]), dying)
+    assert processors.main([dying, short], ["one thread"], folder=tmp_path / "out") == 1
+    said = capsys.readouterr().out
+    assert "dying.ipynb under one thread: Kernel died" in said
+    assert "1 runs compared; 0 cells not allowed, 1 stopped." in said
+
+
 def test_main_says_what_it_cannot_run(short, tmp_path, capsys, monkeypatch):
     assert processors.main([short], ["SSE5"]) == 2
     assert "no setting is called SSE5; there are as it is, SSE4.1" in capsys.readouterr().err
@@ -114,4 +131,4 @@ def test_main_says_what_it_cannot_run(short, tmp_path, capsys, monkeypatch):
     broken = tmp_path / "broken.ipynb"
     nbformat.write(notebook("", sources=["1 / 0"]), broken)
     assert processors.main([broken], ["as it is"], folder=tmp_path / "out") == 1
-    assert "broken.ipynb under as it is: ZeroDivisionError" in capsys.readouterr().out
+    assert "broken.ipynb under as it is: ZeroDivisionError: " in capsys.readouterr().out

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbval.plugin import get_sanitize_patterns
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -191,8 +191,10 @@ def main(notebooks: list[Path], asked: list[str], *, folder: Path | None = None)
         for setting in (name for name in asked or SETTINGS if name in can):
             try:
                 executed = run(path, setting, folder or ROOT / "build" / "processors")
-            except CellExecutionError as error:
+            except CellExecutionError as error:  # the others still run
                 stopped.append(f"{path.name} under {setting}: {error.ename}: {error.evalue}")
+            except DeadKernelError as error:  # out of memory, or ended from outside
+                stopped.append(f"{path.name} under {setting}: {error}")
             else:
                 found[path.name, setting] = compare(committed, executed)
     print(table(found), *stopped, sep="\n", flush=True)
