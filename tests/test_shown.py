@@ -67,8 +67,8 @@ def kernels(tmp_path_factory):
         client = NotebookClient(new_notebook(), timeout=1800, startup_timeout=180,
                                 iopub_timeout=120,  # a dashboard's messages are many
                                 resources={"metadata": {"path": str(folder)}})
-        begun.append(client.setup_kernel(stderr=-3, env={
-            **os.environ, "VIZUTILS_FIGURES": str(folder),
+        begun.append(client.setup_kernel(env={
+            **os.environ, "VIZUTILS_FIGURES": str(folder), "PYTHONFAULTHANDLER": "1",
             "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "tests", ROOT)))}))
         begun[-1].__enter__()
         return Kernel(client)
