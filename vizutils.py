@@ -2641,8 +2641,8 @@ def render(
 
 def _count_pictures(objective: Objective, measure: Objective, seed, start) -> int:
     """How many pictures are meant; filters, seeds and starts are one for all or one for each."""
-    counts = {"seed": np.shape(seed)[:1], "start": np.shape(start)[:1] if np.ndim(start) == 4
-              else ()}
+    one_each = np.ndim(start) == 4 and len(start)  # `_start_from` refuses an empty one
+    counts = {"seed": np.shape(seed)[:1], "start": np.shape(start)[:1] if one_each else ()}
     for role, goal in (("objective", objective), ("measure", measure)):
         for i, values in enumerate(goal.values):
             counts[f"{role}'s values {i}"] = np.shape(values)[:1]
