@@ -132,7 +132,7 @@ def each_layer(
     dict of layer → what `measure` returned
     """
     forward = vz._forward(net, tuple(layers), pre_activation=pre_activation)
-    maps = tf.nest.flatten(forward(vz.check_pictures(images)))
+    maps = tf.nest.flatten(forward(vz.as_image_set(images).images))
     return {layer: measure(found.numpy()) for layer, found in zip(layers, maps, strict=True)}
 
 
