@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import vizutils as vz
 from conftest import build_tiny_vgg
@@ -184,6 +185,14 @@ def test_a_model_of_other_numbers_is_refused_in_a_sentence(keras_settings, setti
 
 
 # --- editing a module under a running notebook ---------------------------------------------------
+
+
+def test_a_traced_function_is_taken_as_it_is_written():
+    def decides(number):
+        return 1.0 if number > 0 else 0.0  # AutoGraph would rewrite this from its source
+
+    with pytest.raises(tf.errors.OperatorNotAllowedInGraphError):
+        vz.traced(decides, tf.TensorSpec((), tf.float32))(np.float32(1))
 
 
 def test_a_module_edited_while_it_is_in_use_goes_on_working(tmp_path):
