@@ -9,6 +9,9 @@ COMPANIONS := $(wildcard notebooks/*.ipynb)
 NOTEBOOKS := $(wildcard $(REPORT).ipynb) $(COMPANIONS)
 # A cell may take this many seconds: the slowest need minutes on two cores.
 CELL_TIMEOUT := 1800
+# Test files and notebooks that run at a time; each needs up to 3 GB. A file's tests stay together.
+AT_ONCE ?= 2
+PYTEST = $(BIN)/python -m pytest -q -n $(AT_ONCE) --dist loadfile
 # What the tests found last, for the grading sheet.
 CHECKS := build/checks.xml
 
@@ -50,7 +53,7 @@ NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.
     --nbval-cell-timeout $(CELL_TIMEOUT) --nbval-kernel-startup-timeout 180
 
 test: .venv/ready-dev ## run the tests and re-check every number the report prints
-	$(BIN)/python -m pytest -q tests --ignore=tests/browser $(wildcard $(REPORT).ipynb) $(NBVAL) \
+	$(PYTEST) $(wildcard $(REPORT).ipynb) tests --ignore=tests/browser $(NBVAL) \
 	    --junitxml=$(CHECKS)
 
 grade: .venv/ready-dev ## the same tests, then the grading sheet build/grade.md with their results
@@ -58,7 +61,7 @@ grade: .venv/ready-dev ## the same tests, then the grading sheet build/grade.md 
 	    $(BIN)/python tools/grade.py $(REPORT).ipynb build $(CHECKS) && exit $$found
 
 test-notebooks: .venv/ready-dev ## re-check every number the companions print
-	$(BIN)/python -m pytest -q $(COMPANIONS) $(NBVAL)
+	$(PYTEST) $(COMPANIONS) $(NBVAL)
 
 test-browser: .venv/ready-dev ## the page and the dashboard in a real browser (chromium)
 	$(BIN)/python -m pytest -q tests/browser
@@ -71,7 +74,7 @@ test-long: .venv/ready-dev ## (an hour) all tests, the long ones too: fuzzing, m
 	VIZUTILS_LONG=1 $(BIN)/python -m pytest -q -rP tests --ignore=tests/browser
 
 test-colab: .venv-colab/ready ## (minutes) the tests with the versions that Colab has
-	.venv-colab/bin/python -m pytest -q tests --ignore=tests/browser
+	.venv-colab/bin/python -m pytest -q -n $(AT_ONCE) --dist loadfile tests --ignore=tests/browser
 
 # It needs no environment: each clone makes its own.
 test-pythons: ## (an hour) fresh clones of HEAD, make report and make test, with each Python here
