@@ -1,1 +1,16 @@
-"""What carries `vizutils`, a file each; nothing here is needed to read the report."""
+"""What carries `vizutils`, a file each; nothing here is needed to read the report.
+
+``kinds``, ``network``, ``graph``: a network, its layers, where they look; ``builders``: where
+networks come from; ``decoding``, ``images``, ``loading``: pictures; ``objectives``,
+``parameterisations``, ``optimisers``, ``transforms``, ``render``: the ascent; ``style``,
+``saving``, ``recipes``: figures; ``atlas_store``: what is kept of an atlas.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up chatter
+if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    raise ImportError(
+        f"vizutils needs Keras on TensorFlow, not on {os.environ['KERAS_BACKEND']!r}: set the "
+        "environment variable KERAS_BACKEND=tensorflow before Keras is imported, and restart."
+    )

@@ -42,6 +42,8 @@ from tqdm import tqdm
 
 import vizutils as vz
 from data import classes as imagenet
+from engine import style
+from engine.network import PICTURES, traced
 from techniques.attribution import resolve_targets
 
 BATCH = 4  #: pictures that go forwards and backwards at once; more is no faster on a processor
@@ -233,7 +235,7 @@ def _traced_gradient(net: vz.Network) -> Callable:
                 classes, net.model(net.preprocess(images), training=False))
         return tape.gradient(loss, images)  # a sum over pictures, which do not meet
 
-    return vz.traced(gradient, vz.PICTURES, tf.TensorSpec((None,), tf.int32))
+    return traced(gradient, PICTURES, tf.TensorSpec((None,), tf.int32))
 
 
 def _signs(net: vz.Network, images: np.ndarray, before: Before) -> np.ndarray:
@@ -502,8 +504,8 @@ def layer_change(
         ``method, layer, picture, change``: ‖Φ(x + δ) − Φ(x)‖₂ / ‖Φ(x)‖₂. The first rows, layer
         ``"pixels"``, are the pictures themselves, as preprocessed.
     """
-    names = [*net.conv_layers, net.model.layers[-1].name] if layers is None else list(layers)
-    forward = vz._forward(net, tuple(names), pre_activation=True)
+    names = [*net.conv_layers, net.last_layer] if layers is None else list(layers)
+    forward = net.forward(tuple(names), pre_activation=True)
     rows = []
     for i in tqdm(range(len(found.images)), "layers", delay=1, leave=False):
         pair = np.stack([found.before.images[i], found.images[i]])
@@ -524,7 +526,7 @@ def filter_change(net: vz.Network, found: Adversaries, layer: str) -> pd.DataFra
         ``before, after`` (its largest pre-activation in a picture, mean over pictures),
         ``shift`` (mean change of that maximum, in standard deviations over the pictures).
     """
-    vz._conv_layer(net, layer)
+    net.convolution(layer)
     change, maxima = [], []
     for i in range(len(found.images)):
         pair = vz.made(np.stack([found.before.images[i], found.images[i]]))
@@ -601,7 +603,7 @@ def defend(
 # --- figures ------------------------------------------------------------------------------------
 
 
-@vz._styled
+@style.styled
 def plot_adversaries(found: Adversaries, pictures: Sequence[int] | None = None) -> Figure:
     """Picture, perturbation to scale, perturbation amplified, adversary; a row for each picture.
 
@@ -610,18 +612,19 @@ def plot_adversaries(found: Adversaries, pictures: Sequence[int] | None = None) 
     """
     pictures = range(min(3, len(found.images))) if pictures is None else list(pictures)
     table, gain = found.table(), 127.5 / found.epsilon if found.epsilon else 1.0
-    figure = vz._figure(2.05 * len(pictures))
+    figure = style.blank_figure(2.05 * len(pictures))
     for i, row in zip(pictures, figure.subplots(len(pictures), 4, squeeze=False), strict=True):
         said = table.iloc[i]
         change = found.perturbation[i]
-        vz._show(row[0], found.before.images[i], f"{said.before}\n{said.p_before:.0%}")
-        vz._show(row[1], 127.5 + change, f"{found.method}\nε = {found.epsilon:.1f}, to scale")
-        vz._show(row[2], 127.5 + gain * change, f"amplified\n× {gain:.0f}")
-        vz._show(row[3], found.images[i], f"{said.after}\n{said.p_after:.0%}")
+        style.show_picture(row[0], found.before.images[i], f"{said.before}\n{said.p_before:.0%}")
+        style.show_picture(row[1], 127.5 + change,
+                           f"{found.method}\nε = {found.epsilon:.1f}, to scale")
+        style.show_picture(row[2], 127.5 + gain * change, f"amplified\n× {gain:.0f}")
+        style.show_picture(row[3], found.images[i], f"{said.after}\n{said.p_after:.0%}")
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_rates(table: pd.DataFrame) -> Figure:
     """Share of pictures fooled by ε, a line for each method, with its interval.
 
@@ -630,7 +633,7 @@ def plot_rates(table: pd.DataFrame) -> Figure:
     table : DataFrame
         From `rates` or `sweep`.
     """
-    figure = vz._figure(2.8)
+    figure = style.blank_figure(2.8)
     axes = figure.subplots()
     groups = table.groupby(["method", "targeted"], sort=False)
     for i, ((method, targeted), rows) in enumerate(groups):
@@ -650,7 +653,7 @@ def plot_rates(table: pd.DataFrame) -> Figure:
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_layers(table: pd.DataFrame) -> Figure:
     """Relative change layer by layer: the mean over pictures and their range, by method.
 
@@ -659,9 +662,9 @@ def plot_layers(table: pd.DataFrame) -> Figure:
     table : DataFrame
         From `layer_change`, of one or several attacks (concatenated).
     """
-    figure = vz._figure(3.0)
+    figure = style.blank_figure(3.0)
     axes = figure.subplots()
-    colours = (vz.RED, vz.BLUE, vz.GREY, "black")
+    colours = (style.RED, style.BLUE, style.GREY, "black")
     for i, (method, rows) in enumerate(table.groupby("method", sort=False)):
         by_layer = rows.groupby("layer", sort=False)["change"]
         places, colour = np.arange(by_layer.ngroups), colours[i % 4]
@@ -676,7 +679,7 @@ def plot_layers(table: pd.DataFrame) -> Figure:
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_filters(tables: Mapping[str, pd.DataFrame], filter: int) -> Figure:
     """Change of all filters of a layer, sorted, with one of them marked; a panel a method.
 
@@ -687,23 +690,23 @@ def plot_filters(tables: Mapping[str, pd.DataFrame], filter: int) -> Figure:
     filter : int
         The one to mark.
     """
-    figure = vz._figure(2.6)
+    figure = style.blank_figure(2.6)
     panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
     for axes, (title, table) in zip(panels, tables.items(), strict=True):
         ordered = table.sort_values("change", ascending=False).reset_index(drop=True)
         place = int(np.flatnonzero(ordered["filter"] == filter)[0])
-        axes.plot(ordered.change, color=vz.GREY, linewidth=1.2)
-        axes.plot(place, ordered.change[place], "o", color=vz.RED, markersize=6)
+        axes.plot(ordered.change, color=style.GREY, linewidth=1.2)
+        axes.plot(place, ordered.change[place], "o", color=style.RED, markersize=6)
         axes.annotate(f"filter {filter}: {place + 1} of {len(ordered)}",
                       (place, ordered.change[place]), (8, 10), textcoords="offset points",
-                      fontsize=8, color=vz.RED)
-        axes.axhline(ordered.change.median(), color=vz.GREY, linewidth=0.8, linestyle=":")
+                      fontsize=8, color=style.RED)
+        axes.axhline(ordered.change.median(), color=style.GREY, linewidth=0.8, linestyle=":")
         axes.set(title=title, xlabel="filters, most changed first")
     panels[0].set_ylabel("relative change of the map")
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_maps(
     found: Adversaries, maps: Mapping[str, Sequence[np.ndarray]], picture: int = 0, *,
     asked: Sequence[str] = ("", ""),
@@ -720,11 +723,11 @@ def plot_maps(
     asked : (before, after)
         Names of the classes that the two maps are about.
     """
-    figure = vz._figure(1.75 * len(maps))
+    figure = style.blank_figure(1.75 * len(maps))
     rows = figure.subplots(len(maps), 4, squeeze=False)
     for axes, (method, (before, after)) in zip(rows, maps.items(), strict=True):
         top = max(float(np.max(before)), float(np.max(after))) or 1.0
-        vz._show(axes[0], found.images[picture], "adversary")
+        style.show_picture(axes[0], found.images[picture], "adversary")
         for panel, title, drawn in ((axes[1], f"before:\n{asked[0]}", before),
                                     (axes[2], f"after:\n{asked[1]}", after)):
             bar = panel.imshow(drawn, cmap="magma", vmin=0, vmax=top)
@@ -733,7 +736,7 @@ def plot_maps(
         figure.colorbar(bar, ax=axes[2], shrink=0.8)
         change = after - before
         norm = CenteredNorm(0, np.abs(change).max() or 1.0)
-        bar = axes[3].imshow(change, cmap=vz.SIGNED, norm=norm)
+        bar = axes[3].imshow(change, cmap=style.SIGNED, norm=norm)
         axes[3].set(xticks=[], yticks=[], title="after − before\n(+ red, − blue)")
         figure.colorbar(bar, ax=axes[3], shrink=0.8)
     return figure

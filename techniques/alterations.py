@@ -123,8 +123,8 @@ def kept(
         Unknown layer or way, filter out of range, `k` below 1, a level that is not one number a
         filter of the layer.
     """
-    filter = int(vz._check_filters(net, layer, filter)[0])
-    level, filters = np.asarray(level), vz._layer(net, layer).output.shape[-1]
+    filter = net.check_filter(layer, filter)
+    level, filters = np.asarray(level), net.channels(layer)
     if level.shape != (filters,):
         raise ValueError(f"level needs a number for each of the {filters} filters of {layer} (as "
                          f"in stimuli.tuning(net, {layer!r}).mean), not shape {level.shape}.")

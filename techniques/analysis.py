@@ -151,10 +151,10 @@ def observe(
         Unknown layer or filter, a layer that is no plain convolution, pictures so small that
         every position sees padding.
     """
-    circuits._plain_convolution(net, layer)  # before the long part
+    net.plain_convolution(layer)  # before the long part
     image_set = vz.as_image_set(image_set)
-    vz.positions_inside(net, layer, image_set.size)
-    filter = int(vz._check_filters(net, layer, filter)[0])
+    vz.unpadded_positions(net, layer, image_set.size)
+    filter = net.check_filter(layer, filter)
     tuned = stimuli.tuning(net, layer, image_set=image_set, colours=colours, progress=progress)
     summary = stimuli.summary(tuned, filter)
     classes = _class_half(net, layer, filter, image_set, 0, seed)
@@ -322,7 +322,7 @@ def upstream_signs(
     others = vz.maximize(net, below, drawn, **options)
 
     def answers(pictures):
-        inside = vz.positions_inside(net, layer, pictures.shape[1])
+        inside = vz.unpadded_positions(net, layer, pictures.shape[1])
         maps = vz.activations(net, layer, vz.made(pictures), pre_activation=True)
         return maps[:, inside, inside, filter].mean((1, 2))
 

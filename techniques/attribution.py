@@ -61,6 +61,10 @@ from tqdm import tqdm
 
 import vizutils as vz
 from data import classes as imagenet
+from engine import style
+from engine.graph import made_by
+from engine.kinds import kind_of
+from engine.network import PICTURES, traced
 from techniques import deconvnet
 
 #: ImageNet's mean colour: to networks trained on it, the picture that says least.
@@ -192,7 +196,7 @@ def _head(net: vz.Network) -> str:
     if len(net.model.output.shape) != 2:
         raise ValueError(f"{net.name} ends in {net.model.output.shape}, not in one row of logits "
                          "a picture; put a pooling and a dense layer on top.")
-    return net.model.output._keras_history.operation.name
+    return net.last_layer
 
 
 def _result(method: str, maps, targets, logits, *, signed: bool, **more) -> Attribution:
@@ -230,12 +234,12 @@ def _traced_gradient(net: vz.Network) -> Callable:
         chosen = tf.gather(logits, targets, batch_dims=1)
         return chosen, tf.gradients(chosen, images)[0]  # no gradient of any weight
 
-    return vz.traced(gradient, vz.PICTURES, CLASSES)
+    return traced(gradient, PICTURES, CLASSES)
 
 
 def _all_logits(net: vz.Network, images: np.ndarray, *, batch: int = 16) -> np.ndarray:
     """Every class's logit, float32 (n, classes)."""
-    forward = vz._forward(net, _head(net), pre_activation=True)
+    forward = net.forward(_head(net), pre_activation=True)
     return np.concatenate([forward(images[part]).numpy() for part in _parts(len(images), batch)])
 
 
@@ -546,16 +550,16 @@ def last_map(net: vz.Network) -> str:
         if type(operation).__name__ == "InputLayer":
             raise ValueError(f"{net.name} has no layer with a map below its classifier, so there "
                              "is nothing for Grad-CAM to weigh; use a gradient method.")
-        operation = keras.tree.flatten(operation.input)[0]._keras_history.operation
+        operation, _ = made_by(keras.tree.flatten(operation.input)[0])
     return operation.name
 
 
 def _is_last_map(net: vz.Network, operation) -> bool:
     shape = operation.output.shape
-    passes_on = "MaxPooling2D AveragePooling2D Dropout SpatialDropout2D InputLayer".split()
+    does = kind_of(operation)  # pools and what is open in inference only pass on
+    passes_on = does.reads == "picture" or (does.channels == "kept" and does.sign)
     dense_head = type(operation) is keras.layers.Conv2D and operation.name not in net.conv_layers
-    return (len(shape) == 4 and shape[1:3] != (1, 1) and not dense_head
-            and type(operation).__name__ not in passes_on)
+    return len(shape) == 4 and shape[1:3] != (1, 1) and not dense_head and not passes_on
 
 
 def _cam_pass(net: vz.Network, layer: str) -> Callable:
@@ -578,7 +582,7 @@ def _traced_cam(net: vz.Network, layer: str) -> Callable:
         weights = tf.reduce_mean(gradient, (1, 2), keepdims=True)
         return chosen, tf.nn.relu(tf.reduce_sum(weights * maps, -1))
 
-    return vz.traced(cam, vz.PICTURES, CLASSES)
+    return traced(cam, PICTURES, CLASSES)
 
 
 def _enlarged(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -627,7 +631,7 @@ def _traced_guided(net: vz.Network) -> Callable:
         logits = network(net.preprocess(images), training=False)
         return (tf.gradients(tf.gather(logits, targets, batch_dims=1), images)[0],)
 
-    return vz.traced(guided, vz.PICTURES, CLASSES)
+    return traced(guided, PICTURES, CLASSES)
 
 
 # --- hiding parts -----------------------------------------------------------------------------
@@ -824,7 +828,7 @@ def _draw_map(axes, numbers: np.ndarray, signed: bool, reach: float, *, alpha: f
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     norm = CenteredNorm(0, reach) if signed else Normalize(0, reach)
-    drawn = axes.imshow(numbers, cmap=vz.SIGNED if signed else "magma", norm=norm, alpha=alpha,
+    drawn = axes.imshow(numbers, cmap=style.SIGNED if signed else "magma", norm=norm, alpha=alpha,
                         interpolation="nearest")
     if not numbers.any():
         axes.text(0.5, 0.5, "zero\neverywhere", transform=axes.transAxes, ha="center",
@@ -848,7 +852,7 @@ def _mark_ends(axes, numbers: np.ndarray) -> None:
                             "edgecolor": "none", "alpha": 0.8})
 
 
-@vz._styled
+@style.styled
 def plot_attribution(
     image: np.ndarray, attribution: Attribution, *, row: int = 0, title: str = "",
     alpha: float = 0.4,
@@ -869,20 +873,20 @@ def plot_attribution(
     """
     image, = vz.check_each([image])
     numbers, reach = attribution.maps[row], _reach(attribution.maps[row])
-    figure = vz._figure(2.3)
+    figure = style.blank_figure(2.3)
     axes = figure.subplots(1, 3)
-    vz._show(axes[0], image, title or f"class {attribution.targets[row]}, logit "
+    style.show_picture(axes[0], image, title or f"class {attribution.targets[row]}, logit "
              f"{attribution.logits[row]:.1f}")
     drawn = _draw_map(axes[1], numbers, attribution.signed, reach)
     axes[1].set_title(attribution.method, pad=3)
     figure.colorbar(drawn, ax=axes[1], shrink=0.85,
                     extend="both" if attribution.signed else "max")
-    vz._show(axes[2], image, f"overlay ({alpha:g})")
+    style.show_picture(axes[2], image, f"overlay ({alpha:g})")
     _draw_map(axes[2], numbers, attribution.signed, reach, alpha=alpha)
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_comparison(
     images: np.ndarray, attributions: Sequence[Attribution], *, labels: Sequence[str] = (),
     beside: Mapping[str, np.ndarray] | None = None, columns: int = 5,
@@ -918,7 +922,7 @@ def plot_comparison(
     panels = {"picture": images, **{a.method: a for a in attributions}, **beside}
     columns = min(columns, len(panels))
     blocks = -(-len(panels) // columns)
-    figure = vz._figure(blocks * (count * vz.WIDTH / columns + 0.35))
+    figure = style.blank_figure(blocks * (count * style.WIDTH / columns + 0.35))
     grid = figure.subplots(blocks * count, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -930,7 +934,7 @@ def plot_comparison(
             if isinstance(shown, Attribution):
                 _draw_map(axes, shown.maps[row], shown.signed, _reach(shown.maps))
             else:
-                vz._show(axes, shown[row])
+                style.show_picture(axes, shown[row])
             axes.set_title(title if row == 0 else "", pad=3)
             axes.set_ylabel(labels[row] if column == 0 else "")
     return figure

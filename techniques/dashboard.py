@@ -39,6 +39,7 @@ from PIL import Image
 
 import vizutils as vz
 from data import weights
+from engine import style
 from techniques import attribution, inversion
 
 SIZE = 96  #: side of drawn pictures, in px: frames follow each other fast enough to watch
@@ -157,7 +158,7 @@ class Panel:
     draw: Callable[[View, Task], tuple[Figure, str]]
     call: Callable[[View], str]
     uses: tuple[str, ...] = ("net", "layer", "filter")
-    width: float = vz.WIDTH
+    width: float = style.WIDTH
 
 
 class Task:
@@ -348,7 +349,7 @@ figure
 """
 
 
-@vz._styled
+@style.styled
 def plot_activation(image: np.ndarray, values: np.ndarray, *, title: str) -> Figure:
     """A picture, and a map laid over its grey copy.
 
@@ -361,9 +362,9 @@ def plot_activation(image: np.ndarray, values: np.ndarray, *, title: str) -> Fig
     title : str
     """
     image, = vz.check_each([image])
-    figure = vz._figure(2.7, 4.4)
+    figure = style.blank_figure(2.7, 4.4)
     left, right = figure.subplots(1, 2)
-    vz._show(left, image, "the picture")
+    style.show_picture(left, image, "the picture")
     box = (-0.5, image.shape[1] - 0.5, image.shape[0] - 0.5, -0.5)
     right.imshow(image.mean(-1), cmap="gray", vmin=0, vmax=255)
     drawn = right.imshow(values, cmap="viridis", alpha=0.7, extent=box, vmin=0,
@@ -521,14 +522,14 @@ class _LiveTask(Task):
         self._first: tuple[float, float] | None = None  # when work was first counted, how much
 
     def show(self, picture, alt):
-        self._runner._tell(self._job, lambda heard: heard.shown(picture, alt))
+        self._runner.tell(self._job, lambda heard: heard.shown(picture, alt))
 
     def progress(self, done, of):
         now = time.monotonic()
         self._first = self._first or (now, done)  # what came before was set-up, and is not a pace
         began, before = self._first
         left = (now - began) / (done - before) * (of - done) if done > before else None
-        self._runner._tell(self._job, lambda heard: heard.progressed(done / of, left))
+        self._runner.tell(self._job, lambda heard: heard.progressed(done / of, left))
 
 
 class Runner:
@@ -612,7 +613,8 @@ class Runner:
         if made is not None:
             self._tell(job, lambda heard: heard.shown(*made))
 
-    def _tell(self, job: Job, telling: Callable[[Listener], None]) -> None:
+    def tell(self, job: Job, telling: Callable[[Listener], None]) -> None:
+        """Let the job's listener hear something, unless the job was stopped: then `Cancelled`."""
         with self.lock:
             if job.stop.is_set():
                 raise Cancelled
@@ -777,7 +779,7 @@ def encoded(picture: np.ndarray | Figure) -> bytes:
     """A picture as PNG: an RGB array 0-255, or a figure."""
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
-        picture.savefig(buffer, format="png", dpi=vz.DPI)
+        picture.savefig(buffer, format="png", dpi=style.DPI)
     else:
         Image.fromarray(np.clip(picture, 0, 255).round().astype("uint8")).save(buffer, "PNG")
     return buffer.getvalue()
@@ -831,7 +833,7 @@ class Card(Listener):
                              layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
         self.widget = widgets.VBox(
             [widgets.HTML(f"<h4>{html.escape(panel.title)}</h4>"), self.picture, self.words, tools,
-             self.code], layout=widgets.Layout(width=f"{panel.width * vz.DPI + 36:.0f}px",
+             self.code], layout=widgets.Layout(width=f"{panel.width * style.DPI + 36:.0f}px",
                                                overflow="hidden"))
         self.widget.add_class("vzd-card")
         self._set_working(False)
@@ -868,7 +870,7 @@ class Card(Listener):
     def shown(self, picture, alt):
         """Show a frame, or the finished figure."""
         live = not isinstance(picture, Figure)
-        width = round((self.panel.width if live else picture.get_figwidth()) * vz.DPI)
+        width = round((self.panel.width if live else picture.get_figwidth()) * style.DPI)
         self.figure, self.alt = (None, alt) if live else (picture, alt)
         self.picture.value = image_tag(encoded(picture), alt, width=width, live=live)
         self.words.value = _said(alt)

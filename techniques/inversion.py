@@ -39,6 +39,9 @@ from tqdm import tqdm
 
 import vizutils as vz
 from data import classes as imagenet
+from engine import style
+from engine.network import traced
+from engine.render import all_finite
 
 ALPHA, BETA = 6, 2  #: the two exponents
 TERMS = ("features", "alpha norm", "variation")  #: what the loss is made of, in this order
@@ -405,7 +408,7 @@ def _descent(
             tape.watch(numbers)
             now = terms(numbers, target, weights)
         gradient = tape.gradient(now, numbers)
-        alive = tf.logical_and(alive, vz.all_finite(gradient))  # once broken, for good
+        alive = tf.logical_and(alive, all_finite(gradient))  # once broken, for good
         moves = tf.reshape(alive, (-1, *[1] * (len(numbers.shape) - 1)))
         change, new_first, new_second = rule.change(gradient, first, second, number, rate)
         return now, (tf.where(moves, numbers - change, last), tf.where(moves, numbers, last),
@@ -420,14 +423,14 @@ def _descent(
         _, losses, (numbers, last, *rest, alive) = tf.while_loop(
             lambda i, losses, state: i < count, one_more,
             (0, tf.TensorArray(tf.float32, count + 1), state))
-        sound = vz.all_finite(parameterisation.picture(numbers, size))
+        sound = all_finite(parameterisation.picture(numbers, size))
         alive = tf.logical_and(alive, sound)
         numbers = tf.where(tf.reshape(sound, (-1, *[1] * (len(numbers.shape) - 1))), numbers, last)
         picture = tf.clip_by_value(parameterisation.picture(numbers, size), 0, 255)
         losses = losses.write(count, terms(numbers, target, weights))
         return picture, losses.stack(), (numbers, last, *rest, alive)
 
-    return vz.traced(advance)
+    return traced(advance)
 
 
 # --- measures: what came back -----------------------------------------------------------------
@@ -654,7 +657,7 @@ def caricature(
 # --- figures --------------------------------------------------------------------------------
 
 
-@vz._styled
+@style.styled
 def plot_depths(
     inversions: Mapping[str, Inversion], *, picture: int = 0, below: Sequence[str] = (),
     columns: int = 4, heading: str = "",
@@ -680,21 +683,21 @@ def plot_depths(
                       below[i] if below else ""))
     rows = -(-len(drawn) // columns)
     lines = max(text.count("\n") + 1 for text in below) if below else 0
-    figure = vz._figure(rows * (vz.WIDTH / columns + 0.3 + 0.14 * lines)
+    figure = style.blank_figure(rows * (style.WIDTH / columns + 0.3 + 0.14 * lines)
                         + (0.3 if heading else 0))
     if heading:
         figure.suptitle(heading, fontsize=10)
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         if i < len(drawn):
             title, image, words = drawn[i]
-            vz._show(axes, image, title)
+            style.show_picture(axes, image, title)
             axes.set_xlabel(words, fontsize=8)
         else:
             axes.set_axis_off()
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_losses(runs: Mapping[str, Mapping[str, Inversion]], *, picture: int = 0) -> Figure:
     """Loss by step, one panel a recipe, one line a depth.
 
@@ -703,7 +706,7 @@ def plot_losses(runs: Mapping[str, Mapping[str, Inversion]], *, picture: int = 0
     runs : mapping of str to (mapping of str to Inversion)
         Panel → module → inversion.
     """
-    figure = vz._figure(2.9)
+    figure = style.blank_figure(2.9)
     panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
     for axes, (recipe, inversions) in zip(panels, runs.items(), strict=True):
         for i, (module, found) in enumerate(inversions.items()):
@@ -719,7 +722,7 @@ def plot_losses(runs: Mapping[str, Mapping[str, Inversion]], *, picture: int = 0
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_trajectories(
     inversions: Mapping[str, Inversion], *, picture: int = 0, columns: int = 5
 ) -> Figure:
@@ -733,7 +736,7 @@ def plot_trajectories(
                           columns=columns)
 
 
-@vz._styled
+@style.styled
 def plot_information(table: pd.DataFrame, measures: Sequence[str] = tuple(MEASURES)) -> Figure:
     """Each measure by depth: mean over pictures, their range, and every picture's own line.
 
@@ -746,15 +749,15 @@ def plot_information(table: pd.DataFrame, measures: Sequence[str] = tuple(MEASUR
     """
     measures = [m for m in measures if m in table]
     rows = -(-len(measures) // 3)
-    figure = vz._figure(2.3 * rows)
+    figure = style.blank_figure(2.3 * rows)
     for axes, measure in zip(figure.subplots(rows, 3, squeeze=False).flat, measures,
                              strict=False):
         values = by_depth(table, measure)
         places = np.arange(len(values))
         axes.fill_between(places, values.min(axis=1), values.max(axis=1), color="#d9d9d9",
                           linewidth=0)
-        axes.plot(places, values, color=vz.GREY, linewidth=0.6)
-        axes.plot(places, values.mean(axis=1), color=vz.BLUE, marker="o", markersize=4)
+        axes.plot(places, values, color=style.GREY, linewidth=0.6)
+        axes.plot(places, values.mean(axis=1), color=style.BLUE, marker="o", markersize=4)
         axes.set_xticks(places, values.index, rotation=60)
         axes.set_ylabel(MEASURES.get(measure, measure))
         if measure in ("error", "rank"):

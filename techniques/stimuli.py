@@ -31,6 +31,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import vizutils as vz
+from engine import style
 
 MID_GREY = 127.5
 CONTRAST = 100.0  #: grey levels from mid-grey to the extreme of an achromatic stimulus
@@ -419,8 +420,8 @@ def tuning(
     UserWarning
         The canvas or the pictures are smaller than the receptive field: units then see padding.
     """
-    count = vz._layer(net, layer).output.shape[-1]
-    filters = vz._check_filters(net, layer, np.arange(count) if filter is None else filter)
+    count = net.channels(layer)
+    filters = net.check_filters(layer, np.arange(count) if filter is None else filter)
     pictures = (vz.load_images(size=net.input_size) if image_set is None
                 else vz.as_image_set(image_set))
     seen, unit = _middle_unit(net, layer, size)
@@ -445,7 +446,7 @@ def _answers(net: vz.Network, layer: str, seen: vz.ReceptiveField, unit: int, fi
     if min(top, left) >= 0 and max(bottom, right) <= seen.input_size:
         return lambda images: vz.patch_responses(
             net, layer, vz.made(images[:, top:bottom, left:right]), filters=filters)
-    forward = vz._forward(net, layer, pre_activation=True)
+    forward = net.forward(layer, pre_activation=True)
     return lambda images: forward(images)[:, unit, unit].numpy()[:, filters]
 
 
@@ -455,7 +456,7 @@ def _middle_unit(
     """The layer's receptive field on the canvas, and the position (both axes) that is read."""
     if size is None:
         size = net.model.input_shape[1] or _smallest_canvas(net, layer)
-    inside = vz._unpadded(net, layer, size)
+    inside = vz.unpadded_positions(net, layer, size, needed=False)
     seen = vz.receptive_field(net, layer, input_size=size)
     middle = seen.positions if inside is None else inside.start + inside.stop
     return seen, min(middle // 2, seen.positions - 1)
@@ -476,8 +477,8 @@ def _smallest_canvas(net: vz.Network, layer: str) -> int:
 def on_pictures(net: vz.Network, layer: str, pictures: vz.ImageSet, *, progress: bool = True):
     """Mean and standard deviation of every filter over real pictures, float32 (filters,) each."""
     pictures = vz.as_image_set(pictures)
-    inside = vz._unpadded(net, layer, pictures.size) or slice(None)
-    forward = vz._forward(net, layer, pre_activation=True)
+    inside = vz.unpadded_positions(net, layer, pictures.size, needed=False) or slice(None)
+    forward = net.forward(layer, pre_activation=True)
     batches = tqdm(pictures.batches(8), f"{layer}: pictures", -(-len(pictures) // 8), delay=1,
                    leave=False, disable=not progress)
     means, squares, weights = [], [], []
@@ -731,7 +732,7 @@ def _words(stimulus) -> str:
     return " ".join(filter(None, [sign, tint, stimulus.form]))
 
 
-@vz._styled
+@style.styled
 def plot_maps(tuned: Tuning, filter: int) -> Figure:
     """Orientation × period of gratings, direction × radius of curves, best score of each family.
 
@@ -746,12 +747,12 @@ def plot_maps(tuned: Tuning, filter: int) -> Figure:
     tables = {family: seen[seen["family"] == family].pivot_table(
         "score", size, "orientation", "max") for family, (size, _) in maps.items()}
     norm = CenteredNorm(0, max(t.abs().to_numpy().max() for t in tables.values()))
-    figure = vz._figure(3.6, layout="constrained")  # "compressed" overlaps subfigures
+    figure = style.blank_figure(3.6, layout="constrained")  # "compressed" overlaps subfigures
     heat, bars = figure.subfigures(1, 2, width_ratios=[1.75, 1])
     panels = heat.subplots(2, 1, height_ratios=[len(t) + 1 for t in tables.values()])
     for axes, (family, table) in zip(panels, tables.items(), strict=True):
         size, words = maps[family]
-        drawn = axes.imshow(table, cmap=vz.SIGNED, norm=norm, aspect="auto",
+        drawn = axes.imshow(table, cmap=style.SIGNED, norm=norm, aspect="auto",
                             interpolation="nearest")
         _mark(axes, table.to_numpy(), norm)
         step = max(1, len(table.columns) // 6)
@@ -762,10 +763,10 @@ def plot_maps(tuned: Tuning, filter: int) -> Figure:
     heat.colorbar(drawn, ax=panels, shrink=0.7, label="score (SD)")
     axes = bars.subplots()
     axes.barh(scores.index, scores["score"],
-              color=np.where(scores["score"] > 0, vz.RED, vz.BLUE))
+              color=np.where(scores["score"] > 0, style.RED, style.BLUE))
     axes.plot(scores["control"], scores.index, "|", color="black", markersize=11,
               markeredgewidth=1.5)
-    axes.axvline(0, color=vz.GREY, linewidth=0.8)
+    axes.axvline(0, color=style.GREY, linewidth=0.8)
     axes.set(xlabel="best score (SD)" + ("\n| 95 % of others"
              if scores["control"].notna().any() else ""))
     axes.margins(y=0.01)
@@ -781,7 +782,7 @@ def _mark(axes, values: np.ndarray, norm) -> None:
                       fontsize=8, color="white" if strength > 0.55 else "#333333")
 
 
-@vz._styled
+@style.styled
 def plot_polar(tuned: Tuning, filter: int) -> Figure:
     """Score over orientation for gratings, bars, edges, curves, at each one's best size.
 
@@ -789,7 +790,7 @@ def plot_polar(tuned: Tuning, filter: int) -> Figure:
     circle. Below the mean on real pictures everything is drawn at the centre. One radial scale.
     """
     seen = tuned.of(filter)
-    figure = vz._figure(1.9)
+    figure = style.blank_figure(1.9)
     names = ("grating", "bar", "edge", "curve", "net")
     panels = figure.subplots(1, len(names), subplot_kw={"projection": "polar"})
     curves = {family: _curve(seen, family, "score").clip(lower=0) for family in names}
@@ -797,8 +798,8 @@ def plot_polar(tuned: Tuning, filter: int) -> Figure:
     for axes, (family, curve) in zip(panels, curves.items(), strict=True):
         angles = np.unique([curve.index + k for k in range(0, 360, CYCLES[family])])
         values = curve.loc[angles % CYCLES[family]].to_numpy()
-        axes.plot(np.deg2rad([*angles, 360]), [*values, values[0]], color=vz.RED, linewidth=1.5)
-        axes.fill(np.deg2rad(angles), values, color=vz.RED, alpha=0.2)
+        axes.plot(np.deg2rad([*angles, 360]), [*values, values[0]], color=style.RED, linewidth=1.5)
+        axes.fill(np.deg2rad(angles), values, color=style.RED, alpha=0.2)
         best = _strongest(seen, [family])
         size = next((f"{c} {best[c]:.0f} px" for c in ("radius", "period", "width")
                      if best[c] > 0), "")
@@ -810,7 +811,7 @@ def plot_polar(tuned: Tuning, filter: int) -> Figure:
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_colour(tuned: Tuning, filter: int) -> Figure:
     """Best score for each hue: figures with and without luminance contrast, uniform patches.
 
@@ -826,15 +827,29 @@ def plot_colour(tuned: Tuning, filter: int) -> Figure:
         "patches: hue only": patches[(patches["luma"] == 0)
                                      & patches["chroma"].isin([0, CHROMA])],
     }
-    figure = vz._figure(2.2)
+    figure = style.blank_figure(2.2)
     for axes, (title, rows) in zip(figure.subplots(1, 3, sharey=True), panels.items(),
                                    strict=True):
         best = rows.groupby("colour")["score"].max().reindex(["", *HUES]).dropna()
         shades = np.clip([MID_GREY + CHROMA * hue_direction(c) for c in best.index], 0, 255) / 255
         axes.bar([c or "grey" for c in best.index], best, color=shades, edgecolor="#333333",
                  linewidth=0.6)
-        axes.axhline(0, color=vz.GREY, linewidth=0.8)
+        axes.axhline(0, color=style.GREY, linewidth=0.8)
         axes.tick_params(axis="x", rotation=60)
         axes.set(title=title, ylabel="best score (SD)" if not axes.get_subplotspec().colspan.start
                  else "")
+    return figure
+
+
+@style.styled
+def plot_tuning(angles: Sequence[float], curves: dict[str, np.ndarray]) -> Figure:
+    """Response over orientation, one line for each kind of stimulus."""
+    figure = style.blank_figure(2.3)
+    axes = figure.subplots()
+    markers = "osD^vX"
+    for i, (kind, values) in enumerate(curves.items()):
+        axes.plot(angles, values, marker=markers[i % len(markers)], markersize=4, label=kind)
+    axes.axhline(0, color=style.GREY, linewidth=0.8)
+    axes.set(xlabel="orientation (degrees)", ylabel="mean pre-activation", xticks=angles[::2])
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 import vizutils as vz
 from conftest import build_tiny_vgg
+from engine.network import traced
 from techniques import attribution, circuits, deconvnet, inversion
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -192,7 +193,7 @@ def test_a_traced_function_is_taken_as_it_is_written():
         return 1.0 if number > 0 else 0.0  # AutoGraph would rewrite this from its source
 
     with pytest.raises(tf.errors.OperatorNotAllowedInGraphError):
-        vz.traced(decides, tf.TensorSpec((), tf.float32))(np.float32(1))
+        traced(decides, tf.TensorSpec((), tf.float32))(np.float32(1))
 
 
 def test_a_module_edited_while_it_is_in_use_goes_on_working(tmp_path):

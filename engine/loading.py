@@ -1,0 +1,354 @@
+"""Pictures in whatever form people have them, and what they show."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import numbers
+import os
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from data import classes as imagenet
+from data import fetch
+from engine.decoding import (
+    REMEDIES,
+    centre_crop,
+    picture_endings,
+    read_bytes,
+    read_image,
+    refuse_address,
+    to_rgb,
+)
+from engine.images import ImageSet, MadePictures, one_or_more
+
+
+def load_images(
+    folder=None, *, size: int = 224, limit: int | None = None, labels=None
+) -> ImageSet:
+    """Pictures in whatever form one has them, as one `ImageSet`; the packaged ones by default.
+
+    Parameters
+    ----------
+    folder : optional
+        * nothing - 20 ImageNet photographs and 19 from outside ImageNet, which come with Python
+          packages;
+        * a folder - the pictures in it and in the folders in it, by path; hidden files and
+          folders are left out;
+        * a file, or bytes;
+        * a PIL picture;
+        * an array of RGB 0-255, of shape (rows, columns, 3) or (n, rows, columns, 3);
+        * the value of an ipywidgets `FileUpload` (7 or 8), or another mapping of names to
+          pictures;
+        * an `ImageSet`;
+        * a list of any of these.
+    size : int
+        Side of the square crop, in pixels: the shorter side is resized to ``size / 0.875``
+        (bicubic) and the centre cut out, as both packaged networks expect. An array that has
+        this size already stays as it is.
+    limit : int, optional
+        Take only the first `limit` pictures that can be read.
+    labels : optional
+        The pictures' classes, each an ImageNet class index, a WordNet id or a class's name (−1
+        or empty: unknown):
+
+        * a sequence, one for each picture found;
+        * a mapping from file name (where two files share it: the path in the folder) to class;
+        * the path of a CSV file with the columns ``file`` and ``label``;
+        * ``"folders"``: each picture's folder bears its class's name.
+
+    Returns
+    -------
+    ImageSet
+        Without `labels`, a class is known only where the name of the file or of its folder
+        starts with a WordNet id (``n02123159_...``), and for the packaged pictures; else −1.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such folder or file, or no readable picture in the folder.
+    ValueError
+        Something that is no picture or no class; an address of the web.
+
+    Warns
+    -----
+    UserWarning
+        Pictures that cannot be read, or are of a kind that is not read: they are named, with
+        what helps. Files and pictures that `labels` does not bring together.
+    """
+    if not isinstance(size, numbers.Integral) or size < 1:
+        raise ValueError("size is the crop's side in pixels, a positive whole number, not "
+                         f"{size!r}.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}; leave it out for all pictures.")
+    found = _find(folder)
+    good, pixels, bad = [], [], []
+    for i, picture in enumerate(tqdm(found, "checking pictures", delay=2, leave=False)):
+        if limit is not None and len(good) >= limit:
+            break
+        try:
+            pixels.append(_checked_source(picture, i, size))
+            good.append(i)
+        except (OSError, ValueError) as problem:
+            if len(found) == 1:
+                raise
+            bad.append(str(problem))
+    if bad:
+        warnings.warn(f"{len(bad)} unreadable picture(s) skipped: {_some(bad, ' ')}", stacklevel=2)
+    if not good:
+        raise ValueError(f"none of these {len(found)} files can be read as a picture.")
+    names = tuple(found[i].name or f"picture {i}" for i in good)
+    given = _labels(labels, found, good)
+    if all(isinstance(one, Path) for one in pixels):
+        return ImageSet(names, given, size, tuple(pixels))
+    return MadePictures(names, given, size, np.stack([  # each was checked when it was found
+        read_image(one, size=size) if isinstance(one, Path) else one for one in pixels]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A picture before it is read: where it is, and what it and its file are called."""
+
+    source: object  # a path, bytes, a PIL picture or a checked array
+    name: str = ""
+    file: str = ""
+    label: int = -1
+
+
+def _find(source) -> list[_Found]:
+    """Every picture in whatever was given."""
+    if source is None:
+        return [_Found(p.path, p.name, p.path.name, p.label) for p in fetch.pictures()]
+    if isinstance(source, ImageSet):
+        return [_Found(*row) for row in zip(source.sources, source.names, source.names,
+                                            source.labels.tolist(), strict=True)]
+    if isinstance(source, (str, os.PathLike)):
+        return _find_path(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return [_Found(bytes(source))]
+    if isinstance(source, Image.Image):
+        path = Path(getattr(source, "filename", ""))
+        return [_Found(source, path.stem, path.name)]
+    if hasattr(source, "read"):  # an open file
+        path = Path(str(getattr(source, "name", "")))
+        return [_Found(bytes(source.read()), path.stem, path.name)]
+    if isinstance(source, Mapping):
+        return _find_named(source)
+    if isinstance(source, np.ndarray) or hasattr(source, "__array__"):
+        array = np.asarray(source)
+        if array.dtype.kind in "fiub":
+            return [_Found(image) for image in one_or_more(array)]
+    if not isinstance(source, Iterable):
+        raise ValueError(f"pictures are not read from {type(source).__name__}: give a folder, a "
+                         "file, bytes, a PIL picture, an array, an upload's value, or a list of "
+                         "them.")
+    found = []
+    for i, one in enumerate(source):
+        try:
+            found += _find(one)
+        except ValueError as problem:
+            raise ValueError(f"entry {i} of the list: {problem}") from None
+    if not found:
+        raise ValueError("no picture given: the list (or the upload) is empty.")
+    return found
+
+
+def _find_named(source: Mapping) -> list[_Found]:
+    """Pictures by name: an upload of ipywidgets 7, one file of ipywidgets 8, or any mapping."""
+    if "content" in source:
+        source = {source.get("name", ""): source["content"]}
+    found = []
+    for name, one in source.items():
+        one = one["content"] if isinstance(one, Mapping) else one
+        found += [dataclasses.replace(f, name=Path(str(name)).stem, file=str(name))
+                  for f in _find(one)]
+    if not found:
+        raise ValueError("no picture given: the upload is empty.")
+    return found
+
+
+def _find_path(path) -> list[_Found]:
+    """A file, or the pictures of a folder and of the folders in it."""
+    refuse_address(path)
+    path = Path(path).expanduser()
+    if not path.exists() and set("*?") & set(path.name):
+        raise FileNotFoundError(f"{path} is a pattern: give the list of files, "
+                                f"sorted(Path({str(path.parent)!r}).glob({path.name!r})).")
+    if path.is_file() or (path.suffix.lower() in picture_endings() and not path.is_dir()):
+        return [_Found(path, path.stem, path.name, _label_of(path))]
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} is not a folder; give one that holds pictures.")
+    endings, found, left_out = picture_endings(), [], {}
+    for file in sorted(path.rglob("*")):
+        inside = file.relative_to(path)
+        ending = file.suffix.lower()
+        if any(part[0] == "." or part == "__MACOSX" for part in inside.parts):
+            continue  # of the system's or of Jupyter's making: never somebody's pictures
+        if not file.is_file():
+            continue
+        if ending in endings or (not ending and _is_picture(file)):
+            found.append(_Found(file, file.stem, inside.as_posix(), _label_of(file)))
+        elif ending in REMEDIES:
+            left_out.setdefault(REMEDIES[ending], []).append(inside.as_posix())
+    unread = "; ".join(f"{_some(files)} ({remedy})" for remedy, files in left_out.items())
+    if not found:
+        there = unread and f"; of kinds that are not read: {unread}"
+        raise FileNotFoundError(f"no readable picture in {path}; looked for .jpg, .png and "
+                                f"{len(endings) - 2} other endings{there}.")
+    if unread:
+        warnings.warn(f"{sum(map(len, left_out.values()))} picture(s) of kinds that are not read: "
+                      f"{unread}.", stacklevel=4)
+    return found
+
+
+def _some(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
+    """The first few of many, and how many more there are."""
+    more = f"{between}and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file without an ending begins as a usual picture does."""
+    try:
+        with Image.open(path, formats=("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")):
+            return True
+    except (OSError, ValueError, SyntaxError):  # what Pillow raises on anything else
+        return False
+
+
+def _checked_source(picture: _Found, number: int, size: int):
+    """A path whose file can be read, or the pixels of anything else, cut to `size`."""
+    source = picture.source
+    if isinstance(source, Path):
+        read_image(source, size=8)  # decoded small: cheap, and finds damage a header hides
+        return source
+    if isinstance(source, bytes):
+        return read_bytes(source, picture.file or f"picture {number}", size)
+    if isinstance(source, np.ndarray):
+        if source.shape[:2] == (size, size):
+            return source
+        source = Image.fromarray(np.clip(source, 0, 255).round().astype("uint8"))
+    return np.asarray(centre_crop(to_rgb(ImageOps.exif_transpose(source)), size), "float32")
+
+
+# --- labels: what a picture shows ---------------------------------------------------------------
+
+
+def _label_of(path: Path) -> int:
+    """ImageNet class index from the WordNet id that starts a file's or its folder's name."""
+    by_wnid = {wnid: index for index, (wnid, _) in enumerate(imagenet.CLASSES)}
+    for text in (path.stem, path.absolute().parent.name):
+        if text[:9] in by_wnid and not text[9:10].isdecimal():
+            return by_wnid[text[:9]]
+    return -1
+
+
+def _labels(labels, found: Sequence[_Found], good: Sequence[int]) -> np.ndarray:
+    """Class indices of the `good` ones of the pictures found, int (len(good),)."""
+    if labels is None:
+        return np.array([found[i].label for i in good], int)
+    if isinstance(labels, str) and labels == "folders":
+        return np.array(_labels_by_folder([found[i] for i in good]), int)
+    if isinstance(labels, (str, os.PathLike)):
+        labels = _read_labels(Path(labels).expanduser())
+    if isinstance(labels, Mapping):
+        by_picture = _labels_by_file(labels, found, good)
+        return np.array([by_picture.get(i, found[i].label) for i in good], int)
+    labels = list(labels)
+    if len(labels) not in (len(found), len(good)):
+        raise ValueError(f"{len(labels)} labels for {len(found)} picture(s): give one for each, in "
+                         "the order of the names, or a mapping from file name to class.")
+    one_each = labels if len(labels) == len(good) else [labels[i] for i in good]
+    return np.array([_class_of(label) for label in one_each], int)
+
+
+def _class_of(label) -> int:
+    """A class given as an index, a WordNet id or a name; −1 for none."""
+    text = label.strip() if isinstance(label, str) else label
+    if text is None or text == "" or text != text:  # NaN, as pandas writes an empty cell
+        return -1
+    if isinstance(text, str) and not re.fullmatch(r"-?\d+", text):
+        wnid = text[:9] if re.match(r"n\d{8}(?!\d)", text) else text
+        return imagenet.find_class(wnid)
+    number = isinstance(text, (str, numbers.Real, np.generic)) and not isinstance(text, bool)
+    if not number or int(text) != float(text) or not -1 <= int(text) < len(imagenet.CLASSES):
+        raise ValueError(f"a label is a class index from 0 to {len(imagenet.CLASSES) - 1} (−1: "
+                         f"unknown), a WordNet id or a class's name, not {label!r}.")
+    return int(text)
+
+
+def _labels_by_folder(found: Sequence[_Found]) -> list[int]:
+    """Classes by the names of the pictures' folders; other names are a sentence."""
+    folders = [one.source.absolute().parent.name if isinstance(one.source, Path) else ""
+               for one in found]
+    classes, unknown = {}, []
+    for name in dict.fromkeys(folders):
+        try:
+            classes[name] = _class_of(name)
+        except ValueError as problem:
+            unknown.append(str(problem).rstrip("."))
+        else:
+            if classes[name] < 0:
+                unknown.append("there are pictures without a folder")
+    if unknown:
+        raise ValueError(f'labels="folders" wants folders named as ImageNet classes: '
+                         f"{_some(unknown, '; ')}. Rename them, or give labels= otherwise.")
+    return [classes[name] for name in folders]
+
+
+def _read_labels(path: Path) -> dict[str, str]:
+    """The columns file and label of a CSV file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of labels {path}; labels is a sequence, a "
+                                'mapping, the path of a CSV file, or "folders".')
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    separator = max(",;\t", key=lines[0].count) if lines else ","
+    head, *rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)
+                   if row] or [[]]
+    head = [name.lower() for name in head]
+    if not {"file", "label"} <= set(head):
+        raise ValueError(f"{path.name} needs a first line that names the columns file and label, "
+                         f"not {', '.join(head) or 'an empty one'}.")
+    found: dict[str, str] = {}
+    for row in rows:
+        cells = dict(zip(head, row, strict=False))
+        file, label = cells.get("file", ""), cells.get("label", "")
+        if found.setdefault(file, label) != label:
+            raise ValueError(f"{path.name} gives {file} two labels, {found[file]} and {label}.")
+    return found
+
+
+def _labels_by_file(labels: Mapping, found: Sequence[_Found], good) -> dict[int, int]:
+    """Picture number → class, for the files that a mapping names."""
+    known: dict[str, list[int]] = {}
+    for i, one in enumerate(found):
+        path = one.source.as_posix() if isinstance(one.source, Path) else ""
+        for name in {one.file, Path(one.file).name, one.name, path} - {""}:
+            known.setdefault(name, []).append(i)
+    by_picture, strange = {}, []
+    for key, label in labels.items():
+        name = os.fspath(key).replace("\\", "/").removeprefix("./")
+        numbers_ = known.get(name, [])
+        exact = [i for i in numbers_ if found[i].file == name]
+        if len(numbers_) > 1 and len(exact) != 1:
+            raise ValueError(f"{len(numbers_)} pictures are called {name}: give the path in the "
+                             f"folder, as in {found[numbers_[0]].file!r}.")
+        strange += [] if numbers_ else [name]
+        for i in exact or numbers_:
+            by_picture[i] = _class_of(label)
+    if not by_picture:
+        raise ValueError(f"labels names none of the pictures: it has {_some(strange, most=3)}; the "
+                         f"files are {_some([one.file for one in found], most=3)}.")
+    without = [found[i].file for i in good if i not in by_picture]
+    if strange or without:
+        warnings.warn(f"labels names {len(strange)} file(s) that are not among the pictures "
+                      f"({_some(strange, most=3) or 'none'}) and leaves out {len(without)} "
+                      f"picture(s) ({_some(without, most=3) or 'none'}).", stacklevel=4)
+    return by_picture

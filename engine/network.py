@@ -1,0 +1,417 @@
+"""Networks: what they are made of, what they compute, and what is kept of it.
+
+A `Network` answers questions about itself. All graphs are built on `Network.graph`, a twin of the
+given Keras model on the same variables, and kept by `Network.kept`, the project's only cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import threading
+import types
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from data import weights
+from engine.kinds import kind_of
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A frozen image network and what one must know to use it.
+
+    Attributes
+    ----------
+    name : str
+        Short name, e.g. ``"vgg16"``.
+    model : keras.Model
+        Functional model from *preprocessed* pictures to class logits (or to the last feature
+        map, if ``head`` is ``"none"``).
+    preprocess : callable
+        RGB pictures, 0-255, shape (n, h, w, 3) → the model's input. Differentiable.
+    conv_layers : tuple of str
+        Names of the convolution layers in order; dense heads do not count.
+    weights_source : str
+        In words: where the weights come from.
+    head : {"original", "distilled", "none"}
+        Which classifier turns features into logits.
+    input_size : int
+        Side in pixels of the crop the network was trained on.
+    input_channels : tuple of str
+        What the channels of the model's input are, in order; ``("B", "G", "R")`` for VGG16.
+    responses : Path or None
+        File with each filter's maxima over the 1,000 ImageNet photographs, if known.
+    """
+
+    name: str
+    model: keras.Model
+    preprocess: Callable
+    conv_layers: tuple[str, ...]
+    weights_source: str
+    head: str = "none"
+    input_size: int = 224
+    input_channels: tuple[str, ...] = ("R", "G", "B")
+    responses: Path | None = None
+    _kept: OrderedDict = field(default_factory=OrderedDict, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether ``model`` ends in 1,000 ImageNet logits."""
+        return self.head != "none"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all weights as they are now, in the model's order."""
+        return weights.tensor_digest(*self.model.get_weights())
+
+    @functools.cached_property
+    def graph(self) -> keras.Model:
+        """The model once more, on the same variables, for building on.
+
+        What is cut out of a Keras graph or joined to it stays recorded in its layers. Whatever
+        this project builds starts here, so that ``model`` itself is never touched; and since the
+        variables are shared, new weights in ``model`` count here at once.
+        """
+        return keras.models.clone_model(self.model, clone_function=twin)
+
+    def kept(self, build: Callable, *arguments):
+        """``build(self, *arguments)``, made once: asked again, the same result comes back.
+
+        The key is the function and its arguments, so it cannot stand for something else; with an
+        argument that is no value (`is_value`) the result is made anew. At most `MOST_KEPT`
+        results are kept; the one longest unused goes first.
+        """
+        if not is_value((build, *arguments)):
+            return build(self, *arguments)
+        key = (build, *arguments)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = build(self, *arguments)
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return made
+
+    def layer(self, name: str) -> keras.layers.Layer:
+        """The layer of that name in `graph`, or an error that lists the names there are."""
+        names = [x.name for x in self.graph.layers]
+        if name not in names:
+            raise ValueError(f"layer {name!r} not found in {self.name}; convolution layers are "
+                             f"{', '.join(self.conv_layers)}.")
+        return self.graph.get_layer(name)
+
+    def convolution(self, name: str) -> keras.layers.Layer:
+        """The convolution of that name; an error for any other layer."""
+        layer = self.layer(name)
+        if name not in self.conv_layers:
+            raise ValueError(f"{name!r} is a {type(layer).__name__}, not a convolution; choose one "
+                             f"of {', '.join(self.conv_layers)}.")
+        return layer
+
+    def plain_convolution(self, name: str) -> keras.layers.Conv2D:
+        """The convolution, if its filters read each input channel by a kernel of their own."""
+        conv = self.convolution(name)
+        if type(conv) is not keras.layers.Conv2D or conv.groups != 1:
+            raise ValueError(f"{name} is a {type(conv).__name__}; edges are taken apart and cut "
+                             "for plain convolutions (Conv2D with one group) only.")
+        return conv
+
+    @property
+    def last_layer(self) -> str:
+        """Name of the layer whose output the model returns: class logits, if it has any."""
+        return self.model.output._keras_history.operation.name
+
+    def channels(self, layer: str) -> int:
+        """How many filters a convolution has; how many channels any other layer's output."""
+        return self.layer(layer).output.shape[-1]
+
+    def check_filters(self, layer: str, filters) -> np.ndarray:
+        """Filter numbers as an int array, each within the layer's range."""
+        count = self.channels(layer)
+        filters = np.atleast_1d(np.asarray(filters))
+        if filters.size == 0:
+            raise ValueError("no filter given: name at least one.")
+        if not np.issubdtype(filters.dtype, np.integer):
+            raise ValueError(f"filters are whole numbers, not {filters.dtype}.")
+        wrong = filters[(filters < 0) | (filters >= count)]
+        if wrong.size:
+            raise ValueError(f"{layer} has filters 0 to {count - 1}; {wrong[0]} is out of range.")
+        return filters
+
+    def check_filter(self, layer: str, filter) -> int:
+        """One filter's number, within the layer's range."""
+        return int(self.check_filters(layer, filter)[0])
+
+    def output(self, layer: str, *, pre_activation: bool):
+        """A layer's symbolic output in `graph`, before or after its own activation function."""
+        own = self.layer(layer)
+        if pre_activation and kind_of(own).rectifies:
+            return own.input
+        activation = getattr(own, "activation", None)
+        if not pre_activation or activation in (None, keras.activations.linear):
+            return own.output
+        return self.kept(_linear_output, layer)
+
+    def forward(self, layer: str | Sequence[str], *, pre_activation: bool) -> Callable:
+        """A function from RGB pictures (0-255, of any size) to a layer's map, or several layers'.
+
+        It is a TensorFlow graph, made once and kept.
+        """
+        layer = layer if isinstance(layer, str) else tuple(layer)
+        return self.kept(_traced_forward, layer, pre_activation)
+
+    def with_weights(self, changed: Mapping[str, Sequence[np.ndarray]], words: str) -> Network:
+        """A copy with other weights in some layers; this network is not changed.
+
+        Parameters
+        ----------
+        changed : mapping from layer name to arrays
+            As the layer's ``get_weights`` lists them.
+        words : str
+            What was done, for ``weights_source``.
+        """
+        model = copy_of(self.model)
+        for name, arrays in changed.items():
+            model.get_layer(name).set_weights(arrays)
+        model.trainable = False
+        return dataclasses.replace(self, model=model, responses=None,
+                                   weights_source=f"{self.weights_source}; {words}")
+
+    def __repr__(self) -> str:
+        return f"Network({self.name!r}: {self.weights_source})"
+
+
+#: results that a network keeps; each holds a traced function of a few MB at most
+MOST_KEPT = 64
+
+
+def is_value(thing) -> bool:
+    """Whether equality says all about a thing, now and later.
+
+    True for numbers, words, functions and frozen dataclasses that an imported module defines,
+    and tuples of these. Not for what a notebook's cell defines, or a function within another
+    one: it may read a variable that changes.
+    """
+    if isinstance(thing, tuple):
+        return all(map(is_value, thing))
+    if isinstance(thing, types.FunctionType):
+        return _is_of_a_module(thing)
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        rules = thing.__dataclass_params__
+        return rules.frozen and rules.eq and _is_of_a_module(type(thing)) and all(
+            is_value(getattr(thing, part.name)) for part in dataclasses.fields(thing))
+    return thing is None or isinstance(thing, str | int | float | np.generic)
+
+
+def _is_of_a_module(thing: Callable) -> bool:
+    return thing.__module__ != "__main__" and "<locals>" not in thing.__qualname__
+
+
+def twin(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
+    """A layer that shares another's variables and settings, but for `changes`.
+
+    No graph knows it yet, and the other is not touched: ``twin(conv, activation=linear)`` is a
+    convolution without its ReLU whose weights are, now and later, those of ``conv``.
+    """
+    other = object.__new__(type(layer))  # no __init__: nothing is created
+    other.__dict__.update(layer.__dict__)
+    other.__dict__.update(_inbound_nodes=[], _outbound_nodes=[], **changes)
+    return other
+
+
+def copy_of(model: keras.Model) -> keras.Model:
+    """A model with the same weights in variables of its own."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def submodel(
+    net: Network, layer: str | Sequence[str], *, pre_activation: bool | Sequence[bool] = False
+) -> keras.Model:
+    """The network cut off at `layer`: nothing above it is computed.
+
+    Parameters
+    ----------
+    net : Network
+    layer : str or sequence of str
+        One layer, or several (then the model has a list of outputs).
+    pre_activation : bool, or one for each layer
+        Leave out the activation function of `layer` itself (the layers below keep theirs).
+
+    Returns
+    -------
+    keras.Model
+        From preprocessed pictures to the layer's map. It shares the variables of ``net.model``,
+        which is not touched.
+    """
+    if isinstance(layer, str):
+        return keras.Model(net.graph.input, net.output(layer, pre_activation=pre_activation))
+    before = [pre_activation] * len(layer) if isinstance(pre_activation, bool) else pre_activation
+    return keras.Model(net.graph.input, [
+        net.output(name, pre_activation=linear)
+        for name, linear in zip(layer, before, strict=True)])
+
+
+def _linear_output(net: Network, name: str):
+    layer = net.layer(name)
+    return twin(layer, name=f"{name}_linear", activation=keras.activations.linear)(layer.input)
+
+
+def _traced_forward(net: Network, layer: str | tuple[str, ...], pre_activation: bool) -> Callable:
+    cut = submodel(net, layer, pre_activation=pre_activation)
+    return traced(lambda images: cut(net.preprocess(images), training=False), PICTURES)
+
+
+LOGITS = "(class logits)"  #: in an objective, stands for the network's last layer
+
+
+#: What most traced functions take: RGB pictures, as many and as large as they come.
+PICTURES = tf.TensorSpec((None, None, None, 3), tf.float32)
+
+
+def traced(function: Callable, *signature) -> Callable:
+    """A TensorFlow graph of `function`, drawn once for arguments of the given kinds.
+
+    Without a signature one graph serves all shapes. AutoGraph, which reads the source file anew
+    and so breaks when a module is edited under a running notebook, stays off: loops are
+    `tf.while_loop`.
+    """
+    made = tf.function(function, input_signature=signature or None, autograph=False,
+                       reduce_retracing=not signature)
+    # TensorFlow counts traces by line of code and would take many layers for one that is traced
+    # again and again.
+    made._omit_frequent_tracing_warning = True
+    return made
+
+
+# --- wrapping a Keras model ---------------------------------------------------------------------
+
+
+def as_network(
+    model: keras.Model, *, preprocess: Callable | None = None, name: str | None = None,
+    input_size: int = 224, head: str = "none",
+) -> Network:
+    """Wrap any functional Keras image model so that every function of this file accepts it.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional, one picture input.
+    preprocess : callable, optional
+        RGB 0-255 → model input, differentiable. Identity if the model preprocesses itself.
+    name, input_size, head
+        As in `Network`.
+    """
+    if not isinstance(model, keras.Model) or not hasattr(model, "_operations"):
+        raise ValueError("as_network needs a functional keras.Model (one with a layer graph).")
+    if len(model.inputs) != 1:
+        raise ValueError(f"as_network needs a model with one picture input; {model.name} has "
+                         f"{len(model.inputs)}.")
+    _check_layers(model)
+    return Network(
+        name=name or model.name,
+        model=model,
+        preprocess=_in_plain_keras(preprocess) if preprocess else lambda images: images,
+        conv_layers=tuple(x.name for x in model.layers if kind_of(x).convolves),
+        weights_source=f"the given Keras model {model.name!r}",
+        head=head,
+        input_size=input_size,
+    )
+
+
+@contextlib.contextmanager
+def plain_keras() -> Iterator[None]:
+    """Build layers in single precision and with channels last, whatever Keras is set to.
+
+    A session on a GPU often asks for mixed precision. Pre-activations of VGG16 run into the
+    thousands, where half precision keeps three digits, and 65,504 is its largest number.
+    """
+    policy, numbers, order = (keras.config.dtype_policy(), keras.config.floatx(),
+                              keras.config.image_data_format())
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(numbers)
+        keras.config.set_dtype_policy(policy)
+        keras.config.set_image_data_format(order)
+
+
+def _in_plain_keras(preprocess: Callable) -> Callable:
+    """Keras's own preprocessing asks the global settings where the channels are."""
+    @functools.wraps(preprocess)
+    def preprocessed(images):
+        with plain_keras():
+            return preprocess(images)
+
+    return preprocessed
+
+
+def _check_layers(model: keras.Model) -> None:
+    """Refuse a model whose numbers would not be what this project takes them for."""
+    for own in model.layers:
+        if own.compute_dtype != "float32":
+            raise ValueError(
+                f"{own.name} of {model.name} computes in {own.compute_dtype}; single precision is "
+                'needed. Call keras.config.set_dtype_policy("float32"), build the model again and '
+                "give it the weights: new.set_weights(old.get_weights()).")
+        if getattr(own, "data_format", "channels_last") == "channels_first":
+            raise ValueError(
+                f"{own.name} of {model.name} has channels first; (n, rows, columns, channels) is "
+                'needed. Call keras.config.set_image_data_format("channels_last") and build the '
+                "model again; convolution weights are the same in both.")
+
+
+def prepare_device() -> str:
+    """Ask the machine for numbers that can be compared, and say what computes them.
+
+    A CPU is left as it is. Where there is a GPU, two of TensorFlow's switches are set:
+
+    * TensorFloat-32 off. It is on by default and rounds what convolutions and matrix products
+      read to 10 bits of precision, on NVIDIA GPUs from the Ampere generation on [1]_.
+    * Deterministic operations on: the same inputs on the same hardware give the same outputs,
+      usually more slowly; random operations of TensorFlow then need a seed, and an operation
+      without a deterministic version ends in ``tf.errors.UnimplementedError`` [2]_.
+
+    Returns
+    -------
+    str
+        A sentence for the notebook: the device, and what was asked of it.
+
+    Notes
+    -----
+    Both effects are TensorFlow's own account. No GPU was at hand where this was written: whether
+    every operation used here has a deterministic version there, and how far a GPU's numbers are
+    from the committed ones, was not tried. A CPU's numbers differ a little from another CPU's
+    too, which is why notebooks print them after the sign ≈. Call this before anything else is
+    computed; nothing switches deterministic operations off again but a new process.
+
+    References
+    ----------
+    .. [1] https://www.tensorflow.org/api_docs/python/tf/config/experimental/enable_tensor_float_32_execution
+    .. [2] https://www.tensorflow.org/api_docs/python/tf/config/experimental/enable_op_determinism
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "Device: CPU"
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_op_determinism()
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    names = dict.fromkeys(x.get("device_name", "of unknown name") for x in details)
+    return (f"Device: GPU {', '.join(names)}: TF32 off, deterministic operations asked for; "
+            "numbers after ≈ may still differ in their last digits, nobody has compared them here")
