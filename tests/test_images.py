@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import vizutils as vz
+from data import classes as imagenet
 
 RED = (200, 30, 10)
 
@@ -124,7 +125,7 @@ def test_packaged_pictures_are_named_right(vgg16, pictures):
     known = pictures.subset(np.flatnonzero(pictures.labels >= 0)[:20])
     assert len(known) == 20 and len(pictures) >= 28
     guesses = vz.classify(vgg16, known, top=5)
-    wnids = [vz.imagenet.CLASSES[i][0] for i in known.labels]
+    wnids = [imagenet.CLASSES[i][0] for i in known.labels]
     right = [g[0][0] == w for g, w in zip(guesses, wnids, strict=True)]
     among_five = [w in [x[0] for x in g] for g, w in zip(guesses, wnids, strict=True)]
     assert sum(right) >= 14 and sum(among_five) >= 17

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import vizutils as vz
 from conftest import build_tiny_vgg
-from engine.network import traced
+from engine.network import MOST_KEPT, is_value, traced
 from techniques import attribution, circuits, deconvnet, inversion
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,12 +62,12 @@ def test_no_function_leaves_a_trace_in_the_users_model(tiny, noise):
 
 
 def test_what_is_kept_is_bounded_and_the_longest_unused_goes_first(tiny):
-    for cosine in range(vz.MOST_KEPT + 5):
+    for cosine in range(MOST_KEPT + 5):
         tiny.kept(_made, cosine)
         tiny.kept(_made, 0)  # used all the time
-    assert len(tiny._kept) == vz.MOST_KEPT
+    assert len(tiny._kept) == MOST_KEPT
     assert tiny.kept(_made, 0) is tiny.kept(_made, 0)
-    assert (_made, 1) not in tiny._kept and (_made, vz.MOST_KEPT + 4) in tiny._kept
+    assert (_made, 1) not in tiny._kept and (_made, MOST_KEPT + 4) in tiny._kept
 
 
 def _made(net, number):
@@ -91,8 +91,8 @@ def test_only_what_equality_says_all_about_is_a_key(tiny):
 
     values = (1, 2.5, "word", None, True, np.float32(1), _made, Record(1.0),
               (Record(1.0, _made), 3))
-    assert all(vz.is_value(value) for value in values)
-    assert not any(vz.is_value(value) for value in (
+    assert all(is_value(value) for value in values)
+    assert not any(is_value(value) for value in (
         closure, lambda: 0, Loose(), Record(1.0, closure), np.zeros(2), [1], {1: 2},
         (1, Record(0.0, Loose()))))
     assert tiny.kept(_made, Loose()) is not tiny.kept(_made, Loose())
@@ -107,7 +107,7 @@ def test_a_copy_with_other_settings_keeps_a_cache_of_its_own(tiny, noise):
 def test_two_threads_share_what_is_kept(tiny):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: tiny.kept(_made, number % 70), range(2000)))
-    assert len(tiny._kept) == vz.MOST_KEPT
+    assert len(tiny._kept) == MOST_KEPT
 
 
 def test_stored_class_responses_are_refused_once_the_weights_changed():

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 import techniques
 import vizutils as vz
 from conftest import build_tiny_vgg
+from engine import transforms
 from techniques import (
     adversarial,
     alterations,
@@ -93,7 +94,7 @@ def seen(net):
 
 def two_hop(net, picture, inputs, feeders):
     ranking, kernels = taps(net)
-    return vz.plot_two_hop(picture, inputs, ranking, kernels, [feeders, feeders],
+    return pathways.plot_two_hop(picture, inputs, ranking, kernels, [feeders, feeders],
                            [ranking, ranking], [kernels, kernels])
 
 
@@ -192,7 +193,7 @@ SINGLE = {
     "plot_input, original": lambda net, x: vz.plot_input(x, PIXELS[0], net),
     vz.plot_circuit: lambda net, x: vz.plot_circuit(PIXELS[:2], *taps(net), x),
     "plot_circuit, upstream": lambda net, x: vz.plot_circuit([x, x], *taps(net), PIXELS[0]),
-    vz.plot_two_hop: lambda net, x: two_hop(net, x, PIXELS[:2], PIXELS[:2]),
+    pathways.plot_two_hop: lambda net, x: two_hop(net, x, PIXELS[:2], PIXELS[:2]),
     "plot_two_hop, inputs": lambda net, x: two_hop(net, PIXELS[0], [x, x], PIXELS[:2]),
     "plot_two_hop, feeders": lambda net, x: two_hop(net, PIXELS[0], PIXELS[:2], [x, x]),
     architectures.plot_partners: lambda net, x: architectures.plot_partners({"a": ([x], ["b"])}),
@@ -247,7 +248,7 @@ STARTS = {EITHER[vz.render], EITHER[vz.Pixels]}
 EXCEPTIONS = {
     vz.made: "marks what this program made, which is taken as it is",
     vz.read_image: "takes a file",
-    vz.warp: "runs within a climb, on the picture as it grows",
+    transforms.warp: "runs within a climb, on the picture as it grows",
     vz.maximize: "hands `start` on to render",
     vz.survey_layer: "pictures: numbers of stored ones",
     adversarial.plot_adversaries: "pictures: numbers of rows",

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 import vizutils as vz
+from engine import decoding, loading
+from engine.decoding import picture_endings
 
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype="uint8")
 PHOTO = Image.fromarray(NOISE)
@@ -124,7 +126,7 @@ def test_everything_that_pillow_reads_is_read(tmp_path):
     kinds = {"a.jpg": None, "b.JFIF": "JPEG", "c.jpe": "JPEG", "d.jp2": None, "e.mpo": "MPO",
              "f.ppm": None, "g.tga": None, "h.ico": None, "i.qoi": None, "j.webp": None,
              "k": "PNG", "l.png": "JPEG"}
-    if ".avif" in vz.picture_endings():
+    if ".avif" in picture_endings():
         kinds["m.avif"] = None
     for name, kind in kinds.items():
         save(tmp_path / name, kind)
@@ -149,8 +151,8 @@ def heic():
 
 
 def test_what_is_not_read_is_named_with_its_remedy(tmp_path, monkeypatch):
-    monkeypatch.setattr(vz, "pillow_heif", None)  # as where it is not installed
-    monkeypatch.setattr(vz, "picture_endings", lambda: frozenset({".jpg", ".png"}))
+    monkeypatch.setattr(decoding, "pillow_heif", None)  # as where it is not installed
+    monkeypatch.setattr(loading, "picture_endings", lambda: frozenset({".jpg", ".png"}))
     save(tmp_path / "a.jpg")
     for i in range(7):
         (tmp_path / f"IMG_{i}.HEIC").write_bytes(heic())
@@ -168,7 +170,7 @@ def test_what_is_not_read_is_named_with_its_remedy(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="raw files as JPEG"):
         vz.load_images(tmp_path / "c.dng")
     for one in (tmp_path / "IMG_0.HEIC", [tmp_path / "IMG_0.HEIC"], heic()):
-        if vz.Image.registered_extensions().get(".heic") is None:
+        if Image.registered_extensions().get(".heic") is None:
             with pytest.raises(ValueError, match="install pillow-heif") as caught:
                 vz.load_images(one)
             assert "damaged" not in str(caught.value)

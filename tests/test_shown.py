@@ -25,6 +25,7 @@ from PIL import Image
 
 import techniques
 import vizutils as vz
+from engine.recipes import recipe_of
 from techniques import dashboard
 from tools.export_html import export
 
@@ -270,7 +271,7 @@ def needed(path, code):
             if "parameters" in cell.metadata.get("tags", []) and not LONG:
                 cells.append(QUICK.get(path.name[0], ""))
     body = textwrap.indent(f'# save_figure("solution")\n{code}return', "    ")
-    return vz.recipe_of([*cells, f"def solution():\n{body}"], "solution").partition(
+    return recipe_of([*cells, f"def solution():\n{body}"], "solution").partition(
         "def solution():")[0]
 
 

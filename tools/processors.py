@@ -32,6 +32,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from tools.execute import execute, is_stderr  # noqa: E402  (started as a file, too)
+from tools.modules import ingredients  # noqa: E402
 
 _spec = importlib.util.spec_from_file_location("root_conftest", ROOT / "conftest.py")
 rules = importlib.util.module_from_spec(_spec)
@@ -163,7 +164,7 @@ def table(found: dict[tuple[str, str], list[Moved]]) -> str:
 def run(path: Path, setting: str, folder: Path, *, root: Path = ROOT) -> nbformat.NotebookNode:
     """The notebook as executed under a setting; a copy in `folder` serves if it is new enough."""
     target = folder / setting.replace(" ", "_") / path.name
-    sources = [path, *root.glob("*.py"), *root.glob("techniques/*.py"), *root.glob("engine/*.py")]
+    sources = [path, *ingredients(root)]
     if target.exists() and target.stat().st_mtime > max(s.stat().st_mtime for s in sources):
         return nbformat.read(target, as_version=4)
     print(f"{path.name}: {setting}", flush=True)
