@@ -20,13 +20,13 @@ from engine.network import LOGITS, Network, traced, twin
 
 def made_by(tensor) -> tuple[keras.layers.Layer, list]:
     """The layer that makes a Keras tensor, and the tensors that it makes it from."""
-    operation, node, _ = tensor._keras_history
-    return operation, operation._inbound_nodes[node].input_tensors
+    operation, node, _ = tensor._keras_history  # noqa: SLF001  (Keras has no public name for it)
+    return operation, operation._inbound_nodes[node].input_tensors  # noqa: SLF001
 
 
 def readers(model: keras.Model, tensor) -> list[keras.layers.Layer]:
     """The layers of a model that read a Keras tensor."""
-    return [layer for layer in model.layers for node in layer._inbound_nodes
+    return [layer for layer in model.layers for node in layer._inbound_nodes  # noqa: SLF001
             if any(read is tensor for read in node.input_tensors)]
 
 

@@ -131,7 +131,7 @@ class Network:
     @property
     def last_layer(self) -> str:
         """Name of the layer whose output the model returns: class logits, if it has any."""
-        return self.model.output._keras_history.operation.name
+        return self.model.output._keras_history.operation.name  # noqa: SLF001
 
     def channels(self, layer: str) -> int:
         """How many filters a convolution has; how many channels any other layer's output."""
@@ -293,7 +293,7 @@ def traced(function: Callable, *signature) -> Callable:
                        reduce_retracing=not signature)
     # TensorFlow counts traces by line of code and would take many layers for one that is traced
     # again and again.
-    made._omit_frequent_tracing_warning = True
+    made._omit_frequent_tracing_warning = True  # noqa: SLF001
     return made
 
 

@@ -198,7 +198,7 @@ def test_a_traced_function_is_taken_as_it_is_written():
 
 def test_a_module_edited_while_it_is_in_use_goes_on_working(tmp_path):
     """AutoGraph reads sources when it traces; lines that have moved break it."""
-    for name in ("vizutils.py", "techniques", "data"):
+    for name in ("vizutils.py", "engine", "techniques", "data"):
         source, target = ROOT / name, tmp_path / name
         ignore = shutil.ignore_patterns("cache", "__pycache__")
         shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(
@@ -212,7 +212,7 @@ from conftest import build_tiny_vgg
 import vizutils as vz
 from techniques import adversarial, attribution, circuits, deconvnet, inversion
 assert Path(vz.__file__).parent == Path.cwd()
-for path in [Path("vizutils.py"), *Path("techniques").glob("*.py")]:
+for path in [Path("vizutils.py"), *Path("engine").glob("*.py"), *Path("techniques").rglob("*.py")]:
     path.write_text("# a line more\\n(\\n" * 7 + path.read_text(encoding="utf-8"), encoding="utf-8")
 net = vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
 noise = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
