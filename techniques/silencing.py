@@ -13,7 +13,7 @@ from tqdm import tqdm
 import vizutils as vz
 from data import classes as imagenet
 from engine.graph import after_norm, made_by
-from engine.network import traced
+from engine.network import traced, twin
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +140,11 @@ def _split(net: vz.Network, layer: str):
     """The network as two traced functions, cut where a layer's map is read.
 
     The lower one goes from RGB pictures to the map and to whatever by-passes it (skip
-    connections), the upper one from these to the logits.
+    connections), the upper one from these to the logits. They have a twin of the graph to
+    themselves, for Keras notes in a layer each graph that it is used in.
     """
-    model = net.graph
-    cut = after_norm(model, net.layer(layer).output)
+    model = keras.models.clone_model(net.model, clone_function=twin)
+    cut = after_norm(model, model.get_layer(layer).output)
     bypass, known = {}, {id(cut): True}
 
     def depends(tensor) -> bool:  # on the cut
