@@ -81,8 +81,6 @@ def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> n
         raise ValueError(f"{path} is a folder, not a picture: vz.load_images reads folders.")
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture file {path}; check the name and the folder.")
-    if path.suffix.lower() in RAW:  # Pillow would find the thumbnail in it
-        raise ValueError(f"{path.name} is of a kind that is not read: {REMEDIES[RAW[0]]}.")
     if path.stat().st_size > 8 * MOST_PIXELS:
         raise _too_large(path.name)
     try:
@@ -96,6 +94,8 @@ def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> n
 
 def read_bytes(content: bytes, name: str, size: int | None) -> np.ndarray:
     """What `read_image` returns, of a file's bytes; `name` is what errors call it."""
+    if Path(name).suffix.lower() in RAW:  # Pillow would find the thumbnail in it
+        raise ValueError(f"{name} is of a kind that is not read: {REMEDIES[RAW[0]]}.")
     try:
         picture = to_rgb(_decoded(content, size))
     except Image.DecompressionBombError:

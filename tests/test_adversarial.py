@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 import vizutils as vz
 from conftest import build_tiny_vgg
 from techniques import adversarial as adv
+from techniques.adversarial import attacks
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +202,7 @@ def test_one_trace_for_all_and_seeded(net, images):
     other = adv.pgd(net, images[:5], epsilon=4, steps=2, seed=4)
     np.testing.assert_array_equal(first.images, again.images)
     assert (first.images != other.images).any()
-    assert adv._gradient(net).experimental_get_tracing_count() == 1
+    assert attacks._gradient(net).experimental_get_tracing_count() == 1
 
 
 def test_the_model_is_not_modified(net, images):

@@ -20,10 +20,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+import engine
 import techniques
 import vizutils as vz
 from conftest import build_tiny_vgg
-from engine import transforms
+from engine import atlas_store, decoding, style, transforms
 from techniques import (
     adversarial,
     alterations,
@@ -45,6 +46,7 @@ from techniques import (
     silencing,
     stimuli,
 )
+from techniques.attribution import passes, targets
 
 SIDE = 64
 LAYER, DEEP = "block2_conv2", "block3_conv1"
@@ -248,11 +250,19 @@ STARTS = {EITHER[vz.render], EITHER[vz.Pixels]}
 EXCEPTIONS = {
     vz.made: "marks what this program made, which is taken as it is",
     vz.read_image: "takes a file",
+    atlas_store.contact_sheet: "lays out what an ascent drew",
+    decoding.centre_crop: "takes a PIL picture that is being read",
+    decoding.to_rgb: "takes a PIL picture that is being read",
+    style.show_picture: "draws what a plot function was given, and its perturbations",
     transforms.warp: "runs within a climb, on the picture as it grows",
     vz.maximize: "hands `start` on to render",
     vz.survey_layer: "pictures: numbers of stored ones",
     adversarial.plot_adversaries: "pictures: numbers of rows",
     adversarial.plot_maps: "picture: the number of a row",
+    passes.all_logits: "after `asked`",
+    passes.in_batches: "after `asked`",
+    passes.target_logits: "after `asked`",
+    targets.asked: "begins each of attribution's methods, which are in the table",
     analysis.upstream_signs: "upstream: an Ascent",
     dashboard.encoded: "a frame of what this program draws; may be one pixel beyond",
     dashboard.image_tag: "picture: a PNG's bytes",
@@ -285,8 +295,9 @@ def cut(x):
 
 def modules():
     yield vz
-    for found in pkgutil.iter_modules(techniques.__path__):
-        yield importlib.import_module(f"techniques.{found.name}")
+    for package in (engine, techniques):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            yield importlib.import_module(found.name)
 
 
 def test_every_function_that_takes_pictures_is_in_the_table():

@@ -46,8 +46,8 @@ def test_conda_users_get_the_same_list():
 
 def sources():
     """Each Python text of the project: where it is, and what it says."""
-    for folder in (".", "engine", "data", "techniques", "tools", "tests", "benchmarks"):
-        for path in (ROOT / folder).glob("*.py"):
+    for place in (".", "engine", "data", "techniques/**", "tools", "tests/**", "benchmarks"):
+        for path in ROOT.glob(f"{place}/*.py"):
             yield path, path.read_text()
     for path in [*ROOT.glob("*.ipynb"), *ROOT.glob("notebooks/*.ipynb")]:
         for cell in nbformat.read(path, as_version=4).cells:
@@ -70,7 +70,7 @@ def test_every_import_is_declared():
         own |= {path.stem for path in (ROOT / folder).glob("*.py")}
     carriers = importlib.metadata.packages_distributions()
     for path, text in sources():
-        testing = path.parent.name in ("tests", "benchmarks") or path.name == "conftest.py"
+        testing = path.relative_to(ROOT).parts[0] in ("tests", "benchmarks", "conftest.py")
         declared = distributions(RUN_TIME, *([FOR_TESTS] if testing else []))
         for module in set(imported(text)) - own - sys.stdlib_module_names:
             found = {name.lower().replace("_", "-") for name in carriers.get(module, [module])}
