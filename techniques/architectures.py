@@ -137,7 +137,7 @@ def _named_right(net: vz.Network, labelled: vz.ImageSet) -> tuple[int, int]:
 
 
 def _take_turns(nets: Sequence[vz.Network], pictures: np.ndarray, rounds: int) -> np.ndarray:
-    """Seconds of one forward pass, shape (networks, rounds); the machine's moods hit all alike."""
+    """Seconds of one forward pass, shape (networks, rounds); in turn, so that load affects all."""
     passes = [net.forward(net.last_layer, pre_activation=False) for net in nets]
     for forward in passes:
         forward(pictures)  # traces
@@ -535,7 +535,7 @@ def _writers_of(tensor, first: int) -> list[tuple[str, str, int, int]]:
 
 
 def stream_shares(net: vz.Network, layer: str, images) -> pd.DataFrame:
-    """How much of a residual stream's variance each of its writers is answerable for.
+    """How much of a residual stream's variance each of its writers contributes.
 
     A stream channel is a sum, so its variance is the sum of its covariances with the summands.
 
