@@ -278,7 +278,7 @@ def used() -> dict[str, str]:
     """Each NAME of ``vz.NAME`` that a reader meets, and where."""
     texts = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
              for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"),
-                          *ROOT.glob("*/README.md")] if path.exists()}
+                          *ROOT.glob("[!.]*/README.md")] if path.exists()}
     found = {}
     for place, text in {**notebooks(), **texts}.items():
         found |= dict.fromkeys(re.findall(r"\bvz\.([A-Za-z_]\w*)", text), place)
