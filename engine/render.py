@@ -112,8 +112,8 @@ def render(
     cancel : threading.Event, optional
         When it is set (from another thread), the climb ends and returns what there is.
     on_step : callable, optional
-        ``on_step(steps taken, pictures)`` is called after each measurement and snapshot, to
-        show how the climb goes. What it raises ends the climb and is passed on.
+        ``on_step(steps taken, pictures)`` is called after each measurement and snapshot, for
+        whoever wants to watch. What it raises ends the climb and is passed on.
     progress : bool
         Show a bar when the work takes over a second.
     interruptible : bool

@@ -282,6 +282,7 @@ def used() -> dict[str, str]:
     found = {}
     for place, text in {**notebooks(), **texts}.items():
         found |= dict.fromkeys(re.findall(r"\bvz\.([A-Za-z_]\w*)", text), place)
+    found.pop("NAME", None)  # as CONTRIBUTING.md calls any of them
     return found
 
 
