@@ -8,7 +8,7 @@ The file reads from top to bottom in the order of the lab report:
 4. **Kernels** - the weights that feed a filter, ranked, excitatory or inhibitory.
 5. **Figures** - one function for each figure, none of which touches pyplot.
 
-What carries it lies in `engine`, and what notebooks use of that is named here as well:
+The machinery is in `engine`; the parts of it that notebooks use are imported here as well:
 ``vz.load_network``, ``vz.load_images``, ``vz.receptive_field``, ``vz.render``, ...
 
 Conventions, everywhere in this file: pictures are RGB, 0-255, shape ``(n, rows, columns, 3)``;
@@ -269,7 +269,7 @@ def top_patches(
 
 
 def patch_responses(net: Network, layer: str, patches, *, filters=None) -> np.ndarray:
-    """What the unit that sees exactly a patch makes of it: no more, no less of the picture.
+    """Pre-activations of the unit whose receptive field is exactly the patch.
 
     Parameters
     ----------
@@ -330,7 +330,7 @@ def class_responses(net: Network, layer: str, image_set: ImageSet | None = None)
 
 
 def _has_stored_responses(net: Network, layer: str) -> bool:
-    """Whether there are stored responses and the weights up to `layer` are still those behind."""
+    """Whether there are stored responses, made with the weights that layers up to here have."""
     pinned = fetch.vgg16_digests()
     if net.responses is None or layer not in pinned:
         return False
@@ -489,7 +489,7 @@ PRESETS = {
 
 @dataclass(frozen=True, eq=False)
 class Ascent:
-    """Pictures of filters, and an honest report on them.
+    """Pictures of filters, and a report on how each ascent went.
 
     Attributes
     ----------
@@ -694,11 +694,11 @@ def _warn_of_broken(layer: str, jobs, done: Sequence[Rendering]) -> None:
 
 
 def _report(net, layer, jobs, images, history, reference, sign) -> pd.DataFrame:
-    """The honesty report of `maximize`; see `Ascent`."""
+    """The report of `maximize`; see `Ascent`."""
     filters = np.array([f for f, _ in jobs])
     maps = activations(net, layer, images, pre_activation=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # render has said it
+        warnings.simplefilter("ignore")  # render has warned already
         crop = unpadded_positions(net, layer, images.shape[1], needed=False) or slice(None)
     own = np.stack([m[crop, crop, f] for m, f in zip(maps, filters, strict=True)])
     contrast = images.std(axis=(1, 2, 3))
@@ -750,7 +750,7 @@ def atlas(
     folder: str | os.PathLike | None = None, progress: bool = True,
     on_step: Callable[[int, np.ndarray], object] | None = None,
 ) -> Atlas:
-    """Draw every filter of a layer, once: the work is kept and found again.
+    """Draw every filter of a layer; finished pictures are stored and read again.
 
     Finished batches are kept in a folder named by everything that decides the pictures (weights
     digest, parameters, version), so that an interrupted call goes on where it stopped and a
@@ -821,7 +821,7 @@ def visualize_filter(
     net: Network, layer: str, filter: int | None = None, *, iterations: int = 50, size: int = 96,
     seed: int | None = None,
 ) -> Figure:
-    """Draw one filter while telling how the ascent goes: the textbook's function.
+    """Draw one filter and print how the ascent goes, as textbooks' functions do.
 
     Prints the objective at the start and after at most ten steps, evenly spaced, the last one
     included; each line gives the value at exactly the step it names.
@@ -907,7 +907,7 @@ def kernels(net: Network, layer: str, filter: int, *, fold: bool = True) -> np.n
 
 
 def filter_bias(net: Network, layer: str, filter: int, *, fold: bool = True) -> float:
-    """What a filter gives when it reads nothing: Σ `kernels` · inputs + this is its output.
+    """A filter's bias: its pre-activation is Σ `kernels` · inputs + this.
 
     With `fold`, the output of the batch normalisation that directly follows, if there is one.
     """
@@ -1259,7 +1259,7 @@ def plot_road() -> Figure:
 
 
 def report_table(report: pd.DataFrame) -> pd.DataFrame:
-    """An honesty report for reading: rounded, and ≈ before what varies between machines.
+    """An ascent's report for reading: rounded, and ≈ before what varies between machines.
 
     Parameters
     ----------

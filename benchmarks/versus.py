@@ -8,7 +8,7 @@ at the same pictures, which is checked. The methods take turns, after one uncoun
 
 * `climb`: the steps alone, one call of vizutils' traced ascent: the equal work of the goals.
 * `maximize`: the same through the front door, with what only it does: the history (a forward pass
-  on the clean picture now and then) and the honesty report.
+  on the clean picture now and then) and the report.
 * `eager loop`: one filter after another on the cut model.
 * `tf-keras-vis`: its ActivationMaximization, once for each filter, and as one batch of ten.
 

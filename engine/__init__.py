@@ -1,9 +1,9 @@
-"""What carries `vizutils`, a file each; nothing here is needed to read the report.
+"""What `vizutils` is built on, a file each; nothing here is needed to read the report.
 
-``kinds``, ``network``, ``graph``: a network, its layers, where they look; ``builders``: where
-networks come from; ``decoding``, ``images``, ``loading``: pictures; ``objectives``,
+``kinds``, ``network``, ``graph``: a network, its layers, their receptive fields; ``builders``:
+how networks are loaded; ``decoding``, ``images``, ``loading``: pictures; ``objectives``,
 ``parameterisations``, ``optimisers``, ``transforms``, ``render``: the ascent; ``style``,
-``saving``, ``recipes``: figures; ``atlas_store``: what is kept of an atlas.
+``saving``, ``recipes``: figures; ``atlas_store``: an atlas on disk.
 """
 
 import os

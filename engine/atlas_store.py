@@ -1,4 +1,4 @@
-"""What is kept of an atlas: finished batches, the contact sheet and its index."""
+"""An atlas on disk: finished batches, the contact sheet and its index."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Atlas:
 
 
 def part_of(draw: Callable, filters: np.ndarray, home: Path) -> tuple[np.ndarray, pd.DataFrame]:
-    """Pictures and report of one batch: as kept in `home`, else from ``draw(filters)``.
+    """Pictures and report of one batch: read from `home`, or drawn by ``draw(filters)`` and stored.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def part_of(draw: Callable, filters: np.ndarray, home: Path) -> tuple[np.ndarray
 
 
 def _stored_part(path: Path, filters):
-    """Pictures and report of a batch that was kept; None if there is none, or it is damaged."""
+    """Pictures and report of a stored batch; None if there is none, or it is damaged."""
     if not path.with_suffix(".csv").exists():  # written last: the pictures are whole
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where VGG16, EfficientNet-Lite0 and the networks of keras.applications are built."""
+"""Builders of VGG16, EfficientNet-Lite0 and the networks of keras.applications."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") ->
         * ``"imagenet"`` - the files Keras offers for download (VGG16: 553 MB, original head).
         * ``"random"`` - seeded random weights: the control for every picture.
         * a path - a weights file (``.h5``) of the same architecture.
-        * ``"auto"`` - ``"imagenet"`` if it is here or can be reached, else ``"packaged"``.
+        * ``"auto"`` - ``"imagenet"`` if it is here or can be downloaded, else ``"packaged"``.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") ->
     ValueError
         Unknown network, or weights that belong to another architecture.
     FetchError
-        Weights that are neither here nor within reach.
+        Weights that are neither on this machine nor can be downloaded.
 
     References
     ----------
@@ -67,7 +67,7 @@ def _vgg_preprocess(images):
 
 
 def _load_vgg16(source) -> Network:
-    """Build VGG16's trunk for pictures of any size and put the head on it that is to be had."""
+    """VGG16 for pictures of any size, with the classifier that these weights allow (or none)."""
     trunk = keras.applications.VGG16(weights=None, include_top=False, input_shape=(None, None, 3))
     conv_layers = tuple(x.name for x in trunk.layers if isinstance(x, keras.layers.Conv2D))
     head, logits, responses = "none", None, None
@@ -102,7 +102,7 @@ def _load_vgg16(source) -> Network:
 
 
 def choose_vgg16_source(source) -> tuple[str | os.PathLike, str]:
-    """Resolve ``"auto"``; return the source and the words for it."""
+    """Resolve ``"auto"``; return the source, and its description for ``weights_source``."""
     if source == "auto":
         try:
             fetch.fetch("vgg16-imagenet")

@@ -1,4 +1,4 @@
-"""Picture files: any that Pillow decodes, as RGB, 0-255, or a sentence that says what to do."""
+"""Picture files: any that Pillow decodes, as RGB, 0-255, or an error that says what to do."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def picture_endings() -> frozenset[str]:
 def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> np.ndarray:
     """Read any picture file as RGB.
 
-    Whatever Pillow decodes: JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF, ..., and HEIC where
-    ``pillow-heif`` is installed; greyscale, palette, transparency (over white), CMYK and 16-bit
-    pictures, turned as their EXIF tag says. Very large JPEGs are decoded at reduced size.
+    Every format that Pillow decodes: JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF, ..., and HEIC
+    where ``pillow-heif`` is installed; greyscale, palette, transparency (over white), CMYK and
+    16-bit pictures, turned as their EXIF tag says. Very large JPEGs are decoded at reduced size.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def _too_large(name: str) -> ValueError:
 
 
 def refuse_address(path) -> None:
-    """A sentence for whoever gives an address of the web."""
+    """Raise an error that says what to do with the address of a web page."""
     address = os.fspath(path)
     if re.match(r"(https?|ftp|data):", address, re.IGNORECASE):
         short = address if len(address) <= 60 else address[:57] + "..."

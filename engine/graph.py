@@ -1,7 +1,7 @@
-"""Units: where in the picture they look, and which layers feed them.
+"""Units: their receptive fields in the picture, and the layers that feed them.
 
-Every walk along a network's layer graph goes through `made_by` and `readers` below, and asks
-`engine.kinds` what a layer does.
+All code that follows a network's layer graph uses `made_by` and `readers` below, and
+`engine.kinds` for what a layer does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def readers(model: keras.Model, tensor) -> list[keras.layers.Layer]:
 
 
 def after_norm(model: keras.Model, tensor):
-    """A convolution's map after the batch normalisation and activation that alone follow it."""
+    """A convolution's map after batch normalisation and activation, if nothing else reads it."""
     reading = readers(model, tensor)
     if len(reading) != 1:
         return tensor
@@ -286,7 +286,7 @@ def normalised(net: Network, layer: str) -> str:
 
 
 def normalisation(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
-    """What the batch normalisation after a convolution makes of it: × scale + shift, by filter.
+    """Scale and shift, by filter, of the batch normalisation that follows a convolution.
 
     Returns
     -------

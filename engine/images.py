@@ -84,7 +84,7 @@ class ImageSet:
                 yield indices, images
 
     def watched(self, words: str) -> Iterator[np.ndarray]:
-        """The pictures, batch by batch, with a progress bar of that name when it takes long."""
+        """The pictures, batch by batch, with a progress bar of that name if it takes over 2 s."""
         with tqdm(total=len(self), desc=words, delay=2, leave=False) as bar:
             for indices, images in self.batches():
                 yield images
@@ -101,7 +101,7 @@ class ImageSet:
 
 
 class MadePictures(ImageSet):
-    """Pictures that come from this program itself (see `made`): taken as they are."""
+    """Pictures that this program made (see `made`); they are not checked."""
 
     def __post_init__(self):
         pass
@@ -110,8 +110,8 @@ class MadePictures(ImageSet):
 def made(images: np.ndarray) -> MadePictures:
     """Pictures that this program made or checked before, for functions that would check them.
 
-    What an ascent, an attack or a cut leaves may be so dark that, coming from outside, it would
-    pass for a picture scaled to 0-1.
+    The result of an ascent, an attack or a cut may be so dark that the check would take it for
+    a picture scaled to 0-1.
 
     Parameters
     ----------
@@ -147,8 +147,8 @@ ROUNDING = 1e-3  #: grey levels by which rounding may take a picture beyond 0-25
 def check_pictures(images) -> np.ndarray:
     """Pictures as this project takes them, or an error that says how to get there.
 
-    A network gives a confident answer to numbers that are no picture, and a ReLU swallows NaN:
-    so every function that takes pictures asks here first. Each picture is judged by itself.
+    A network gives a confident answer to numbers that are no picture, and a ReLU hides NaN: so
+    every function that takes pictures checks them here first. Each picture is judged by itself.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def one_or_more(images) -> np.ndarray:
 
 
 def _numbers_of(images) -> np.ndarray:
-    """A float32 array of whatever holds numbers."""
+    """A float32 array of anything that converts to an array of numbers."""
     try:
         array = np.asarray(images)
     except ValueError:

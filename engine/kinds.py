@@ -1,8 +1,8 @@
 """One table of layer kinds: what each does with positions, channels, signs and gradients.
 
-Whoever walks a network's layer graph asks here: receptive fields, the layer whose channels a
-convolution reads, backward rules, paths through several layers, signs, chains rebuilt without
-padding. A new kind of layer is one row.
+All code that follows a network's layer graph uses this table: receptive fields, the layer whose
+channels a convolution reads, backward rules, paths through several layers, signs, chains rebuilt
+without padding. A new kind of layer is one row.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ class Kind:
     Attributes
     ----------
     reads : {"picture", "position", "window", "border", "everything"}
-        Where one output position looks: it is the picture itself; at the same position of the
-        input only; at a window of it; at the same position, on a map with a border more or less;
-        at all positions.
+        What one output position depends on: the layer is the picture itself; the same position
+        of the input only; a window of it; the same position, on a map with a border added or cut
+        off; all positions.
     channels : {"kept", "joined", "stacked", "mixed"}
         Channel k of the output is channel k of the one input, rescaled or resampled; of all inputs,
         joined; the inputs' channels one behind the other; or any of them.
     rectifies : bool
         It is nothing but an activation function: what it reads is the pre-activation.
     sign : bool
-        What is never negative stays so, whatever the weights.
+        Inputs that are never negative give outputs that are never negative, for any weights.
     backward : bool
-        A signal has one way back: the layer is linear, or chooses among its inputs. (A ReLU has
-        several, by rule; its entry is true, for the rules say which.)
+        There is one way to send a signal back: the layer is linear, or chooses among its inputs.
+        (For a ReLU there are several, the backward rules; its entry is true because they cover it.)
     convolves : bool
         It is a convolution: its filters are what this project looks into.
     """

@@ -1,4 +1,4 @@
-"""Pictures in whatever form people have them, and what they show."""
+"""Pictures from files, folders, uploads or arrays, and their class labels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from engine.images import ImageSet, MadePictures, one_or_more
 def load_images(
     folder=None, *, size: int = 224, limit: int | None = None, labels=None
 ) -> ImageSet:
-    """Pictures in whatever form one has them, as one `ImageSet`; the packaged ones by default.
+    """Load pictures from files, folders, uploads or arrays; the packaged ones by default.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def load_images(
         * a sequence, one for each picture found;
         * a mapping from file name (where two files share it: the path in the folder) to class;
         * the path of a CSV file with the columns ``file`` and ``label``;
-        * ``"folders"``: each picture's folder bears its class's name.
+        * ``"folders"``: each picture's folder is named after its class.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def load_images(
     -----
     UserWarning
         Pictures that cannot be read, or are of a kind that is not read: they are named, with
-        what helps. Files and pictures that `labels` does not bring together.
+        what helps. Files that `labels` names and that are not there; pictures it leaves out.
     """
     if not isinstance(size, numbers.Integral) or size < 1:
         raise ValueError("size is the crop's side in pixels, a positive whole number, not "
@@ -123,7 +123,7 @@ class _Found:
 
 
 def _find(source) -> list[_Found]:
-    """Every picture in whatever was given."""
+    """Every picture in a source of any accepted kind."""
     if source is None:
         return [_Found(p.path, p.name, p.path.name, p.label) for p in fetch.pictures()]
     if isinstance(source, ImageSet):

@@ -1,7 +1,7 @@
-"""Networks: what they are made of, what they compute, and what is kept of it.
+"""Networks: their layers, their forward functions, and the one cache.
 
-A `Network` answers questions about itself. All graphs are built on `Network.graph`, a twin of the
-given Keras model on the same variables, and kept by `Network.kept`, the project's only cache.
+A `Network` answers questions about itself. All graphs are built on `Network.graph`, a copy of the
+given Keras model that shares its variables, and cached by `Network.kept`, the project's only cache.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from engine.kinds import kind_of
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A frozen image network and what one must know to use it.
+    """A frozen image network and what is needed to use it.
 
     Attributes
     ----------
@@ -75,20 +75,20 @@ class Network:
 
     @functools.cached_property
     def graph(self) -> keras.Model:
-        """The model once more, on the same variables, for building on.
+        """A second model on the same variables, to build on.
 
-        What is cut out of a Keras graph or joined to it stays recorded in its layers. Whatever
-        this project builds starts here, so that ``model`` itself is never touched; and since the
-        variables are shared, new weights in ``model`` count here at once.
+        Keras records in a layer every graph that it becomes part of. All that this project
+        builds starts here, so that ``model`` itself is never changed; and since the variables
+        are shared, new weights in ``model`` take effect here at once.
         """
         return keras.models.clone_model(self.model, clone_function=twin)
 
     def kept(self, build: Callable, *arguments):
         """``build(self, *arguments)``, made once: asked again, the same result comes back.
 
-        The key is the function and its arguments, so it cannot stand for something else; with an
-        argument that is no value (`is_value`) the result is made anew. At most `MOST_KEPT`
-        results are kept; the one longest unused goes first.
+        The key is the function and its arguments. With an argument that is no safe key (see
+        `is_value`) the result is made anew. At most `MOST_KEPT` results are kept; the one that
+        has not been used for the longest time is dropped first.
         """
         if not is_value((build, *arguments)):
             return build(self, *arguments)
@@ -198,7 +198,7 @@ MOST_KEPT = 64
 
 
 def is_value(thing) -> bool:
-    """Whether equality says all about a thing, now and later.
+    """Whether a thing is a safe key of the cache: equal things are the same, now and later.
 
     True for numbers, words, functions and frozen dataclasses that an imported module defines,
     and tuples of these. Not for what a notebook's cell defines, or a function within another
@@ -222,7 +222,7 @@ def _is_of_a_module(thing: Callable) -> bool:
 def twin(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
     """A layer that shares another's variables and settings, but for `changes`.
 
-    No graph knows it yet, and the other is not touched: ``twin(conv, activation=linear)`` is a
+    It is in no graph yet, and the other is not changed: ``twin(conv, activation=linear)`` is a
     convolution without its ReLU whose weights are, now and later, those of ``conv``.
     """
     other = object.__new__(type(layer))  # no __init__: nothing is created
@@ -283,7 +283,7 @@ PICTURES = tf.TensorSpec((None, None, None, 3), tf.float32)
 
 
 def traced(function: Callable, *signature) -> Callable:
-    """A TensorFlow graph of `function`, drawn once for arguments of the given kinds.
+    """A TensorFlow graph of `function`, traced once for arguments of the given kinds.
 
     Without a signature one graph serves all shapes. AutoGraph, which reads the source file anew
     and so breaks when a module is edited under a running notebook, stays off: loops are
@@ -334,7 +334,7 @@ def as_network(
 
 @contextlib.contextmanager
 def plain_keras() -> Iterator[None]:
-    """Build layers in single precision and with channels last, whatever Keras is set to.
+    """Build layers in single precision and with channels last, however Keras is configured.
 
     A session on a GPU often asks for mixed precision. Pre-activations of VGG16 run into the
     thousands, where half precision keeps three digits, and 65,504 is its largest number.
@@ -363,7 +363,7 @@ def _in_plain_keras(preprocess: Callable) -> Callable:
 
 
 def _check_layers(model: keras.Model) -> None:
-    """Refuse a model whose numbers would not be what this project takes them for."""
+    """Refuse a model that is not in single precision, or not with channels last."""
     for own in model.layers:
         if own.compute_dtype != "float32":
             raise ValueError(
@@ -378,7 +378,7 @@ def _check_layers(model: keras.Model) -> None:
 
 
 def prepare_device() -> str:
-    """Ask the machine for numbers that can be compared, and say what computes them.
+    """Make a GPU's numbers as reproducible as TensorFlow allows, and name the device.
 
     A CPU is left as it is. Where there is a GPU, two of TensorFlow's switches are set:
 
@@ -395,11 +395,11 @@ def prepare_device() -> str:
 
     Notes
     -----
-    Both effects are TensorFlow's own account. No GPU was at hand where this was written: whether
-    every operation used here has a deterministic version there, and how far a GPU's numbers are
-    from the committed ones, was not tried. A CPU's numbers differ a little from another CPU's
-    too, which is why notebooks print them after the sign ≈. Call this before anything else is
-    computed; nothing switches deterministic operations off again but a new process.
+    Both effects are as TensorFlow's documentation states them. This was written without a GPU:
+    whether every operation used here has a deterministic version there, and how far a GPU's
+    numbers are from the committed ones, was not tried. A CPU's numbers differ a little from
+    another CPU's too, which is why notebooks print them after the sign ≈. Call this before
+    anything else is computed; only a new process switches deterministic operations off again.
 
     References
     ----------

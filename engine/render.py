@@ -24,14 +24,14 @@ from engine.transforms import TRANSFORMS, draw_warps, warp
 class Interrupted(KeyboardInterrupt):
     """Work was stopped from the keyboard; what is finished is kept.
 
-    It goes on its way as any interrupt does, so that nothing after it runs on half of the work.
+    It propagates as any interrupt does, so that no later code runs on half of the results.
     In a notebook ``import sys; sys.last_value.finished`` gives what there is; called with
     ``interruptible=True``, the function returns it instead, marked ``ended="interrupted"``.
 
     Attributes
     ----------
     finished : object
-        What the function would have returned, as far as it came.
+        What the function would have returned, as far as it is done.
     """
 
     def __init__(self, done: str, finished):

@@ -54,8 +54,8 @@ def draw_warps(transforms: Sequence[Callable], rng: np.random.Generator, count: 
 def warp(images, warps, size: int):
     """Resample pictures through affine maps: bilinear, exact gradients, wrapped at the border.
 
-    Wrapping suits Fourier pictures, which repeat without a seam: no grey frame enters, and every
-    pixel is pulled at by every position sooner or later.
+    Wrapping suits Fourier pictures, which repeat without a seam: no grey frame enters, and over
+    the steps every position of a map acts on every pixel.
 
     Parameters
     ----------

@@ -60,9 +60,8 @@ def layer_costs(net: vz.Network, *, size: int | None = None) -> pd.DataFrame:
         ``layer, kind``; ``positions``: how many outputs each filter has; ``parameters``;
         ``multiply_adds``.
     """
-    counted = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D,
-               keras.layers.Dense)
-    layers = [x for x in net.model.layers if isinstance(x, counted)]
+    layers = [x for x in net.model.layers
+              if kind_of(x).convolves or isinstance(x, keras.layers.Dense)]
     fixed = net.model.input_shape[1]
     size = size or fixed or net.input_size
     if fixed not in (None, size):
@@ -74,10 +73,9 @@ def layer_costs(net: vz.Network, *, size: int | None = None) -> pd.DataFrame:
     for layer, seen in zip(layers, tf.nest.flatten(shapes), strict=True):
         positions = int(np.prod(seen.shape[1:-1]))  # 1 for a dense layer behind pooling
         products = sum(int(np.prod(w.shape)) for w in layer.weights if len(w.shape) > 1)
-        if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.SeparableConv2D):
-            kind = type(layer).__name__
-        else:
-            kind = f"{type(layer).__name__} {'×'.join(map(str, layer.kernel.shape[:-2]))}".strip()
+        kind = type(layer).__name__
+        if isinstance(layer, keras.layers.Conv2D):  # 1×1 and 3×3 are told apart
+            kind += f" {'×'.join(map(str, layer.kernel.shape[:-2]))}"
         rows.append((layer.name, kind, positions, layer.count_params(), positions * products))
     return pd.DataFrame(
         rows, columns=["layer", "kind", "positions", "parameters", "multiply_adds"])
@@ -139,7 +137,7 @@ def _named_right(net: vz.Network, labelled: vz.ImageSet) -> tuple[int, int]:
 
 
 def _take_turns(nets: Sequence[vz.Network], pictures: np.ndarray, rounds: int) -> np.ndarray:
-    """Seconds of one forward pass, shape (networks, rounds); the machine's moods hit all alike."""
+    """Seconds of one forward pass, shape (networks, rounds); in turn, so that load affects all."""
     passes = [net.forward(net.last_layer, pre_activation=False) for net in nets]
     for forward in passes:
         forward(pictures)  # traces
@@ -537,7 +535,7 @@ def _writers_of(tensor, first: int) -> list[tuple[str, str, int, int]]:
 
 
 def stream_shares(net: vz.Network, layer: str, images) -> pd.DataFrame:
-    """How much of a residual stream's variance each of its writers is answerable for.
+    """How much of a residual stream's variance each of its writers contributes.
 
     A stream channel is a sum, so its variance is the sum of its covariances with the summands.
 

@@ -82,7 +82,7 @@ def expanded_weights(net: vz.Network, layer: str, filter: int, *, down_to: str) 
     Raises
     ------
     ValueError
-        `down_to` is not below `layer` on a road of plain convolutions, pools and batch norms.
+        `down_to` is not below `layer` on a path of plain convolutions, pools and batch norms.
 
     References
     ----------
@@ -106,12 +106,12 @@ def _down(net, operation, weights: np.ndarray, down_to: str, change=np.asarray) 
 
     `change` is applied to the operation's own weights.
     """
-    kind = type(operation).__name__
+    kind, does = type(operation).__name__, kind_of(operation)
     if kind == "BatchNormalization":
         scale = operation.gamma.numpy() if operation.scale else 1.0
         return weights * change(scale / np.sqrt(operation.moving_variance.numpy()
                                                 + operation.epsilon)).astype("float32")
-    if kind in ("MaxPooling2D", "AveragePooling2D"):
+    if does.reads == "window" and does.channels == "kept":  # a pool
         area = np.prod(operation.pool_size)
         box = np.full((*operation.pool_size, 1, 1), 1 / area, "float32")
         each = _transposed(weights.transpose(3, 1, 2, 0), box, operation.strides)  # by channel
@@ -120,7 +120,6 @@ def _down(net, operation, weights: np.ndarray, down_to: str, change=np.asarray) 
         net.plain_convolution(operation.name)
         kernel = change(_dilated(operation.kernel.numpy(), operation.dilation_rate))
         return _transposed(weights, kernel, operation.strides)
-    does = kind_of(operation)
     if does.rectifies or (does.channels == "kept" and does.sign
                           and does.reads in ("position", "border")):  # open, or without weights
         return weights

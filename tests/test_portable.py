@@ -180,7 +180,8 @@ def test_what_is_sound_is_left_alone(line):
 
 
 def test_no_file_has_a_name_that_windows_refuses():
-    folders = "", "engine", "data", "techniques", "tools", "tests", "notebooks", "figures"
+    folders = ("", "engine", "data", "techniques", "tools", "tests", "notebooks", "figures", "docs",
+               "benchmarks")
     names = [(folder, path.name) for folder in folders if (ROOT / folder).is_dir()
              for path in (ROOT / folder).iterdir()]
     reserved = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")

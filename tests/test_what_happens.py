@@ -1,4 +1,4 @@
-"""The README's table "what happens when": each row is done, and must say what the table says.
+"""The table of docs/what_happens.md: each row is done, and must say what the table says.
 
 A row's first column ends in the call, its second holds what the user sees: the kind (an error's
 class, a warning, a printed line, a result) and the sentence, in which … stands for anything. The
@@ -44,14 +44,14 @@ from techniques import (
 )
 from tools import grade, report, reports
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "what_happens.md"
 BEGIN, END = "<!-- what happens when -->", "<!-- end of what happens when -->"
 KINDS = ("warning", "printed", "result", "Interrupted")
 
 
 def rows():
-    """(words, call, kind, sentence) of each row between the README's two marks."""
-    text = README.read_text(encoding="utf-8")
+    """(words, call, kind, sentence) of each row between the page's two marks."""
+    text = PAGE.read_text(encoding="utf-8")
     lines = text.partition(BEGIN)[2].partition(END)[0].strip().splitlines()
     found = []
     for line in lines[2:]:

@@ -177,7 +177,7 @@ def run(path: Path, setting: str, folder: Path, *, root: Path = ROOT) -> nbforma
 
 
 def main(notebooks: list[Path], asked: list[str], *, folder: Path | None = None) -> int:
-    """Run, compare, print the table: 0 if every cell is allowed, 2 for a setting of no name."""
+    """Run, compare, print the table: 0 if every cell is allowed, 2 for an unknown setting."""
     if unknown := set(asked) - set(SETTINGS):
         print(f"no setting is called {', '.join(sorted(unknown))}; there are "
               f"{', '.join(SETTINGS)}.", file=sys.stderr)
