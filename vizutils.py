@@ -53,8 +53,8 @@ from engine.graph import (
     canvas,
     framed,
     input_layer,
-    normalisation,
-    normalised,
+    norm_after,
+    norm_scale_shift,
     receptive_field,
     unit_forward,
     unpadded_positions,
@@ -106,7 +106,7 @@ __all__ = [
     "Network", "load_network", "as_network", "prepare_device", "submodel", "ImageSet", "Patches",
     "load_images", "read_image", "as_image_set", "check_pictures", "check_each", "made",
     "one_or_more", "picture_batches", "ReceptiveField", "InputLayer", "receptive_field",
-    "input_layer", "normalised", "canvas", "framed", "unpadded_positions", "Objective", "Reading",
+    "input_layer", "norm_after", "canvas", "framed", "unpadded_positions", "Objective", "Reading",
     "channel", "unit", "layer", "direction", "class_logit", "diversity", "near_target", "Fourier",
     "Pixels", "Adam", "Normalised", "TRANSFORMS", "jitter", "rotate", "scale", "render",
     "Rendering", "Interrupted", "Atlas", "ShownFigure", "SavedFigure", "save_figure", "show_recipe",
@@ -903,7 +903,7 @@ def kernels(net: Network, layer: str, filter: int, *, fold: bool = True) -> np.n
         first = filter // (conv.filters // conv.groups) * own.shape[2]
     placed = np.zeros((*own.shape[:2], channels), "float32")
     placed[:, :, first : first + own.shape[2]] = own
-    return placed * normalisation(net, layer)[0][filter] if fold else placed
+    return placed * norm_scale_shift(net, layer)[0][filter] if fold else placed
 
 
 def filter_bias(net: Network, layer: str, filter: int, *, fold: bool = True) -> float:
@@ -914,7 +914,7 @@ def filter_bias(net: Network, layer: str, filter: int, *, fold: bool = True) -> 
     conv = net.convolution(layer)
     filter = net.check_filter(layer, filter)
     own = float(conv.bias.numpy()[filter]) if conv.use_bias else 0.0
-    scale, shift = normalisation(net, layer)
+    scale, shift = norm_scale_shift(net, layer)
     return float(own * scale[filter] + shift[filter]) if fold else own
 
 

@@ -261,7 +261,7 @@ def input_layer(net: Network, layer: str) -> InputLayer:
     return InputLayer(operation.name if inputs else None, read.name)
 
 
-def normalised(net: Network, layer: str) -> str:
+def norm_after(net: Network, layer: str) -> str:
     """The batch normalisation that directly follows a convolution; `layer` itself without one.
 
     In a network with batch normalisation the unit that a ReLU reads is the *normalised* output.
@@ -285,7 +285,7 @@ def normalised(net: Network, layer: str) -> str:
     return norm.name
 
 
-def normalisation(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
+def norm_scale_shift(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
     """Scale and shift, by filter, of the batch normalisation that follows a convolution.
 
     Returns
@@ -294,7 +294,7 @@ def normalisation(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
         1 and 0 where no batch normalisation directly follows.
     """
     count = net.channels(layer)
-    norm = net.layer(normalised(net, layer))
+    norm = net.layer(norm_after(net, layer))
     if norm.name == layer:
         return np.ones(count, "float32"), np.zeros(count, "float32")
     scale = (norm.gamma.numpy() if norm.scale else 1.0) / np.sqrt(

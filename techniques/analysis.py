@@ -179,7 +179,7 @@ def _class_half(net, layer: str, filter: int, image_set, half: int, seed: int) -
     return table[table["index"].isin(vz.split_halves(len(table), seed=seed)[half])]
 
 
-def test(
+def examine(
     net: vz.Network, seen: Observed, image_set: vz.ImageSet, *,
     random_net: vz.Network | None = None, upstream: vz.Ascent | None = None,
     maxima: vz.Maxima | None = None, top: int = 10,
@@ -274,8 +274,8 @@ def analyse(
     half_a, half_b = vz.split_halves(len(image_set), seed=seed)
     seen = observe(net, layer, filter, image_set.subset(half_a), top=top, seed=seed,
                    progress=progress)
-    found = test(net, seen, image_set.subset(half_b), top=top, seed=seed, progress=progress,
-                 **options)
+    found = examine(net, seen, image_set.subset(half_b), top=top, seed=seed, progress=progress,
+                    **options)
     table = claims.judge(seen.hypothesis.predictions, found.findings)
     return Analysis(seen, found, table, claims.verdict(table))
 

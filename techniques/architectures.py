@@ -556,7 +556,7 @@ def stream_shares(net: vz.Network, layer: str, images) -> pd.DataFrame:
     ValueError
         The layer does not read a plain sum of its writers' outputs.
     """
-    names = [vz.normalised(net, name) if name in net.conv_layers else name
+    names = [vz.norm_after(net, name) if name in net.conv_layers else name
              for name in writers(net, layer)["writer"]]
     tensor = vz.input_layer(net, layer).tensor
     forward = net.forward((*names, tensor), pre_activation=False)

@@ -238,7 +238,7 @@ def as_pictures(projected: Projections | np.ndarray) -> np.ndarray:
                                      where=largest > 0)
 
 
-def likeness(first: Projections, second: Projections) -> np.ndarray:
+def cosines(first: Projections, second: Projections) -> np.ndarray:
     """Cosine between two projections of each picture, shape (n,).
 
     The control for a projection: where *another* filter's projection of the same patch looks the

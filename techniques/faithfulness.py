@@ -72,7 +72,7 @@ def _ranks(maps: np.ndarray) -> np.ndarray:
     return np.divide(ranks, spread, out=np.full_like(ranks, np.nan), where=spread > 0)
 
 
-def likeness(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
+def map_ssim(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
     """SSIM of |map| with |other|, picture by picture, each scaled to its 99th percentile.
 
     The percentile, not the maximum, because one bright pixel would make all else black - and two
@@ -220,7 +220,7 @@ def sanity_check(
     maps = {name: np.stack(found) for name, found in maps.items()}
     table = pd.DataFrame(
         [(name, i, shuffle[-1] if shuffle else "(none)", _mean(rank_correlation(found[0], there)),
-          _mean(likeness(found[0], there)))
+          _mean(map_ssim(found[0], there)))
          for name, found in maps.items()
          for i, (shuffle, there) in enumerate(zip(stages, found, strict=True))],
         columns=["method", "stage", "layer", "rank", "ssim"])

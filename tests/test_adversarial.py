@@ -313,7 +313,7 @@ def test_tables_and_figures(net, images):
              adv.plot_adversaries(adv.fgsm(net, images, epsilon=0), [4]),
              adv.plot_rates(adv.rates([found])), adv.plot_layers(adv.layer_change(net, found)),
              adv.plot_filters({"FGSM": change}, 3),
-             adv.plot_maps(found, {"saliency": maps}, asked=("a", "b"))]
+             adv.plot_attributions(found, {"saliency": maps}, asked=("a", "b"))]
     assert all(isinstance(figure, Figure) for figure in drawn)
     panels = drawn[0].axes
     assert panels[0].get_title().startswith(table.before[0])

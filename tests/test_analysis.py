@@ -44,7 +44,7 @@ def spied(patch, read):
 @pytest.fixture(scope="module")
 def found(net, random_net, photographs):
     """What `analyse` says, what `_findings` knew, and which pictures each half read."""
-    seen, known = {"observe": set(), "test": set()}, {}
+    seen, known = {"observe": set(), "examine": set()}, {}
 
     def staged(name, whole):
         def stage(*args, **options):

@@ -90,7 +90,7 @@ def taps(net):
 
 
 def seen(net):
-    """As much of an `Observed` as `analysis.test` reads before it looks at pictures."""
+    """As much of an `Observed` as `analysis.examine` reads before it looks at pictures."""
     return types.SimpleNamespace(layer=LAYER, filter=1, net=net)
 
 
@@ -147,7 +147,7 @@ BATCHES = {
     alterations.kept: lambda net, x: alterations.kept(net, LAYER, 1, x, level=np.zeros(6),
                                                       ways=("grey",), controls=2),
     analysis.observe: lambda net, x: analysis.observe(net, LAYER, 1, x, top=2, **QUIET),
-    analysis.test: lambda net, x: analysis.test(net, seen(net), x, top=2, **QUIET),
+    analysis.examine: lambda net, x: analysis.examine(net, seen(net), x, top=2, **QUIET),
     analysis.analyse: lambda net, x: analysis.analyse(net, LAYER, 1, x, top=2, **QUIET),
     architectures.compare: lambda net, x: architectures.compare([net], x),
     architectures.similarity: lambda net, x: architectures.similarity(
@@ -258,7 +258,7 @@ EXCEPTIONS = {
     vz.maximize: "hands `start` on to render",
     vz.survey_layer: "pictures: numbers of stored ones",
     adversarial.plot_adversaries: "pictures: numbers of rows",
-    adversarial.plot_maps: "picture: the number of a row",
+    adversarial.plot_attributions: "picture: the number of a row",
     passes.all_logits: "after `asked`",
     passes.in_batches: "after `asked`",
     passes.target_logits: "after `asked`",
@@ -276,7 +276,7 @@ TELLING = {"images", "image", "picture", "pictures", "patches", "patches_or_imag
            "original", "crop", "diverse", "stimuli", "own", "upstream", "inputs", "feeders",
            "start", "photo", "photos", "photographs", "beside", "folder_or_images"}
 #: Seconds each, and every part of theirs is here by itself.
-LONG = {analysis.observe, analysis.test, analysis.analyse}
+LONG = {analysis.observe, analysis.examine, analysis.analyse}
 
 ENTRIES = [(form, function, call) for form, table in
            (("batch", BATCHES), ("one", SINGLE), ("either", EITHER))

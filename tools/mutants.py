@@ -178,7 +178,7 @@ FAULTS = tuple(Fault(*given) for given in [
      "own = conv.kernel.numpy()[:, :, :, filter]", "own = conv.kernel.numpy()[:, :, filter, :]",
      "test_kernels"),
     ("a normalisation's sign forgotten", "vizutils.py",
-     "return placed * normalisation(net, layer)[0][filter] if fold else placed",
+     "return placed * norm_scale_shift(net, layer)[0][filter] if fold else placed",
      "return placed * abs(_normalisation(net, layer)[0][filter]) if fold else placed",
      "test_kernels"),
     ("Holm's rule without its factor", "vizutils.py", "p[order] * np.arange(len(p), 0, -1)",

@@ -13,7 +13,7 @@ package
    (`filter_change`) moves;
 4. **defends**, simply (``defences``): `jpeg`, `blur`, measured by `defend`;
 5. **draws** the results (``figures``): `plot_adversaries`, `plot_rates`, `plot_layers`,
-   `plot_filters`, `plot_maps`.
+   `plot_filters`, `plot_attributions`.
 """
 
 from techniques.adversarial.attacks import (
@@ -30,9 +30,9 @@ from techniques.adversarial.counts import rates, sweep, transfer
 from techniques.adversarial.defences import blur, defend, jpeg
 from techniques.adversarial.figures import (
     plot_adversaries,
+    plot_attributions,
     plot_filters,
     plot_layers,
-    plot_maps,
     plot_rates,
 )
 from techniques.adversarial.results import (
@@ -49,5 +49,5 @@ __all__ = [
     "Before", "Adversaries", "look", "class_name", "grey_levels", "SPREAD", "bounds", "fgsm",
     "pgd", "sign_noise", "rounded", "gradient_signs", "random_signs", "BATCH", "rates", "sweep",
     "transfer", "layer_change", "filter_change", "jpeg", "blur", "defend", "plot_adversaries",
-    "plot_rates", "plot_layers", "plot_filters", "plot_maps",
+    "plot_rates", "plot_layers", "plot_filters", "plot_attributions",
 ]

@@ -118,7 +118,7 @@ def plot_filters(tables: Mapping[str, pd.DataFrame], filter: int) -> Figure:
 
 
 @style.styled
-def plot_maps(
+def plot_attributions(
     found: Adversaries, maps: Mapping[str, Sequence[np.ndarray]], picture: int = 0, *,
     asked: Sequence[str] = ("", ""),
 ) -> Figure:

@@ -30,9 +30,9 @@ from techniques.stimuli.drawing import CONTRAST, FORMS, HUES, MID_GREY, hue_dire
 from techniques.stimuli.figures import (
     best_stimuli,
     plot_colour,
-    plot_maps,
     plot_polar,
     plot_tuning,
+    plot_tuning_maps,
 )
 from techniques.stimuli.indices import (
     CYCLES,
@@ -48,7 +48,7 @@ from techniques.stimuli.responses import Tuning, on_pictures, tuning
 
 __all__ = [
     "waves", "battery", "Stimuli", "hue_direction", "tuning", "Tuning", "on_pictures", "summary",
-    "Summary", "best_stimuli", "plot_maps", "plot_polar", "plot_colour", "plot_tuning",
+    "Summary", "best_stimuli", "plot_tuning_maps", "plot_polar", "plot_colour", "plot_tuning",
     "MID_GREY", "CONTRAST", "COLOURED", "CHROMA", "HUES", "FORMS", "COLUMNS", "SMALLEST",
     "EXCITED", "SELECTIVE", "FLAT", "CYCLES", "SIGNED", "SIZES",
 ]

@@ -43,7 +43,7 @@ def _words(stimulus) -> str:
 
 
 @style.styled
-def plot_maps(tuned: Tuning, filter: int) -> Figure:
+def plot_tuning_maps(tuned: Tuning, filter: int) -> Figure:
     """Orientation × period of gratings, direction × radius of curves, best score of each family.
 
     One signed scale, in standard deviations above the mean on real pictures, each cell the best
