@@ -9,13 +9,16 @@ DATA = {".toml", ".json", ".npz"}  #: endings of what modules read, beside what 
 
 
 def modules(root: Path) -> list[Path]:
-    """``vizutils.py`` and every module of the packages, however deep, in order."""
+    """``vizutils.py`` and every module of the packages, however deep, in order.
+
+    What is not there is left out: a notebook may lie in a folder of its own.
+    """
     root = Path(root)
     found = [path for package in PACKAGES for path in root.joinpath(package).rglob("*.py")]
-    return [root / "vizutils.py", *sorted(found)]
+    return [*root.glob("vizutils.py"), *sorted(found)]
 
 
 def ingredients(root: Path) -> list[Path]:
     """The modules, and the data that is committed beside them."""
-    kept = sorted(path for path in Path(root, "data").iterdir() if path.suffix in DATA)
+    kept = sorted(path for path in Path(root).glob("data/*") if path.suffix in DATA)
     return [*modules(root), *kept]
