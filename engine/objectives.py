@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from data import classes as imagenet
-from engine.images import check_pictures
+from engine.images import one_or_more
 from engine.network import LOGITS, PICTURE
 from engine.parameterisations import standardised
 
@@ -315,9 +315,7 @@ def distance_to(picture) -> Objective:
     picture : ndarray, shape (size, size, 3) or (n, size, size, 3)
         RGB 0-255, of the size that climbs; one for all pictures, or one for each.
     """
-    picture = np.asarray(picture)
-    pictures = check_pictures(picture if picture.ndim == 4 else picture[None])
-    return Objective((Reading(PICTURE),), (pictures,), _mean_square_apart)
+    return Objective((Reading(PICTURE),), (one_or_more(picture),), _mean_square_apart)
 
 
 def _mean_square_apart(maps, values):

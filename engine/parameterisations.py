@@ -80,7 +80,7 @@ class Parameterisation(Protocol):
         Raises
         ------
         ValueError
-            It is no picture (`engine.images.check_pictures`).
+            It cannot be written; `engine.images.check_pictures` refuses what is no picture.
         """
 
 
