@@ -23,9 +23,9 @@ class Reading:
     Attributes
     ----------
     layer : str
-        ``LOGITS`` stands for the network's last layer, ``PICTURE`` for the picture that is shown,
-        of shape (n, size, size, 3), RGB 0-255: without transforms and, while climbing, before it
-        is clipped. The attributes below say nothing then.
+        ``LOGITS`` stands for the network's last layer, ``PICTURE`` for the pictures themselves:
+        shape (n, size, size, 3), RGB 0-255, untransformed, and clipped when they are measured
+        but not while they climb. The attributes below do not apply to it.
     pre_activation : bool
         Before the layer's activation function.
     chosen : int or None
@@ -34,7 +34,7 @@ class Reading:
         The one position of the map that is read; None: all. An objective made of single
         positions only is climbed on the part of the picture that they can see.
     padded : bool
-        Measure over all positions, those that see padding as well, as the climb reads them.
+        Measure over all positions, as the climb reads them: also those that see padding.
     """
 
     layer: str
@@ -55,10 +55,10 @@ class Objective:
         The numbers it needs (channels, factors); they enter the traced function as arguments,
         so that another filter costs no new trace. An array has one row for each picture.
     formula : callable
-        ``formula(maps, values)`` → tensor of shape (n,), or (n, terms) for terms that are told
-        apart and climbed together (`side_by_side`); one map for each reading, of shape
-        (n, rows, columns) for a channel, (n, rows, columns, channels) for a whole layer. The
-        ascent climbs on all positions; what is measured uses those that see no padding.
+        ``formula(maps, values)`` → tensor of shape (n,), or (n, terms) for `side_by_side`; one
+        map for each reading, of shape (n, rows, columns) for a channel, (n, rows, columns,
+        channels) for a whole layer. The ascent climbs on all positions; what is measured uses
+        those that see no padding.
         A function, or a frozen dataclass that can be called, of an imported module is traced
         once; one defined in a notebook is traced at each call, for what it reads may change.
     """
@@ -83,10 +83,10 @@ class Objective:
 
 
 def side_by_side(*objectives: Objective) -> Objective:
-    """Several objectives as the columns of one: the climb makes their sum large.
+    """Several objectives in one, a column each: the climb makes their sum large.
 
-    Its value has shape (n, terms), so that a history tells the terms apart. Scale the terms
-    before; another objective cannot be added afterwards.
+    Its value has shape (n, terms), so that a history holds the terms one by one. Nothing can be
+    added to it afterwards.
     """
     return _joined(objectives, _stacked)
 
@@ -275,8 +275,8 @@ def _near_square_of_largest(maps, values):
 def feature_distance(layer: str, targets, *, pre_activation: bool = False) -> Objective:
     """Squared distance of a layer's map Φ to a given one: ‖Φ − Φ₀‖² / ‖Φ₀‖² [1]_.
 
-    1 for a map of zeros, 0 for the same map. Subtract it to come near. Unlike other objectives
-    it is measured over all positions, as it is climbed.
+    1 for a map of zeros, 0 for the same map. Subtract it to come near. It is measured over all
+    positions, as it is climbed, whether they see padding or not.
 
     Parameters
     ----------
@@ -337,14 +337,14 @@ def _check_alike(found, wanted) -> None:
 def total_variation(power: float = 2.0) -> Objective:
     """Σ (down² + right²) ^ (power / 2): how much neighbouring pixels differ [1]_.
 
-    The sum is over pixels and colours, the differences are in standardised units
-    (`engine.parameterisations.standardised`: 1 is about 57 grey levels). It grows with the number
-    of pixels. Subtract a little of it to keep noise out.
+    Differences are in standardised units (`engine.parameterisations.standardised`: 1 is about 57
+    grey levels). The sum, over pixels and colours, grows with the number of pixels. Subtract a
+    little of it to keep noise out.
 
     Parameters
     ----------
     power : float
-        At least 1: the edge-preserving norm. 2: squares, without a square root.
+        At least 1. At 1 an edge costs the same whether it is sharp or soft; 2 prefers soft ones.
 
     References
     ----------
@@ -369,7 +369,7 @@ def variation(x, power: float):
     down = x[:, 1:, :-1] - x[:, :-1, :-1]
     right = x[:, :-1, 1:] - x[:, :-1, :-1]
     squares = down**2 + right**2
-    if power < 2:  # where nothing differs the root has no slope; there it shall be 0, not NaN
+    if power < 2:  # a root's slope at 0 would be NaN; where nothing differs it is taken as 0
         flat = squares == 0
         terms = tf.where(flat, 0.0, tf.where(flat, 1.0, squares) ** (power / 2))
     else:
@@ -378,17 +378,20 @@ def variation(x, power: float):
 
 
 def lp_norm(power: float = 6.0) -> Objective:
-    """Σ |x| ^ power: how extreme pixels are (Mahendran and Vedaldi's Lα norm, α = `power`).
+    """Σ |x| ^ power: how extreme pixels are, Mahendran and Vedaldi's Lα norm with α = power [1]_.
 
-    The sum is over pixels and colours, without a root; x is in standardised units
-    (`engine.parameterisations.standardised`), 0 for ImageNet's mean colour, within about ±2.6 for
-    what lies in 0-255. It grows with the number of pixels. Subtract a little of it to keep
-    pixels from extremes.
+    Pixels x are in standardised units (`engine.parameterisations.standardised`): 0 is ImageNet's
+    mean colour, 0-255 lies within ±2.7. The sum, over pixels and colours and without a root,
+    grows with the number of pixels. Subtract a little of it to avoid extreme pixels.
 
     Parameters
     ----------
     power : float
-        At least 1; the larger, the more it is the extremes alone that count.
+        At least 1; the larger it is, the less moderate pixels count.
+
+    References
+    ----------
+    .. [1] As for `total_variation`.
     """
     return Objective((Reading(PICTURE),), (), _LpNorm(_power(power)))
 
@@ -410,6 +413,6 @@ def power_sum(x, power: float):
 
 def _power(power: float) -> float:
     if not power >= 1:
-        raise ValueError(f"power must be at least 1, else it is no norm, and has no slope at 0; "
-                         f"not {power}.")
+        raise ValueError(f"power must be at least 1 (below, the slope at 0 is infinite), not "
+                         f"{power}.")
     return float(power)

@@ -12,21 +12,21 @@ import tensorflow as tf
 class Optimiser(Protocol):
     """What an optimiser must offer; it need not inherit from this class.
 
-    It is a **frozen dataclass of an imported module** with a field ``rate``, its other fields
-    numbers, words or such dataclasses: by them a traced climb is found again. It keeps no state
-    of its own: what it remembers from step to step passes through `change`.
+    It is a **frozen dataclass of an imported module** with a field ``rate``, whose other fields
+    are numbers, strings or such dataclasses; equal fields share one traced climb
+    (`engine.network.is_value`). It has no state: what it remembers passes through `change`.
     """
 
     @property
     def rate(self) -> float:
         """Length of a step, in the parameterisation's units; a field of the dataclass.
 
-        `render` hands it to `change` at each step, so that another rate costs no new trace:
-        `change` reads its argument, never this field.
+        `render` passes it to `change`, so that another rate needs no new trace: `change` must
+        use its argument, never this field.
         """
 
     def memory(self, numbers: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What is remembered before the first step: as many arrays as it needs, or none.
+        """What it remembers, before the first step: any number of arrays, or none.
 
         Parameters
         ----------
@@ -36,19 +36,19 @@ class Optimiser(Protocol):
         Returns
         -------
         tuple of ndarray
-            Each of any type and of shape (n, ...), a row for each picture: when a picture stops
-            for good, its rows stay as they are.
+            Each of shape (n, ...) and of any type, with a row for each picture: a picture whose
+            gradient stops being finite keeps its rows as they are.
         """
 
     def change(self, gradient, memory, number, rate):
-        """One step uphill, in TensorFlow operations; each picture's depends on its row alone.
+        """One step uphill, in TensorFlow operations; each row depends on the same row only.
 
         Parameters
         ----------
         gradient : float32 tensor, shape (n, ...)
             Of the objective, with respect to the parameterisation's numbers.
         memory : tuple of tensors
-            What the last step returned; shapes and types never change.
+            As `memory` or the last step returned it; its shapes and types never change.
         number : int32 scalar tensor
             Steps taken so far, from 0.
         rate : float32 scalar tensor

@@ -28,8 +28,8 @@ def standardised(images):
 class Parameterisation(Protocol):
     """What a parameterisation must offer; it need not inherit from this class.
 
-    It is a **frozen dataclass of an imported module** whose fields are numbers, words or such
-    dataclasses: by them a traced climb is found again. It keeps no state.
+    It is a **frozen dataclass of an imported module** whose fields are numbers, strings or such
+    dataclasses; equal fields share one traced climb (`engine.network.is_value`). It has no state.
     """
 
     def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
@@ -38,14 +38,14 @@ class Parameterisation(Protocol):
         Parameters
         ----------
         rng : numpy Generator
-            The picture's own: what is drawn first is the start, then come the transforms.
+            The picture's own stream; transforms are drawn from it afterwards.
         size : int
             The picture's side, px.
 
         Returns
         -------
         float32 ndarray
-            Of any shape that hangs on nothing but `size`.
+            Its shape depends on `size` alone.
         """
 
     def picture(self, numbers, size: int):
@@ -54,18 +54,18 @@ class Parameterisation(Protocol):
         Parameters
         ----------
         numbers : float32 tensor, shape (n, ...)
-            A row as `start` gives it for each picture; n is not known when this is traced.
+            One row for each picture, as `start` returns it; n is unknown while tracing.
         size : int
 
         Returns
         -------
         float32 tensor, shape (n, size, size, 3)
-            Each picture from its own row alone. It may leave 0-255: what is shown and measured
-            is clipped, what climbs is not.
+            Each picture depends on its own row only. Values may leave 0-255: the climb goes on
+            with them, what is shown and measured is clipped.
         """
 
     def write(self, image: np.ndarray) -> np.ndarray:
-        """The numbers that give a picture back: `picture` of them is `image`, or near it.
+        """The numbers whose `picture` is a given one, as nearly as they can write it.
 
         Parameters
         ----------

@@ -52,8 +52,8 @@ class Rendering:
         The objective on the untransformed, clipped picture, over positions that see no padding
         (where there are any). It is measured after the steps in `measured`; the rows between
         repeat the last measurement. Shorter than asked for if the climb ended early. With
-        ``measure="climb"`` what was climbed on, after every step. Of an objective whose terms
-        stand side by side: shape (steps + 1, n, terms).
+        ``measure="climb"``: the values that were climbed on, for every step. For an objective
+        made by `side_by_side`: shape (steps + 1, n, terms).
     measured : tuple of int
         Those steps, 0 first.
     snapshots : dict of int to ndarray
@@ -109,9 +109,9 @@ def render(
         Share of the steps, at the end, in which transforms rest: the picture that is shown is
         then finished as it is seen.
     measure : Objective or "climb", optional
-        What the history measures, if not the objective itself. "climb": what each step climbs
-        on - the objective as it is for the picture before clipping, with all positions, and
-        (the last row aside) through the transforms. It is known anyway at every step.
+        What the history measures, if not the objective on the clean picture. "climb": the
+        objective as each step finds it - transformed, before clipping, over all positions - and
+        after the last step untransformed. That costs nothing: every step computes it anyway.
     every : int, optional
         Steps between two measurements, a sixteenth of all by default. Each one is a forward
         pass that does not climb.
@@ -168,14 +168,14 @@ def render(
     def climb(state, chunk):
         picture, told, state = advance(state, chunk, np.float32(optimiser.rate),
                                        objective.values, measure.values)
-        if not (state.alive & ~state.sound).numpy().any():
-            return picture, told.numpy(), state
-        sound = tf.nest.map_structure(lambda x: x.numpy(), state).back()
-        picture, again, state = climb(sound, warps[:0])  # the last sound picture
-        return picture, np.concatenate([told[:-1], again]), state
+        if (state.alive & ~state.sound).numpy().any():  # go back to the last sound picture
+            before = tf.nest.map_structure(lambda x: x.numpy(), state).back()
+            picture, again, state = climb(before, warps[:0])
+            return picture, np.concatenate([told[:-1], again]), state
+        return picture, told.numpy(), state
 
     picture, told, state = climb(State.first_of(numbers, optimiser), warps[:0])
-    done, values = 0, {0: told[0]}  # of the measure, by step
+    values = {0: told[0]}  # of the measure, by step
     kept = {0: picture.numpy()} if 0 in snapshots else {}
     ended, interrupt = "done", None
     every = every or max(2, steps // 16)
@@ -187,10 +187,9 @@ def render(
                 if cancel is not None and cancel.is_set():
                     ended = "interrupted"
                     break
-                picture, told, state = climb(state, warps[done:stop])
+                picture, told, state = climb(state, warps[max(values) : stop])
                 values.update(zip(range(stop + 1 - len(told), stop + 1), told, strict=True))
-                bar.update(stop - done)
-                done = stop
+                bar.update(stop - bar.n)
                 if stop in snapshots:
                     kept[stop] = picture.numpy()
                 if on_step is not None:
@@ -200,6 +199,7 @@ def render(
                     break
         except KeyboardInterrupt as problem:
             ended, interrupt = "interrupted", problem
+    done = max(values)
     latest = np.searchsorted(list(values), np.arange(done + 1), side="right") - 1
     found = Rendering(picture.numpy(), np.stack(list(values.values()))[latest], tuple(values), kept,
                       ~state.alive.numpy(), ended)
@@ -317,7 +317,8 @@ def traced_ascent(
 ) -> Callable:
     """The traced function that takes some steps and then measures the clean picture.
 
-    Without a `measure` it tells what was climbed on: before each step, and after the last.
+    It returns the clipped pictures, the measured values (one row) and the new state. Without a
+    `measure` the values are those that were climbed on: a row before each step, one at the end.
     """
     read = reader(net, goal.readings, size)
     read_clean = None if measure is None else reader(net, measure.readings, size, unpadded=True)

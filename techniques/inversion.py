@@ -41,7 +41,7 @@ from data import classes as imagenet
 from engine import style
 from engine.objectives import power_sum, variation
 from engine.optimisers import Momentum
-from engine.parameterisations import MEAN, SPREAD, Standardised  # noqa: F401  named here as well
+from engine.parameterisations import MEAN, SPREAD, Standardised  # noqa: F401  inversion.MEAN, ...
 
 ALPHA, BETA = 6, 2  #: the two exponents
 TERMS = ("features", "alpha norm", "variation")  #: what the loss is made of, in this order
