@@ -70,16 +70,21 @@ from engine.images import (
     picture_batches,
 )
 from engine.loading import load_images
-from engine.network import Network, as_network, prepare_device, submodel
+from engine.network import PICTURE, Network, as_network, prepare_device, submodel
 from engine.objectives import (
     Objective,
     Reading,
     channel,
     class_logit,
     direction,
+    distance_to,
     diversity,
+    feature_distance,
     layer,
+    lp_norm,
     near_target,
+    side_by_side,
+    total_variation,
     unit,
 )
 from engine.optimisers import Adam, Normalised
@@ -109,6 +114,7 @@ __all__ = [
     "input_layer", "norm_after", "canvas", "framed", "unpadded_positions", "Objective", "Reading",
     "channel", "unit", "layer", "direction", "class_logit", "diversity", "near_target", "Fourier",
     "Pixels", "Adam", "Normalised", "TRANSFORMS", "jitter", "rotate", "scale", "render",
+    "feature_distance", "distance_to", "total_variation", "lp_norm", "side_by_side", "PICTURE",
     "Rendering", "Interrupted", "Atlas", "ShownFigure", "SavedFigure", "save_figure", "show_recipe",
     "thumbnail_table", "classify", "logits", "activations", "Maxima", "image_maxima", "top_patches",
     "patch_responses", "class_responses", "class_table", "group_table", "survey_layer",

@@ -40,7 +40,7 @@ def methods(net, layer: str, filters: list[int], size: int, steps: int) -> dict:
         kind = ascent.goal_of(goal)
         advance = net.kept(ascent.traced_ascent, kind, kind, size, vz.Pixels(), vz.Normalised(1.0),
                            False)
-        state = ascent.State.first_of(starts)
+        state = ascent.State.first_of(starts, rule)
         warps = np.tile(np.eye(3, dtype="float32")[:2], (steps, len(filters), 1, 1))  # not used
         return advance(state, warps, np.float32(rule.rate), goal.values, goal.values)[0].numpy()
 

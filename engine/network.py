@@ -276,6 +276,7 @@ def _traced_forward(net: Network, layer: str | tuple[str, ...], pre_activation: 
 
 
 LOGITS = "(class logits)"  #: in an objective, stands for the network's last layer
+PICTURE = "(the picture)"  #: in an objective, stands for the picture itself
 
 
 #: What most traced functions take: RGB pictures, as many and as large as they come.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from data import classes as imagenet
-from engine.network import LOGITS
+from engine.images import one_or_more
+from engine.network import LOGITS, PICTURE
+from engine.parameterisations import standardised
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,9 @@ class Reading:
     Attributes
     ----------
     layer : str
-        ``LOGITS`` stands for the network's last layer.
+        ``LOGITS`` stands for the network's last layer, ``PICTURE`` for the pictures themselves:
+        shape (n, size, size, 3), RGB 0-255, untransformed, and clipped when they are measured
+        but not while they climb. The attributes below do not apply to it.
     pre_activation : bool
         Before the layer's activation function.
     chosen : int or None
@@ -28,12 +33,15 @@ class Reading:
     at : (row, column) or "centre", optional
         The one position of the map that is read; None: all. An objective made of single
         positions only is climbed on the part of the picture that they can see.
+    padded : bool
+        Measure over all positions, as the climb reads them: also those that see padding.
     """
 
     layer: str
     pre_activation: bool = True
     chosen: int | None = None
     at: tuple[int, int] | str | None = None
+    padded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +55,10 @@ class Objective:
         The numbers it needs (channels, factors); they enter the traced function as arguments,
         so that another filter costs no new trace. An array has one row for each picture.
     formula : callable
-        ``formula(maps, values)`` → tensor of shape (n,); one map for each reading, of shape
-        (n, rows, columns) for a channel, (n, rows, columns, channels) for a whole layer. The
-        ascent climbs on all positions; what is measured uses those that see no padding.
+        ``formula(maps, values)`` → tensor of shape (n,), or (n, terms) for `side_by_side`; one
+        map for each reading, of shape (n, rows, columns) for a channel, (n, rows, columns,
+        channels) for a whole layer. The ascent climbs on all positions; what is measured uses
+        those that see no padding.
         A function, or a frozen dataclass that can be called, of an imported module is traced
         once; one defined in a notebook is traced at each call, for what it reads may change.
     """
@@ -59,12 +68,7 @@ class Objective:
     formula: Callable
 
     def __add__(self, other: Objective) -> Objective:
-        n_maps, n_values = len(self.readings), len(self.values)
-        shifted = tuple(
-            r if r.chosen is None else dataclasses.replace(r, chosen=r.chosen + n_values)
-            for r in other.readings)
-        return Objective(self.readings + shifted, self.values + other.values,
-                         _Sum(self.formula, other.formula, n_maps, n_values))
+        return _joined((self, other), _added)
 
     def __mul__(self, factor: float) -> Objective:
         return Objective(self.readings, (*self.values, np.float32(factor)), _Scaled(self.formula))
@@ -78,18 +82,55 @@ class Objective:
         return self + -other
 
 
-@dataclass(frozen=True)
-class _Sum:
-    """Two formulas added; the first one has so many of the maps and values."""
+def side_by_side(*objectives: Objective) -> Objective:
+    """Several objectives in one, a column each: the climb makes their sum large.
 
-    first: Callable
-    second: Callable
-    maps: int
-    values: int
+    Its value has shape (n, terms), so that a history holds the terms one by one. Nothing can be
+    added to it afterwards.
+    """
+    return _joined(objectives, _stacked)
+
+
+def _joined(objectives: Sequence[Objective], combine: Callable) -> Objective:
+    """One objective that reads what several read, their values combined."""
+    readings, values = [], []
+    for part in objectives:
+        readings += [_shifted(reading, len(values)) for reading in part.readings]
+        values += part.values
+    parts = tuple((part.formula, len(part.readings), len(part.values)) for part in objectives)
+    return Objective(tuple(readings), tuple(values), _Joined(parts, combine))
+
+
+def _shifted(reading: Reading, by: int) -> Reading:
+    """The reading once its objective's values come after so many others."""
+    chosen = None if reading.chosen is None else reading.chosen + by
+    return dataclasses.replace(reading, chosen=chosen)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Several formulas, each with so many of the maps and values, and what becomes of them."""
+
+    parts: tuple[tuple[Callable, int, int], ...]
+    combine: Callable
 
     def __call__(self, maps, values):
-        return (self.first(maps[:self.maps], values[:self.values])
-                + self.second(maps[self.maps:], values[self.values:]))
+        maps, values = iter(maps), iter(values)
+        return self.combine([
+            formula(list(itertools.islice(maps, reads)), list(itertools.islice(values, has)))
+            for formula, reads, has in self.parts])
+
+
+def _added(terms):
+    first, second = terms
+    if len(first.shape) != len(second.shape):
+        raise ValueError("objectives that stand side by side cannot be added to one that does "
+                         "not: add first, then call side_by_side.")
+    return first + second
+
+
+def _stacked(terms):
+    return tf.stack(terms, 1)
 
 
 @dataclass(frozen=True)
@@ -226,3 +267,152 @@ def near_target(layer: str, filters) -> Objective:
 def _near_square_of_largest(maps, values):
     target = tf.stop_gradient(tf.reduce_max(maps[0], (1, 2), keepdims=True)) ** 2
     return -tf.reduce_mean((maps[0] - target) ** 2, (1, 2))
+
+
+# --- objectives that compare with what is given --------------------------------------------------
+
+
+def feature_distance(layer: str, targets, *, pre_activation: bool = False) -> Objective:
+    """Squared distance of a layer's map Φ to a given one: ‖Φ − Φ₀‖² / ‖Φ₀‖² [1]_.
+
+    1 for a map of zeros, 0 for the same map. Subtract it to come near. It is measured over all
+    positions, as it is climbed, whether they see padding or not.
+
+    Parameters
+    ----------
+    layer : str
+        Any, with or without positions.
+    targets : ndarray, shape (n, rows, columns, channels)
+        Maps Φ₀, as `vizutils.activations` gives them for pictures of the size that climbs; one
+        for each picture, or one for all.
+
+    References
+    ----------
+    .. [1] A. Mahendran, A. Vedaldi, "Understanding deep image representations by inverting
+       them", CVPR 2015, arXiv:1412.0035.
+    """
+    targets = np.asarray(targets, "float32")
+    if not targets.reshape(len(targets), -1).any(1).all():
+        raise ValueError(f"a target map of {layer} is zero everywhere, so no distance is a share "
+                         "of it.")
+    return Objective((Reading(layer, pre_activation, padded=True),), (targets,), _share_missed)
+
+
+def _share_missed(maps, values):
+    found, target = maps[0], values[0]
+    _check_alike(found, target)
+    axes = list(range(1, len(target.shape)))
+    return tf.reduce_sum((found - target) ** 2, axes) / tf.reduce_sum(target**2, axes)
+
+
+def distance_to(picture) -> Objective:
+    """Mean squared distance to a picture, in grey levels², over pixels and colours.
+
+    Subtract it to stay near: ``channel(...) - 0.01 * distance_to(photograph)``.
+
+    Parameters
+    ----------
+    picture : ndarray, shape (size, size, 3) or (n, size, size, 3)
+        RGB 0-255, of the size that climbs; one for all pictures, or one for each.
+    """
+    return Objective((Reading(PICTURE),), (one_or_more(picture),), _mean_square_apart)
+
+
+def _mean_square_apart(maps, values):
+    _check_alike(maps[0], values[0])
+    return tf.reduce_mean((maps[0] - values[0]) ** 2, (1, 2, 3))
+
+
+def _check_alike(found, wanted) -> None:
+    """Refuse to compare what is read with something of another size."""
+    if tuple(found.shape[1:]) != tuple(wanted.shape[1:]):
+        raise ValueError(f"what is read has shape {tuple(found.shape[1:])}, what it is compared "
+                         f"with {tuple(wanted.shape[1:])}: climb with the size= (and at the "
+                         "layer) that it was made with.")
+
+
+# --- objectives that see the picture only --------------------------------------------------------
+
+
+def total_variation(power: float = 2.0) -> Objective:
+    """Σ (down² + right²) ^ (power / 2): how much neighbouring pixels differ [1]_.
+
+    Differences are in standardised units (`engine.parameterisations.standardised`: 1 is about 57
+    grey levels). The sum, over pixels and colours, grows with the number of pixels. Subtract a
+    little of it to keep noise out.
+
+    Parameters
+    ----------
+    power : float
+        At least 1. At 1 an edge costs the same whether it is sharp or soft; 2 prefers soft ones.
+
+    References
+    ----------
+    .. [1] A. Mahendran, A. Vedaldi, "Understanding deep image representations by inverting
+       them", CVPR 2015, arXiv:1412.0035.
+    """
+    return Objective((Reading(PICTURE),), (), _TotalVariation(_power(power)))
+
+
+@dataclass(frozen=True)
+class _TotalVariation:
+    """The formula of `total_variation`."""
+
+    power: float
+
+    def __call__(self, maps, values):
+        return variation(standardised(maps[0]), self.power)
+
+
+def variation(x, power: float):
+    """`total_variation` of pictures in standardised units: (n, rows, columns, 3) → (n,)."""
+    down = x[:, 1:, :-1] - x[:, :-1, :-1]
+    right = x[:, :-1, 1:] - x[:, :-1, :-1]
+    squares = down**2 + right**2
+    if power < 2:  # a root's slope at 0 would be NaN; where nothing differs it is taken as 0
+        flat = squares == 0
+        terms = tf.where(flat, 0.0, tf.where(flat, 1.0, squares) ** (power / 2))
+    else:
+        terms = squares ** (power / 2)
+    return tf.reduce_sum(terms, (1, 2, 3))
+
+
+def lp_norm(power: float = 6.0) -> Objective:
+    """Σ |x| ^ power: how extreme pixels are, Mahendran and Vedaldi's Lα norm with α = power [1]_.
+
+    Pixels x are in standardised units (`engine.parameterisations.standardised`): 0 is ImageNet's
+    mean colour, 0-255 lies within ±2.7. The sum, over pixels and colours and without a root,
+    grows with the number of pixels. Subtract a little of it to avoid extreme pixels.
+
+    Parameters
+    ----------
+    power : float
+        At least 1; the larger it is, the less moderate pixels count.
+
+    References
+    ----------
+    .. [1] As for `total_variation`.
+    """
+    return Objective((Reading(PICTURE),), (), _LpNorm(_power(power)))
+
+
+@dataclass(frozen=True)
+class _LpNorm:
+    """The formula of `lp_norm`."""
+
+    power: float
+
+    def __call__(self, maps, values):
+        return power_sum(standardised(maps[0]), self.power)
+
+
+def power_sum(x, power: float):
+    """`lp_norm` of pictures in standardised units: (n, rows, columns, 3) → (n,)."""
+    return tf.reduce_sum(tf.abs(x) ** power, (1, 2, 3))
+
+
+def _power(power: float) -> float:
+    if not power >= 1:
+        raise ValueError(f"power must be at least 1 (below, the slope at 0 is infinite), not "
+                         f"{power}.")
+    return float(power)

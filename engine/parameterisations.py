@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,74 @@ from engine.images import check_pictures
 # green against magenta), from Lucid [Apache-2.0], scaled to its largest column.
 COLOUR = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], "float32")
 COLOUR /= np.linalg.norm(COLOUR, axis=0).max()
+
+# Mean and standard deviation of ImageNet's red, green and blue, as shares of 255, as torchvision
+# and most labs have them.
+MEAN, SPREAD = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], "float32")
+
+
+def standardised(images):
+    """RGB 0-255 → standardised units: (RGB / 255 − mean) / standard deviation of each colour."""
+    return (images / 255 - MEAN) / SPREAD
+
+
+class Parameterisation(Protocol):
+    """What a parameterisation must offer; it need not inherit from this class.
+
+    It is a **frozen dataclass of an imported module** whose fields are numbers, strings or such
+    dataclasses; equal fields share one traced climb (`engine.network.is_value`). It has no state.
+    """
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Numbers of one picture to start from, drawn from `rng` alone.
+
+        Parameters
+        ----------
+        rng : numpy Generator
+            The picture's own stream; transforms are drawn from it afterwards.
+        size : int
+            The picture's side, px.
+
+        Returns
+        -------
+        float32 ndarray
+            Its shape depends on `size` alone.
+        """
+
+    def picture(self, numbers, size: int):
+        """Numbers of n pictures → RGB 0-255, in TensorFlow operations with gradients.
+
+        Parameters
+        ----------
+        numbers : float32 tensor, shape (n, ...)
+            One row for each picture, as `start` returns it; n is unknown while tracing.
+        size : int
+
+        Returns
+        -------
+        float32 tensor, shape (n, size, size, 3)
+            Each picture depends on its own row only. Values may leave 0-255: the climb goes on
+            with them, what is shown and measured is clipped.
+        """
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        """The numbers whose `picture` is a given one, as nearly as they can write it.
+
+        Parameters
+        ----------
+        image : ndarray, shape (size, size, 3)
+            RGB 0-255.
+
+        Returns
+        -------
+        float32 ndarray
+            Of the shape that `start` has for this size.
+
+        Raises
+        ------
+        ValueError
+            It cannot be written; `engine.images.check_pictures` refuses what is no picture.
+        """
 
 
 @dataclass(frozen=True)
@@ -88,3 +157,28 @@ class Pixels:
     def write(self, image: np.ndarray) -> np.ndarray:
         """A given picture, RGB 0-255, is its own values."""
         return check_pictures(np.asarray(image)[None])[0]
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Pixel values in standardised units, see `standardised`: grey is about 0, white about 2.5.
+
+    Parameters
+    ----------
+    spread : float
+        Standard deviation of the starting noise around ImageNet's mean colour, in these units.
+    """
+
+    spread: float = 1e-3
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Noise around ImageNet's mean colour, one picture."""
+        return rng.normal(0, self.spread, (size, size, 3)).astype("float32")
+
+    def picture(self, values, size: int):
+        """Values → RGB 0-255; not bounded while the ascent runs."""
+        return 255 * (values * SPREAD + MEAN)
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        """A given picture, RGB 0-255, in these units."""
+        return standardised(check_pictures(np.asarray(image)[None])[0])

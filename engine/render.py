@@ -6,18 +6,18 @@ import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from engine.graph import ReceptiveField, canvas, receptive_field, unpadded_positions
-from engine.network import LOGITS, Network, traced
+from engine.graph import canvas
+from engine.network import PICTURE, Network, traced
 from engine.objectives import Objective, Reading
-from engine.optimisers import Adam
-from engine.parameterisations import Fourier
+from engine.optimisers import Adam, Optimiser
+from engine.parameterisations import Fourier, Parameterisation
+from engine.reading import reader
 from engine.transforms import TRANSFORMS, draw_warps, warp
 
 
@@ -51,7 +51,9 @@ class Rendering:
     history : float32 ndarray, shape (steps + 1, n)
         The objective on the untransformed, clipped picture, over positions that see no padding
         (where there are any). It is measured after the steps in `measured`; the rows between
-        repeat the last measurement. Shorter than asked for if the climb ended early.
+        repeat the last measurement. Shorter than asked for if the climb ended early. With
+        ``measure="climb"``: the values that were climbed on, for every step. For an objective
+        made by `side_by_side`: shape (steps + 1, n, terms).
     measured : tuple of int
         Those steps, 0 first.
     snapshots : dict of int to ndarray
@@ -72,11 +74,12 @@ class Rendering:
 
 def render(
     net: Network, objective: Objective, *, size: int | None = None, steps: int = 128,
-    parameterisation=Fourier(), optimiser=Adam(), transforms: Sequence[Callable] = TRANSFORMS,
-    seed: int | Sequence = 0, start: np.ndarray | None = None,
-    calm: float = 0.0, measure: Objective | None = None, snapshots: Sequence[int] = (),
-    settle: float = 0.0, cancel: threading.Event | None = None,
-    on_step: Callable[[int, np.ndarray], object] | None = None, progress: bool = True,
+    parameterisation: Parameterisation = Fourier(), optimiser: Optimiser = Adam(),
+    transforms: Sequence[Callable] = TRANSFORMS, seed: int | Sequence = 0,
+    start: np.ndarray | None = None, calm: float = 0.0,
+    measure: Objective | Literal["climb"] | None = None, every: int | None = None,
+    snapshots: Sequence[int] = (), settle: float = 0.0, cancel: threading.Event | None = None,
+    on_step: Callable[[int, np.ndarray], object] | None = None, progress: bool | str = True,
     interruptible: bool = False,
 ) -> Rendering:
     """Climb: change pictures until they make an objective large.
@@ -88,10 +91,13 @@ def render(
         One filter (class, ...) for each of n pictures, or one for all.
     size : int, optional
         Side of the pictures in pixels: by default the receptive field of the highest layer
-        read, plus eight strides (a mid-level unit needs 40-100 px, not 224).
+        read, plus eight strides (a mid-level unit needs 40-100 px, not 224); the network's
+        input size where no layer is read.
     steps : int
-    parameterisation : Fourier or Pixels
-    optimiser : Adam or Normalised
+    parameterisation : Parameterisation
+        `Fourier`, `Pixels`, ..., or one of your own.
+    optimiser : Optimiser
+        `Adam`, `Normalised`, ..., or one of your own.
     transforms : sequence of callables
         `jitter`, `scale`, `rotate`, ...; an empty one for none.
     seed : int, or one entry (int or tuple of int) for each picture
@@ -102,8 +108,13 @@ def render(
     calm : float
         Share of the steps, at the end, in which transforms rest: the picture that is shown is
         then finished as it is seen.
-    measure : Objective, optional
-        What the history measures, if not the objective itself.
+    measure : Objective or "climb", optional
+        What the history measures, if not the objective on the clean picture. "climb": the
+        objective as each step finds it - transformed, before clipping, over all positions - and
+        after the last step untransformed. That costs nothing: every step computes it anyway.
+    every : int, optional
+        Steps between two measurements, a sixteenth of all by default. Each one is a forward
+        pass that does not climb.
     snapshots : sequence of int
         Steps after which to keep the pictures as well.
     settle : float
@@ -114,8 +125,8 @@ def render(
     on_step : callable, optional
         ``on_step(steps taken, pictures)`` is called after each measurement and snapshot, for
         whoever wants to watch. What it raises ends the climb and is passed on.
-    progress : bool
-        Show a bar when the work takes over a second.
+    progress : bool or str
+        Show a bar when the work takes over a second; a str is what it says.
     interruptible : bool
         On an interrupt from the keyboard return what there is, marked as such, instead of
         raising `Interrupted`.
@@ -134,8 +145,12 @@ def render(
         It was stopped from the keyboard.
     """
     check_climb(steps, size, seed)
-    size = size or max(canvas(net, reading.layer) for reading in objective.readings)
-    measure = objective if measure is None else measure
+    if isinstance(measure, str) and measure != "climb" or every is not None and every < 1:
+        raise ValueError(f'measure is an objective or "climb", every at least 1; not {measure!r} '
+                         f"and {every}.")
+    size = size or _size_for(net, objective)
+    as_climbed = isinstance(measure, str)
+    measure = objective if measure is None or as_climbed else measure
     count = _count_pictures(objective, measure, seed, start)
     objective, measure = _for_each(objective, count), _for_each(measure, count)
     seeds = [(seed, i) for i in range(count)] if np.ndim(seed) == 0 else list(seed)
@@ -147,48 +162,56 @@ def render(
     warps[steps - round(calm * steps):] = np.eye(2, 3)
 
     advance = net.kept(  # the rate is an argument of the trace
-        traced_ascent, goal_of(objective), goal_of(measure), size, parameterisation,
-        dataclasses.replace(optimiser, rate=1.0), bool(transforms))
+        traced_ascent, goal_of(objective), None if as_climbed else goal_of(measure), size,
+        parameterisation, dataclasses.replace(optimiser, rate=1.0), bool(transforms))
 
     def climb(state, chunk):
-        picture, value, state = advance(state, chunk, np.float32(optimiser.rate),
-                                        objective.values, measure.values)
+        picture, told, state = advance(state, chunk, np.float32(optimiser.rate),
+                                       objective.values, measure.values)
         if (state.alive & ~state.sound).numpy().any():  # go back to the last sound picture
-            return climb(State(*(x.numpy() for x in state)).back(), warps[:0])
-        return picture, value, state
+            before = tf.nest.map_structure(lambda x: x.numpy(), state).back()
+            picture, again, state = climb(before, warps[:0])
+            return picture, np.concatenate([told[:-1], again]), state
+        return picture, told.numpy(), state
 
-    picture, value, state = climb(State.first_of(numbers), warps[:0])
-    measured, rows = [0], [value.numpy()]
+    picture, told, state = climb(State.first_of(numbers, optimiser), warps[:0])
+    values = {0: told[0]}  # of the measure, by step
     kept = {0: picture.numpy()} if 0 in snapshots else {}
     ended, interrupt = "done", None
-    every = max(2, steps // 16)  # a measurement is a forward pass that does not climb
-    with tqdm(total=steps, desc="gradient ascent", delay=1, leave=False,
-              disable=not progress) as bar:
+    every = every or max(2, steps // 16)
+    with tqdm(total=steps, delay=1, leave=False, disable=not progress,
+              desc=progress if isinstance(progress, str) else "gradient ascent") as bar:
         try:
             for stop in sorted({*range(every, steps, every), steps,
                                 *(s for s in snapshots if 0 < s < steps)}):
                 if cancel is not None and cancel.is_set():
                     ended = "interrupted"
                     break
-                picture, value, state = climb(state, warps[measured[-1] : stop])
-                bar.update(stop - measured[-1])
-                rows.append(value.numpy())
-                measured.append(stop)
+                picture, told, state = climb(state, warps[max(values) : stop])
+                values.update(zip(range(stop + 1 - len(told), stop + 1), told, strict=True))
+                bar.update(stop - bar.n)
                 if stop in snapshots:
                     kept[stop] = picture.numpy()
                 if on_step is not None:
                     on_step(stop, picture.numpy())
-                if settle and _has_settled(measured, rows, steps, settle):
+                if settle and _has_settled(values, steps, settle):
                     ended = "settled"
                     break
         except KeyboardInterrupt as problem:
             ended, interrupt = "interrupted", problem
-    latest = np.searchsorted(measured, np.arange(measured[-1] + 1), side="right") - 1
-    found = Rendering(picture.numpy(), np.stack(rows)[latest], tuple(measured), kept,
+    done = max(values)
+    latest = np.searchsorted(list(values), np.arange(done + 1), side="right") - 1
+    found = Rendering(picture.numpy(), np.stack(list(values.values()))[latest], tuple(values), kept,
                       ~state.alive.numpy(), ended)
     if interrupt is None or interruptible:
         return found
-    raise Interrupted(f"{measured[-1]} of {steps} steps", found) from interrupt
+    raise Interrupted(f"{done} of {steps} steps", found) from interrupt
+
+
+def _size_for(net: Network, objective: Objective) -> int:
+    """The canvas of the highest layer that an objective reads; none: the network's own size."""
+    layers = [r.layer for r in objective.readings if r.layer != PICTURE]
+    return max((canvas(net, layer) for layer in layers), default=net.input_size)
 
 
 def _count_pictures(objective: Objective, measure: Objective, seed, start) -> int:
@@ -234,8 +257,9 @@ def _start_from(start, parameterisation, count: int, size: int) -> np.ndarray:
     return np.stack(written * (count // len(written)))
 
 
-def _has_settled(measured, rows, steps: int, settle: float) -> bool:
+def _has_settled(values: dict[int, np.ndarray], steps: int, settle: float) -> bool:
     """Whether no picture moved a `settle` share of its way over the last eighth of steps."""
+    measured, rows = list(values), list(values.values())
     before = [i for i, step in enumerate(measured) if step <= measured[-1] - steps / 8]
     if len(before) < 2:  # not even twice an eighth: too early to judge
         return False
@@ -269,17 +293,16 @@ class State(NamedTuple):
 
     numbers: np.ndarray  # the pictures, as the parameterisation writes them
     last: np.ndarray  # the numbers before the last step: their gradient was finite
-    first: np.ndarray  # the optimiser's two memories
-    second: np.ndarray
+    memory: tuple[np.ndarray, ...]  # the optimiser's
     number: np.ndarray  # steps taken
     alive: np.ndarray  # once its gradient is not finite, a picture stays as it was
     sound: np.ndarray  # whether the picture and what was measured on it are finite
 
     @classmethod
-    def first_of(cls, numbers: np.ndarray) -> State:
+    def first_of(cls, numbers: np.ndarray, optimiser: Optimiser) -> State:
         """Before the first step."""
-        yes, zero = np.ones(len(numbers), bool), np.zeros_like(numbers)
-        return cls(numbers, numbers, zero, zero, np.int32(0), yes, yes)
+        yes = np.ones(len(numbers), bool)
+        return cls(numbers, numbers, optimiser.memory(numbers), np.int32(0), yes, yes)
 
     def back(self) -> State:
         """Pictures that are not sound as they were before the last step, for good."""
@@ -289,134 +312,67 @@ class State(NamedTuple):
 
 
 def traced_ascent(
-    net: Network, goal: Goal, measure: Goal, size: int, parameterisation, optimiser, warped: bool
+    net: Network, goal: Goal, measure: Goal | None, size: int, parameterisation: Parameterisation,
+    optimiser: Optimiser, warped: bool,
 ) -> Callable:
-    """The traced function that takes some steps and then measures the clean picture."""
-    read = _reader(net, goal.readings, size)
-    read_clean = _reader(net, measure.readings, size, unpadded=True)
-    shape = parameterisation.start(np.random.default_rng(0), size).shape
-    numbers, flags = tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None,), tf.bool)
-    state = State(*[numbers] * 4, tf.TensorSpec((), tf.int32), flags, flags)
+    """The traced function that takes some steps and then measures the clean picture.
 
-    def gradient_of(numbers, warps, values):
-        with tf.GradientTape() as tape:
-            tape.watch(numbers)
-            images = parameterisation.picture(numbers, size)
-            if warped:
-                images = warp(images, warps, size)
-            # all positions pull, else the picture's border would stay grey
-            total = tf.reduce_sum(goal.formula(read(images, values), values))
-        return tape.gradient(total, numbers)
+    It returns the clipped pictures, the measured values (one row) and the new state. Without a
+    `measure` the values are those that were climbed on: a row before each step, one at the end.
+    """
+    read = reader(net, goal.readings, size)
+    read_clean = None if measure is None else reader(net, measure.readings, size, unpadded=True)
+    numbers = parameterisation.start(np.random.default_rng(0), size)[None]
+    state = tf.nest.map_structure(
+        lambda x: tf.TensorSpec((None, *x.shape[1:]) if np.ndim(x) else (), x.dtype),
+        State.first_of(numbers, optimiser))
+
+    def goal_value(picture, warps, values):
+        seen = picture if warps is None else warp(picture, warps, size)
+        # all positions pull, else the picture's border would stay grey
+        return goal.formula(read(seen, picture, values), values)
 
     def step(state, warps, rate, values):
-        gradient = gradient_of(state.numbers, warps, values)
+        with tf.GradientTape() as tape:
+            tape.watch(state.numbers)
+            value = goal_value(parameterisation.picture(state.numbers, size), warps, values)
+            total = tf.reduce_sum(value)
+        gradient = tape.gradient(total, state.numbers)
         alive = tf.logical_and(state.alive, all_finite(gradient))
-        change, first, second = optimiser.change(gradient, state.first, state.second,
-                                                 state.number, rate)
-        moves = tf.reshape(alive, (-1, *[1] * len(shape)))
-        return State(tf.where(moves, state.numbers + change, state.last),
-                      tf.where(moves, state.numbers, state.last),
-                      tf.where(moves, first, state.first), tf.where(moves, second, state.second),
-                      state.number + 1, alive, state.sound)
+        change, memory = optimiser.change(gradient, state.memory, state.number, rate)
+
+        def moved(new, old):
+            return tf.where(tf.reshape(alive, (-1, *[1] * (len(old.shape) - 1))), new, old)
+
+        return value, State(
+            moved(state.numbers + change, state.last), moved(state.numbers, state.last),
+            tf.nest.map_structure(moved, memory, state.memory), state.number + 1, alive,
+            state.sound)
 
     def advance(state, warps, rate, values, measured_values):
-        _, state = tf.while_loop(
-            lambda i, state: i < tf.shape(warps)[0],
-            lambda i, state: (i + 1, step(state, warps[i], rate, values)), (0, state))
+        count = tf.shape(warps)[0] if measure is None else 0  # rows to tell before the last one
+
+        def one_more(i, told, state):
+            value, state = step(state, warps[i] if warped else None, rate, values)
+            return i + 1, told.write(i, value) if measure is None else told, state
+
+        _, told, state = tf.while_loop(
+            lambda i, told, state: i < tf.shape(warps)[0], one_more,
+            (0, tf.TensorArray(tf.float32, count + 1), state))
         picture = parameterisation.picture(state.numbers, size)
         clean = tf.clip_by_value(picture, 0, 255)
-        measured = measure.formula(read_clean(clean, measured_values), measured_values)
-        sound = tf.logical_and(all_finite(picture), tf.math.is_finite(measured))
-        return clean, measured, state._replace(sound=sound)
+        if measure is None:
+            last = goal_value(picture, None, values)
+        else:
+            last = measure.formula(read_clean(clean, clean, measured_values), measured_values)
+        sound = tf.logical_and(all_finite(picture), all_finite(last))
+        return clean, told.write(count, last).stack(), state._replace(sound=sound)
 
     return traced(advance, state, tf.TensorSpec((None, None, 2, 3), tf.float32),
-                  tf.TensorSpec((), tf.float32), goal.specs, measure.specs)
+                  tf.TensorSpec((), tf.float32), goal.specs,
+                  goal.specs if measure is None else measure.specs)
 
 
 def all_finite(rows):
     """For each row of a tensor, whether all of its numbers are finite."""
     return tf.reduce_all(tf.math.is_finite(rows), list(range(1, len(rows.shape))))
-
-
-def _reader(
-    net: Network, readings: Sequence[Reading], size: int, *, unpadded: bool = False
-) -> Callable:
-    """A function from pictures to the maps that an objective reads.
-
-    Where one channel of a convolution is read for each picture, only the channels of this batch
-    are computed, not the layer's hundreds: the kernel is cut, which changes no number. With
-    `unpadded`, maps keep only the positions that see no padding, where there are any.
-    """
-    if any(r.layer == LOGITS for r in readings) and not net.has_classifier:
-        raise ValueError(f"{net.name} has no classifier, so no class logit can be raised.")
-    names = [net.last_layer if r.layer == LOGITS else r.layer for r in readings]
-    layers = [net.layer(name) for name in names]
-    cut = [r.chosen is not None and type(x) is keras.layers.Conv2D and x.groups == 1
-           for r, x in zip(readings, layers, strict=True)]
-    body = keras.Model(net.graph.input, [
-        x.input if short else net.output(name, pre_activation=r.pre_activation)
-        for name, r, x, short in zip(names, readings, layers, cut, strict=True)])
-    rows, columns = seen_by(net, names, readings, size)
-    crops = [_kept(net, name, r, size, unpadded, (rows.start, columns.start))
-             for name, r in zip(names, readings, strict=True)]
-
-    def read(images, values):
-        seen = images[:, rows, columns]
-        outputs = tf.nest.flatten(body(net.preprocess(seen), training=False))
-        maps = []
-        for r, x, short, crop, found in zip(readings, layers, cut, crops, outputs, strict=True):
-            if short:
-                kernel = tf.gather(x.kernel.value, values[r.chosen], axis=3)
-                found = x.convolution_op(found, kernel)  # (n, rows, columns, n)
-                found = tf.transpose(tf.linalg.diag_part(tf.transpose(found, (1, 2, 0, 3))),
-                                     (2, 0, 1))
-                if x.use_bias:
-                    found += tf.gather(x.bias.value, values[r.chosen])[:, None, None]
-                found = found if r.pre_activation else x.activation(found)
-            elif r.chosen is not None:
-                found = tf.gather(found, values[r.chosen], axis=3, batch_dims=1)
-            maps.append(found if crop is None else found[:, crop[0], crop[1]])
-        return maps
-
-    return read
-
-
-def seen_by(net: Network, names, readings, size: int) -> tuple[slice, slice]:
-    """Rows and columns of the picture that matter to an objective.
-
-    All of them, unless it reads single positions only: then the square that these can see. It
-    starts and ends at multiples of the stride, so that pools fall as they do on the whole picture.
-    """
-    windows, steps = [], [1]
-    for name, reading in zip(names, readings, strict=True):
-        if reading.at is None:
-            return slice(0, size), slice(0, size)
-        seen = receptive_field(net, name, input_size=size)
-        windows.append(seen.window(*_position(reading, seen)))
-        steps.append(seen.stride)
-    step = max(steps)
-    if size % step or net.model.input_shape[1] is not None:  # only the whole picture will do
-        return slice(0, size), slice(0, size)
-    low = np.maximum(np.min(windows, 0)[:2] // step * step, 0)
-    high = np.minimum(-(-np.max(windows, 0)[2:] // step) * step, size)
-    return slice(low[0], high[0]), slice(low[1], high[1])
-
-
-def _position(reading: Reading, seen: ReceptiveField) -> tuple[int, int]:
-    """The row and column that a reading of one position names."""
-    row, column = (seen.positions // 2,) * 2 if reading.at == "centre" else reading.at
-    if not (0 <= row < seen.positions and 0 <= column < seen.positions):
-        raise ValueError(f"position {reading.at} lies outside {reading.layer}'s map, which is "
-                         f"{seen.positions} × {seen.positions} for {seen.input_size} px.")
-    return row, column
-
-
-def _kept(net: Network, name: str, reading: Reading, size: int, unpadded: bool, corner):
-    """Rows and columns of a map that are read (None: all), the picture being cut at `corner`."""
-    if reading.at is None:
-        inside = unpadded_positions(net, name, size, needed=False) if unpadded else None
-        return None if inside is None else (inside, inside)
-    seen = receptive_field(net, name, input_size=size)
-    return tuple(slice(i, i + 1) for i in (
-        place - start // seen.stride
-        for place, start in zip(_position(reading, seen), corner, strict=True)))

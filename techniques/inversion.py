@@ -35,17 +35,16 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 from skimage.filters import gaussian
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from tqdm import tqdm
 
 import vizutils as vz
 from data import classes as imagenet
 from engine import style
-from engine.network import traced
-from engine.render import all_finite
+from engine.objectives import power_sum, variation
+from engine.optimisers import Momentum
+from engine.parameterisations import MEAN, SPREAD, Standardised  # noqa: F401  inversion.MEAN, ...
 
 ALPHA, BETA = 6, 2  #: the two exponents
 TERMS = ("features", "alpha norm", "variation")  #: what the loss is made of, in this order
-MEAN, SPREAD = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], "float32")
 
 # --- positions: layers as another library counts them ---------------------------------------
 
@@ -93,47 +92,6 @@ def positions(net: vz.Network) -> pd.DataFrame:
 
 
 # --- inversion ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Standardised:
-    """Pixels in the units of the original exercise, (RGB / 255 − mean) / standard deviation.
-
-    Parameters
-    ----------
-    spread : float
-        Standard deviation of the starting noise, in these units.
-    """
-
-    spread: float = 1e-3
-
-    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        """Noise around ImageNet's mean colour, one picture."""
-        return rng.normal(0, self.spread, (size, size, 3)).astype("float32")
-
-    def picture(self, values, size: int):
-        """Values → RGB 0-255; not bounded."""
-        return 255 * (values * SPREAD + MEAN)
-
-
-@dataclass(frozen=True)
-class Momentum:
-    """Gradient descent that keeps a share of its speed.
-
-    Parameters
-    ----------
-    rate : float
-    share : float
-        Of the last step's velocity that is kept.
-    """
-
-    rate: float = 1e3
-    share: float = 0.9
-
-    def change(self, gradient, first, second, number, rate):
-        """(step, new velocity, unchanged second memory); the protocol of `vz.Adam`."""
-        first = self.share * first + gradient
-        return rate * first, first, second
 
 
 @dataclass(frozen=True)
@@ -273,41 +231,28 @@ def invert(
     recipe = _recipe(recipe, steps=steps, alpha_weight=alpha_weight, tv_weight=tv_weight)
     original = _square(image)
     target = _target(net, layer, original, pre_activation)
-    count, size = original.shape[:2]
-    stops, kept_at = _stops(checkpoints, recipe.steps)
-    advance = net.kept(_descent, layer, pre_activation, size, recipe.parameterisation,
-                       replace(recipe.optimiser, rate=1.0))
-    goal = (target, np.float32(recipe.optimiser.rate),
-            np.float32([1, recipe.alpha_weight, recipe.tv_weight]))
-    start = np.stack([recipe.parameterisation.start(np.random.default_rng((seed, i)), size)
-                      for i in range(count)])
-    state = (start, start, np.zeros_like(start), np.zeros_like(start), np.int32(0),
-             np.ones(count, bool))
+    goal = vz.side_by_side(  # in the order of TERMS
+        -vz.feature_distance(layer, target, pre_activation=pre_activation),
+        -recipe.alpha_weight * vz.lp_norm(ALPHA), -recipe.tv_weight * vz.total_variation(BETA))
 
-    picture, losses, state = advance(state, np.int32(0), *goal)
-    done, rows, snapshots, interrupt = 0, [losses.numpy()], {}, None
-    with tqdm(total=recipe.steps, desc=f"inverting {layer}", delay=1, leave=False,
-              disable=not progress) as bar:
-        try:
-            for stop in stops:
-                if cancel is not None and cancel.is_set():
-                    break
-                picture, losses, state = advance(state, np.int32(stop - done), *goal)
-                rows.append(losses.numpy()[1:])
-                bar.update(stop - done)
-                done = stop
-                if stop in kept_at:
-                    snapshots[stop] = picture.numpy()
-                if on_step is not None:
-                    on_step(stop, picture.numpy())
-        except KeyboardInterrupt as problem:
-            interrupt = problem
-    found = Inversion(picture.numpy(), original, layer, pre_activation,
-                      np.concatenate(rows).astype("float64"), snapshots, ~np.array(state[-1]),
-                      "done" if done == recipe.steps else "interrupted")
-    if interrupt is None or interruptible:
-        return found
-    raise vz.Interrupted(f"{done} of {recipe.steps} steps", found) from interrupt
+    def inverted(found: vz.Rendering) -> Inversion:
+        return Inversion(found.images, original, layer, pre_activation,
+                         -found.history.astype("float64"), found.snapshots, found.broken,
+                         found.ended)
+
+    try:
+        return inverted(vz.render(
+            net, goal, size=original.shape[1], steps=recipe.steps, transforms=(), seed=seed,
+            parameterisation=recipe.parameterisation, optimiser=recipe.optimiser,
+            measure="climb", every=max(1, recipe.steps // 10), cancel=cancel, on_step=on_step,
+            snapshots=_checkpoints(checkpoints, recipe.steps),
+            progress=f"inverting {layer}" if progress else False))
+    except vz.Interrupted as stop:
+        found = inverted(stop.finished)
+        if interruptible:
+            return found
+        came = f"{stop.finished.measured[-1]} of {recipe.steps} steps"
+        raise vz.Interrupted(came, found) from stop
 
 
 def invert_depths(
@@ -333,10 +278,7 @@ def invert_depths(
 
 def regularisers(standardised):
     """Σ |x|^α and the total variation of each picture: tensor (n, size, size, 3) → two of (n,)."""
-    down = standardised[:, 1:, :-1] - standardised[:, :-1, :-1]
-    right = standardised[:, :-1, 1:] - standardised[:, :-1, :-1]
-    return (tf.reduce_sum(tf.abs(standardised) ** ALPHA, (1, 2, 3)),
-            tf.reduce_sum((down**2 + right**2) ** (BETA / 2), (1, 2, 3)))
+    return power_sum(standardised, ALPHA), variation(standardised, BETA)
 
 
 def _recipe(recipe, **given) -> Recipe:
@@ -373,64 +315,15 @@ def _target(net: vz.Network, layer: str, original: np.ndarray, pre_activation: b
     return target
 
 
-def _stops(checkpoints, steps: int) -> tuple[list[int], set[int]]:
-    """Steps at which the search comes back: what is kept, and tenths, so that a break loses little.
-
-    Returns the sorted stops, `steps` last, and those of them whose pictures are kept.
-    """
+def _checkpoints(checkpoints, steps: int) -> list[int]:
+    """Steps after which the pictures are kept, in order: those given, or so many of them."""
     if np.ndim(checkpoints) == 0:
         count = min(checkpoints, steps)
         checkpoints = np.linspace(steps / count, steps, count).round()
-    kept = {int(step) for step in checkpoints}
+    kept = sorted({int(step) for step in checkpoints})
     if not all(0 < step <= steps for step in kept):
-        raise ValueError(f"checkpoints lie between 1 and {steps} (the last step), not "
-                         f"{sorted(kept)}.")
-    tenths = range(max(1, steps // 10), steps, max(1, steps // 10))
-    return sorted({*kept, *tenths, steps}), kept
-
-
-def _descent(
-    net: vz.Network, layer: str, pre_activation: bool, size: int, parameterisation, rule
-) -> Callable:
-    """The traced function that takes some steps and tells the loss before them and after each."""
-    body = vz.submodel(net, layer, pre_activation=pre_activation)
-
-    def terms(numbers, target, weights):  # (n, 3)
-        images = parameterisation.picture(numbers, size)
-        found = body(net.preprocess(images), training=False)
-        axes = list(range(1, len(target.shape)))
-        missed = tf.reduce_sum((found - target) ** 2, axes) / tf.reduce_sum(target**2, axes)
-        return weights * tf.stack([missed, *regularisers((images / 255 - MEAN) / SPREAD)], 1)
-
-    def step(state, target, rate, weights):
-        numbers, last, first, second, number, alive = state
-        with tf.GradientTape() as tape:
-            tape.watch(numbers)
-            now = terms(numbers, target, weights)
-        gradient = tape.gradient(now, numbers)
-        alive = tf.logical_and(alive, all_finite(gradient))  # once broken, for good
-        moves = tf.reshape(alive, (-1, *[1] * (len(numbers.shape) - 1)))
-        change, new_first, new_second = rule.change(gradient, first, second, number, rate)
-        return now, (tf.where(moves, numbers - change, last), tf.where(moves, numbers, last),
-                     tf.where(moves, new_first, first), tf.where(moves, new_second, second),
-                     number + 1, alive)
-
-    def advance(state, count, target, rate, weights):
-        def one_more(i, losses, state):
-            now, state = step(state, target, rate, weights)
-            return i + 1, losses.write(i, now), state
-
-        _, losses, (numbers, last, *rest, alive) = tf.while_loop(
-            lambda i, losses, state: i < count, one_more,
-            (0, tf.TensorArray(tf.float32, count + 1), state))
-        sound = all_finite(parameterisation.picture(numbers, size))
-        alive = tf.logical_and(alive, sound)
-        numbers = tf.where(tf.reshape(sound, (-1, *[1] * (len(numbers.shape) - 1))), numbers, last)
-        picture = tf.clip_by_value(parameterisation.picture(numbers, size), 0, 255)
-        losses = losses.write(count, terms(numbers, target, weights))
-        return picture, losses.stack(), (numbers, last, *rest, alive)
-
-    return traced(advance)
+        raise ValueError(f"checkpoints lie between 1 and {steps} (the last step), not {kept}.")
+    return kept
 
 
 # --- measures: what came back -----------------------------------------------------------------

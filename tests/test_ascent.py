@@ -12,7 +12,8 @@ import tensorflow as tf
 import vizutils as vz
 from engine.kinds import KINDS
 from engine.parameterisations import COLOUR
-from engine.render import seen_by, traced_ascent
+from engine.reading import seen_by
+from engine.render import traced_ascent
 from engine.transforms import draw_warps, warp
 
 

@@ -221,6 +221,8 @@ EITHER = {
     vz.load_images: lambda net, x: vz.load_images(x, size=SIDE).images,
     vz.render: lambda net, x: climb(net, x, vz.Fourier()),
     vz.Pixels: lambda net, x: climb(net, x, vz.Pixels()),
+    inversion.Standardised: lambda net, x: climb(net, x, inversion.Standardised()),
+    vz.distance_to: lambda net, x: vz.distance_to(x).values[0],
     adversarial.look: lambda net, x: adversarial.look(net, x),
     adversarial.fgsm: lambda net, x: adversarial.fgsm(net, x, epsilon=2.0).images,
     adversarial.pgd: lambda net, x: adversarial.pgd(net, x, epsilon=2.0, steps=1).images,
@@ -246,7 +248,7 @@ EITHER = {
     inversion.caricature: lambda net, x: inversion.caricature(
         net, LAYER, x, steps=1, **QUIET).images,
 }
-STARTS = {EITHER[vz.render], EITHER[vz.Pixels]}
+STARTS = {EITHER[form] for form in (vz.render, vz.Pixels, inversion.Standardised)}
 EXCEPTIONS = {
     vz.made: "marks what this program made, which is taken as it is",
     vz.read_image: "takes a file",
