@@ -2,8 +2,8 @@
 
 ``kinds``, ``network``, ``graph``: a network, its layers, their receptive fields; ``builders``:
 how networks are loaded; ``decoding``, ``images``, ``loading``: pictures; ``objectives``,
-``parameterisations``, ``optimisers``, ``transforms``, ``render``: the ascent; ``style``,
-``saving``, ``recipes``: figures; ``atlas_store``: an atlas on disk.
+``parameterisations``, ``optimisers``, ``transforms``, ``reading``, ``render``: the ascent;
+``style``, ``saving``, ``recipes``: figures; ``atlas_store``: an atlas on disk.
 """
 
 import os
