@@ -185,6 +185,7 @@ class _UnfitValues(ValueError):
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
+    """What `to_rgb` returns; raises `_UnfitValues`."""
     white = _white(picture)  # asked first: what is turned has forgotten its file
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
@@ -204,7 +205,10 @@ def _rgb(picture: Image.Image) -> Image.Image:
 
 
 def _white(picture: Image.Image) -> int:
-    """The value of white in a grey picture of integers or floats: 65,535 if it has 16 bits."""
+    """The value of white in a grey picture of integers or floats: 65,535 if it has 16 bits.
+
+    A TIFF may say that it uses 10, 12 or 14 of them; no other format does to Pillow.
+    """
     bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (0,))[0]
     if picture.mode.startswith("I;16") or (picture.mode == "I" and (
             bits == 16 or picture.format in SIXTEEN_BITS)):

@@ -118,8 +118,8 @@ def names(vgg16, pictures, tiny):
     noise = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
     two = [keras.Input((8, 8, 3)) for _ in range(2)]
     return {"net": vgg16, "mine": tiny, "pictures": pictures, "noise": noise, "np": np, "vz": vz,
-            "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise), "fetch": fetch, "pd": pd,
-            "two_inputs": keras.Model(two, keras.layers.Add()(two), name="two_inputs"),
+            "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise), "fetch": fetch,
+            "pd": pd, "two_inputs": keras.Model(two, keras.layers.Add()(two), name="two_inputs"),
             "adversarial": adversarial, "analysis": analysis, "architectures": architectures,
             "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
             "deepdream": deepdream, "faithfulness": faithfulness, "inversion": inversion,
