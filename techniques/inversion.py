@@ -40,8 +40,13 @@ import vizutils as vz
 from data import classes as imagenet
 from engine import style
 from engine.objectives import power_sum, variation
-from engine.optimisers import Momentum
-from engine.parameterisations import MEAN, SPREAD, Standardised  # noqa: F401  inversion.MEAN, ...
+from engine.optimisers import Momentum, Optimiser
+from engine.parameterisations import (
+    MEAN,  # noqa: F401  inversion.MEAN and .SPREAD: the units of `regularisers`
+    SPREAD,  # noqa: F401
+    Parameterisation,
+    Standardised,
+)
 
 ALPHA, BETA = 6, 2  #: the two exponents
 TERMS = ("features", "alpha norm", "variation")  #: what the loss is made of, in this order
@@ -100,8 +105,8 @@ class Recipe:
 
     Attributes
     ----------
-    parameterisation : Standardised or vz.Fourier
-    optimiser : Momentum or vz.Adam
+    parameterisation : Parameterisation
+    optimiser : Optimiser
     steps : int
     alpha_weight, tv_weight : float
         λ_α and λ_TV, for pictures in standardised units whatever the parameterisation is.
@@ -109,8 +114,8 @@ class Recipe:
         The pictures' side, in px, that these numbers were chosen for.
     """
 
-    parameterisation: object
-    optimiser: object
+    parameterisation: Parameterisation
+    optimiser: Optimiser
     steps: int
     alpha_weight: float
     tv_weight: float
