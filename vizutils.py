@@ -46,6 +46,7 @@ from data import HOME, fetch, weights
 from data import classes as imagenet
 from engine.atlas_store import Atlas, contact_sheet, part_of
 from engine.builders import load_network
+from engine.checks import whole_number
 from engine.decoding import read_image
 from engine.graph import (
     InputLayer,
@@ -151,8 +152,9 @@ def classify(net: Network, images, *, top: int = 5) -> list[list[tuple[str, str,
     Raises
     ------
     ValueError
-        If the network has no classifier; the message names the remedy.
+        If the network has no classifier; the message names the remedy. `top` below 1.
     """
+    whole_number(top, "top")
     probabilities = tf.nn.softmax(logits(net, images)).numpy()
     return [[(*imagenet.CLASSES[i], float(row[i])) for i in np.argsort(-row)[:top]]
             for row in probabilities]
@@ -216,7 +218,7 @@ def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None)
     Memory grows by three numbers a picture and filter (all of the layer, unless `filters` names
     some); maps are reduced in the batch that made them. `image_set` may be an array as well.
     """
-    image_set = as_image_set(image_set)
+    image_set = as_image_set(image_set, copy=False)
     inside = unpadded_positions(net, layer, image_set.size)
     filters = None if filters is None else net.check_filters(layer, filters)
     forward = net.forward(layer, pre_activation=True)
@@ -250,9 +252,8 @@ def top_patches(
         What `image_maxima` found before: asking for many filters of a layer then costs one pass.
     """
     filter = net.check_filter(layer, filter)
-    image_set = as_image_set(image_set)
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}.")
+    image_set = as_image_set(image_set, copy=False)
+    whole_number(k, "k")
     place = filter
     if maxima is None:
         maxima, place = image_maxima(net, layer, image_set, filters=[filter]), 0
@@ -320,7 +321,7 @@ def class_responses(net: Network, layer: str, image_set: ImageSet | None = None)
     """
     net.check_filters(layer, 0)
     if image_set is not None:
-        image_set = as_image_set(image_set)
+        image_set = as_image_set(image_set, copy=False)
         return image_maxima(net, layer, image_set).values, image_set.labels
     if net.responses is None:
         raise ValueError(
@@ -974,8 +975,7 @@ def rank_kernels(net: Network, layer: str, filter: int, *, top: int = 10) -> pd.
     ValueError
         Unknown layer, not a convolution, filter out of range, `top` below 1.
     """
-    if top < 1:
-        raise ValueError(f"top must be at least 1, not {top}.")
+    whole_number(top, "top")
     table = kernel_table(net, layer, filter)
     listed = table[~table["mostly_zero"]].head(top).drop(columns="mostly_zero")
     total = (table["l2"] ** 2).sum()

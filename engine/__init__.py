@@ -1,8 +1,8 @@
 """What `vizutils` is built on, a file each; nothing here is needed to read the report.
 
 ``kinds``, ``network``, ``graph``: a network, its layers, their receptive fields; ``builders``:
-how networks are loaded; ``decoding``, ``images``, ``loading``: pictures; ``objectives``,
-``parameterisations``, ``optimisers``, ``transforms``, ``reading``, ``render``: the ascent;
+how networks are loaded; ``checks``, ``file_kinds``, ``decoding``, ``images``, ``loading``:
+pictures; ``objectives``, ``parameterisations``, ``optimisers``, ``transforms``, ``reading``, ``render``: the ascent;
 ``style``, ``saving``, ``recipes``: figures; ``atlas_store``: an atlas on disk.
 """
 

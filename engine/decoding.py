@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engine.checks import what_is_wrong
+from engine.file_kinds import RAW, REMEDIES, kind_of
+
 try:  # iPhones' pictures; everything else is read without it
     import pillow_heif
 except ImportError:
@@ -22,20 +25,10 @@ CROP = 0.875  #: share of the resized shorter side that the centre crop keeps (2
 #: Pixels a picture may have once decoded: on the way to RGB, below 1 GB of memory.
 MOST_PIXELS = 36_000_000
 THINNEST = 20  #: a side longer than this many shorter ones is cut before the picture is enlarged
+BITS_PER_SAMPLE = 258  #: the tag of TIFF
+SIXTEEN_BITS = {"PNG", "PPM"}  #: formats whose integers are 16 bits where Pillow gives them 32
 #: Formats that Pillow knows by name, but that are no pictures or need another program.
 NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
-#: Endings of cameras' raw files.
-RAW = ".arw .cr2 .cr3 .crw .dng .nef .nrw .orf .pef .raf .raw .rw2 .sr2 .srw".split()
-#: What looks like a picture and is not read: its ending, and what helps.
-REMEDIES = {
-    **dict.fromkeys((".heic", ".heif", ".hif"), "install pillow-heif and restart"),
-    **dict.fromkeys((".avif", ".avifs"), "install Pillow 11.3 or later"),
-    **dict.fromkeys(RAW, "export a camera's raw files as JPEG"),
-    **dict.fromkeys(".ai .cdr .emf .eps .exr .jxl .jxr .kra .psb .svg .svgz .wmf .xcf".split(),
-                    "export it as PNG"),
-}
-#: First words of the files that pillow-heif reads.
-HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 
 def picture_endings() -> frozenset[str]:
@@ -50,7 +43,9 @@ def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> n
 
     Every format that Pillow decodes: JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF, ..., and HEIC
     where ``pillow-heif`` is installed; greyscale, palette, transparency (over white), CMYK and
-    16-bit pictures, turned as their EXIF tag says. Very large JPEGs are decoded at reduced size.
+    16-bit pictures (the full 16 bits are white: what a camera wrote of 10 bits into them comes
+    out dark), turned as their EXIF tag says. Floating-point and 32-bit ones must hold 0-255.
+    Very large JPEGs are decoded at reduced size.
 
     Parameters
     ----------
@@ -70,8 +65,9 @@ def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> n
     FileNotFoundError
         There is no such file.
     ValueError
-        It is damaged, cut short, no picture, or has more than `MOST_PIXELS` once decoded: a
-        file of a few bytes may claim any size.
+        It is damaged, cut short, no picture (then the error says what it is), or has more than
+        `MOST_PIXELS` once decoded: a file of a few bytes may claim any size. Its values are
+        scaled to 0-1, negative, not finite or beyond 255 (`engine.checks.what_is_wrong`).
     """
     if isinstance(path, bytes):
         return read_bytes(path, "this picture", size)
@@ -81,15 +77,22 @@ def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> n
         raise ValueError(f"{path} is a folder, not a picture: vz.load_images reads folders.")
     if not path.is_file():
         raise FileNotFoundError(f"there is no picture file {path}; check the name and the folder.")
-    if path.stat().st_size > 8 * MOST_PIXELS:
-        raise _too_large(path.name)
+    large = path.stat().st_size > 8 * MOST_PIXELS
     try:
         # Read at once: of a file's own words about its parts' lengths, Pillow believes any.
-        content = path.read_bytes()
+        content = beginning(path) if large else path.read_bytes()
     except OSError as problem:
         raise ValueError(f"{path.name} cannot be opened ({problem.strerror}): check who may read "
                          "it, or leave it out.") from None
+    if large:
+        raise _no_picture(content, path.name) or _too_large(path.name)
     return read_bytes(content, path.name, size)
+
+
+def beginning(path: Path) -> bytes:
+    """As much of a file as tells its kind."""
+    with path.open("rb") as file:
+        return file.read(512)
 
 
 def read_bytes(content: bytes, name: str, size: int | None) -> np.ndarray:
@@ -97,16 +100,16 @@ def read_bytes(content: bytes, name: str, size: int | None) -> np.ndarray:
     if Path(name).suffix.lower() in RAW:  # Pillow would find the thumbnail in it
         raise ValueError(f"{name} is of a kind that is not read: {REMEDIES[RAW[0]]}.")
     try:
-        picture = to_rgb(_decoded(content, size))
+        picture = _decoded(content, name, size)
     except Image.DecompressionBombError:
         raise _too_large(name) from None
-    except MemoryError:
+    except (MemoryError, UnfitValues):
         raise
     except Exception as problem:  # on damage, decoders fail in any way
         unknown = isinstance(problem, UnidentifiedImageError)  # it would name an address
-        missing = unknown and _missing_decoder(content)
-        if missing:
-            raise ValueError(f"{name} is {missing}, or save it as JPEG.") from None
+        known = _no_picture(content, name) if unknown else None
+        if known:
+            raise known from None
         cause = "unknown format" if unknown else str(problem) or type(problem).__name__
         raise ValueError(f"{name} is damaged, cut short or no picture ({cause}): save it "
                          "again as JPEG or PNG, or leave it out.") from problem
@@ -130,20 +133,20 @@ def refuse_address(path) -> None:
                          "the file's name.")
 
 
-def _missing_decoder(content: bytes) -> str:
-    """What a sound file of a kind is that cannot be decoded here, and the remedy."""
-    if content[4:8] != b"ftyp":
-        return ""
-    if content[8:12] in (b"avif", b"avis"):
-        return "an AVIF picture, which this Pillow cannot read: install Pillow 11.3 or later"
-    if content[8:12] in HEIC_BRANDS and pillow_heif is None:
-        return ("a HEIC picture, as iPhones take them: install pillow-heif (pip install "
-                "pillow-heif) and restart")
-    return ""
+def no_decoder_for(content: bytes, ending: str = "") -> str:
+    """What a sound file is that cannot be decoded here, and what helps (see `kind_of`)."""
+    return kind_of(content, ending=ending, heic=pillow_heif is not None)
 
 
-def _decoded(content: bytes, size: int | None) -> Image.Image:
-    """A picture file, the right way up; a JPEG reduced if only `size` pixels are wanted."""
+def _no_picture(content: bytes, name: str) -> ValueError | None:
+    """The error for a sound file that is no picture, or none that can be decoded here."""
+    kind = no_decoder_for(content, Path(name).suffix.lower())
+    other = ", or save it as JPEG" if " picture" in kind.partition(":")[0] else ""
+    return ValueError(f"{name} is {kind}{other}.") if kind else None
+
+
+def _decoded(content: bytes, name: str, size: int | None) -> Image.Image:
+    """A picture file as RGB; a JPEG reduced if only `size` pixels are wanted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged here instead
         with Image.open(io.BytesIO(content)) as picture:
@@ -157,20 +160,47 @@ def _decoded(content: bytes, size: int | None) -> Image.Image:
                 width, height = picture.size
             if width * height > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            return ImageOps.exif_transpose(picture)
+            return to_rgb(picture, name)
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
-    """Any Pillow mode → RGB; transparency over white, 16 bits scaled to 8."""
+class UnfitValues(ValueError):
+    """A sound file whose numbers are no picture's."""
+
+
+def to_rgb(picture: Image.Image, name: str = "this picture") -> Image.Image:
+    """Any Pillow mode → RGB, the right way up; transparency over white, 16 bits scaled to 8.
+
+    Raises
+    ------
+    UnfitValues
+        Floats or 32-bit integers that are not 0-255, judged as an array's are. `name` is what
+        the error calls the picture.
+    """
+    white = _white(picture)  # asked first: what is turned has forgotten its file
+    picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture, "float32")
-        scale = 257 if values.max(initial=0) > 255 else 1
-        picture = Image.fromarray(np.clip(values / scale, 0, 255).round().astype("uint8"))
+        values = np.array(picture, "float32")
+        if white > 255:
+            values *= 255 / white
+            np.rint(values, out=values)  # else the darkest would seem scaled to 0-1
+        problem = what_is_wrong(values, values.min(), values.max())
+        if problem:
+            raise UnfitValues(f"{name} {problem}")
+        picture = Image.fromarray(np.clip(values, 0, 255).round().astype("uint8"))
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture)
     return picture.convert("RGB")
+
+
+def _white(picture: Image.Image) -> int:
+    """The value of white in a grey picture of integers or floats: 65,535 if it has 16 bits."""
+    bits = getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (0,))[0]
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and (
+            bits == 16 or picture.format in SIXTEEN_BITS)):
+        return 2**bits - 1 if 8 < bits < 16 else 65_535
+    return 255
 
 
 def centre_crop(picture: Image.Image, size: int) -> Image.Image:

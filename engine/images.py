@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
+from engine.checks import ROUNDING, SCALED_BELOW, what_is_wrong
 from engine.decoding import read_image
 
 
@@ -31,7 +32,8 @@ class ImageSet:
     size : int
         Side in pixels.
     sources : tuple of Path, or ndarray of shape (n, size, size, 3)
-        Where the pixels come from. An array is checked (`check_pictures`) and kept as float32.
+        Where the pixels come from. An array is checked (`check_pictures`) and kept as float32,
+        in a copy: what happens to the array afterwards changes nothing here.
     """
 
     names: tuple[str, ...]
@@ -46,8 +48,8 @@ class ImageSet:
                 raise ValueError(f"an ImageSet of size {self.size} holds pictures of "
                                  f"{self.size} × {self.size} px, not {array.shape[1]} × "
                                  f"{array.shape[2]}.")
-            object.__setattr__(self, "sources", array)
-        object.__setattr__(self, "labels", np.asarray(self.labels, int))
+            object.__setattr__(self, "sources", own(array, self.sources))
+        object.__setattr__(self, "labels", np.array(self.labels, int))
         counts = len(self.names), len(self.labels), len(self.sources)
         if len(set(counts)) > 1:
             raise ValueError("an ImageSet needs a name, a label (−1: unknown) and a source for "
@@ -94,14 +96,14 @@ class ImageSet:
         """The same pictures, fewer of them, in the order of `indices`."""
         indices = list(indices)
         ready = self.__dict__.get("images", self.sources)
-        sources = (ready[indices] if isinstance(ready, np.ndarray)
-                   else tuple(self.sources[i] for i in indices))
-        return type(self)(tuple(self.names[i] for i in indices), self.labels[indices], self.size,
-                          sources)
+        names, labels = tuple(self.names[i] for i in indices), self.labels[indices]
+        if isinstance(ready, np.ndarray):  # pixels that were checked when they came, and a copy
+            return MadePictures(names, labels, self.size, ready[indices])
+        return ImageSet(names, labels, self.size, tuple(self.sources[i] for i in indices))
 
 
 class MadePictures(ImageSet):
-    """Pictures that this program made (see `made`); they are not checked."""
+    """Pictures that this program made or checked (see `made`): neither checked nor copied."""
 
     def __post_init__(self):
         pass
@@ -116,7 +118,7 @@ def made(images: np.ndarray) -> MadePictures:
     Parameters
     ----------
     images : float32 ndarray, shape (n, rows, columns, 3)
-        RGB, 0-255.
+        RGB, 0-255. Not copied: of a user's array that is to be kept, `as_image_set` makes a copy.
     """
     names = tuple(f"picture {i}" for i in range(len(images)))
     return MadePictures(names, np.full(len(images), -1), images.shape[1], images)
@@ -141,9 +143,6 @@ class Patches:
 # --- one check for all pictures ------------------------------------------------------------------
 
 
-ROUNDING = 1e-3  #: grey levels by which rounding may take a picture beyond 0-255
-
-
 def check_pictures(images) -> np.ndarray:
     """Pictures as this project takes them, or an error that says how to get there.
 
@@ -164,8 +163,8 @@ def check_pictures(images) -> np.ndarray:
     ------
     ValueError
         No array of numbers; a wrong shape, or no picture; values that are not finite, beyond
-        0-255, or scaled to 0-1 (known by a largest value of at most 1, with fractions: a black
-        picture is one).
+        0-255, or scaled to 0-1 (known by fractions and a largest value below 2, as resizing may
+        go beyond 1: a black picture is one).
     """
     if isinstance(images, (ImageSet, Patches)):
         return images.images
@@ -176,9 +175,9 @@ def check_pictures(images) -> np.ndarray:
         raise ValueError(f"pictures have shape (n, rows, columns, 3), not {array.shape}; "
                          f"{_how_to_shape(array.shape)}.")
     low, high = array.min((1, 2, 3)), array.max((1, 2, 3))
-    usual = (low >= -ROUNDING) & (high <= 255 + ROUNDING) & (high > 1 + ROUNDING)
+    usual = (low >= -ROUNDING) & (high <= 255 + ROUNDING) & (high >= SCALED_BELOW)
     for i in np.flatnonzero(~usual):  # False for NaN as well
-        problem = _what_is_wrong(array[i], low[i], high[i])
+        problem = what_is_wrong(array[i], low[i], high[i])
         if problem:
             raise ValueError(f"picture {i} {problem}")
     return array
@@ -199,12 +198,23 @@ def check_each(images: Iterable) -> list[np.ndarray]:
     return found
 
 
-def one_or_more(images) -> np.ndarray:
-    """One picture (rows, columns, 3) or several, as a checked batch."""
+def one_or_more(images, *, copy: bool = False) -> np.ndarray:
+    """One picture (rows, columns, 3) or several, as a checked batch; a copy, if it is kept."""
     if isinstance(images, (ImageSet, Patches)):
         return check_pictures(images)
     array = _numbers_of(images)
-    return check_pictures(array[None] if array.ndim == 3 else array)
+    array = check_pictures(array[None] if array.ndim == 3 else array)
+    return own(array, images) if copy else array
+
+
+def own(array: np.ndarray, given) -> np.ndarray:
+    """Checked pictures to be kept: a copy if they lie in the memory of what a user gave.
+
+    Whoever scales their array in place afterwards (``images /= 255``) would else change what is
+    kept, and nothing would check it again.
+    """
+    shared = isinstance(given, np.ndarray) or hasattr(given, "__array__")
+    return array.copy() if shared and np.may_share_memory(array, np.asarray(given)) else array
 
 
 def _numbers_of(images) -> np.ndarray:
@@ -238,26 +248,10 @@ def _how_to_shape(shape: tuple[int, ...]) -> str:
     return "colours are red, green, blue, on the last axis"
 
 
-def _what_is_wrong(picture: np.ndarray, low: float, high: float) -> str:
-    """The rest of a sentence that begins with a picture's number; empty for a dark picture."""
-    if not np.isfinite([low, high]).all():
-        return "holds values that are not finite (NaN or infinity); pictures are RGB, 0-255."
-    if low < -ROUNDING:
-        return (f"holds values from {low:.4g} to {high:.4g}: undo the preprocessing; pictures are "
-                "RGB, 0-255, and each network preprocesses them by itself.")
-    if high > 255 + ROUNDING:
-        return (f"holds values up to {high:.4g}: clip them, or divide 16-bit values by 257; "
-                "pictures are RGB, 0-255.")
-    if np.abs(picture - np.rint(picture)).max() > ROUNDING:
-        return (f"is scaled to 0-1 (its largest value is {high:.4g}): multiply by 255; pictures "
-                "are RGB, 0-255.")
-    return ""
-
-
 def picture_batches(images, size: int = 16) -> Iterator[np.ndarray]:
     """Checked pictures, `size` at a time: of an `ImageSet`, or of an array (any sides)."""
     if isinstance(images, ImageSet):
-        for _, batch in as_image_set(images).batches(size):
+        for _, batch in as_image_set(images, copy=False).batches(size):
             yield batch
     else:
         array = check_pictures(images)
@@ -265,13 +259,16 @@ def picture_batches(images, size: int = 16) -> Iterator[np.ndarray]:
             yield array[first : first + size]
 
 
-def as_image_set(images) -> ImageSet:
+def as_image_set(images, *, copy: bool = True) -> ImageSet:
     """An `ImageSet` as it is; an array of square pictures, checked, as one without labels.
 
     Parameters
     ----------
     images : ImageSet, Patches, or array of shape (n, size, size, 3)
         RGB, 0-255. Files, PIL pictures, bytes, uploads: `load_images`.
+    copy : bool
+        Whether the set owns its pixels. A function that lets go of the set before it returns needs
+        no copy.
 
     Raises
     ------
@@ -286,4 +283,4 @@ def as_image_set(images) -> ImageSet:
     if array.shape[1] != array.shape[2]:
         raise ValueError(f"these pictures have {array.shape[1]} × {array.shape[2]} px, but square "
                          "ones are needed: vz.load_images(images, size=...) crops them.")
-    return made(array)
+    return made(own(array, images) if copy else array)

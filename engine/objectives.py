@@ -315,7 +315,7 @@ def distance_to(picture) -> Objective:
     picture : ndarray, shape (size, size, 3) or (n, size, size, 3)
         RGB 0-255, of the size that climbs; one for all pictures, or one for each.
     """
-    return Objective((Reading(PICTURE),), (one_or_more(picture),), _mean_square_apart)
+    return Objective((Reading(PICTURE),), (one_or_more(picture, copy=True),), _mean_square_apart)
 
 
 def _mean_square_apart(maps, values):

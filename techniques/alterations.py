@@ -47,7 +47,7 @@ def alter(patches: np.ndarray, way: str, *, seed: int = 0) -> np.ndarray:
     """
     if way not in ALTERATIONS:
         raise ValueError(f"way is one of {', '.join(ALTERATIONS)}, not {way!r}.")
-    patches = vz.as_image_set(patches).images
+    patches = vz.as_image_set(patches, copy=False).images
     return np.clip(ALTERATIONS[way](patches, np.random.default_rng(seed)), 0, 255)
 
 
@@ -128,7 +128,7 @@ def kept(
     if level.shape != (filters,):
         raise ValueError(f"level needs a number for each of the {filters} filters of {layer} (as "
                          f"in stimuli.tuning(net, {layer!r}).mean), not shape {level.shape}.")
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     maxima = vz.image_maxima(net, layer, image_set) if maxima is None else maxima
     rng = np.random.default_rng(seed)
     others = np.setdiff1d(np.arange(filters), filter)

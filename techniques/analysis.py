@@ -152,7 +152,7 @@ def observe(
         every position sees padding.
     """
     net.plain_convolution(layer)  # before the long part
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     vz.unpadded_positions(net, layer, image_set.size)
     filter = net.check_filter(layer, filter)
     tuned = stimuli.tuning(net, layer, image_set=image_set, colours=colours, progress=progress)
@@ -210,7 +210,7 @@ def examine(
     """
     layer, filter = seen.layer, seen.filter
     top = min(top, vz.kernels(net, layer, filter).shape[2])
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     maxima = vz.image_maxima(net, layer, image_set) if maxima is None else maxima
     patches = vz.top_patches(net, image_set, layer, filter, k=k, maxima=maxima)
     strong = circuits.windows(net, layer, filter, image_set, patches.table)
@@ -267,7 +267,7 @@ def analyse(
         filters, too few or too small pictures.
     """
     image_set = (vz.load_images(size=net.input_size) if image_set is None
-                 else vz.as_image_set(image_set))
+                 else vz.as_image_set(image_set, copy=False))
     if len(image_set) < 4:
         raise ValueError(f"{len(image_set)} picture(s) cannot be halved into some to look at and "
                          "some to test on: give four or more, better forty.")

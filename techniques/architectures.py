@@ -109,7 +109,7 @@ def compare(
     ValueError
         No network, or no labelled picture.
     """
-    images = vz.as_image_set(images)
+    images = vz.as_image_set(images, copy=False)
     labelled = images.subset(np.flatnonzero(images.labels >= 0))
     if not len(nets) or not len(labelled):
         raise ValueError("compare needs at least one network and one labelled picture; the "
@@ -286,7 +286,7 @@ def similarity(
     draws : int
         How many shuffles of the pictures make the control.
     """
-    image_set = vz.as_image_set(images)
+    image_set = vz.as_image_set(images, copy=False)
     ours, theirs = (_grams(n, names, image_set, grid)
                     for n, names in ((net, layers), (other, other_layers)))
     rng = np.random.default_rng(seed)
@@ -411,7 +411,7 @@ def match_units(
     .. [1] Y. Li, J. Yosinski, J. Clune, H. Lipson, J. Hopcroft, "Convergent learning: do
        different neural networks learn the same representations?", ICLR 2016.
     """
-    image_set = vz.as_image_set(images)
+    image_set = vz.as_image_set(images, copy=False)
     if len(image_set) < 4:
         raise ValueError(f"partners are chosen on half of the pictures and tested on the other: "
                          f"give at least four, not {len(image_set)}.")

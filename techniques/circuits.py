@@ -78,7 +78,7 @@ def windows(
     ValueError
         The layer is no plain convolution, or a place lies outside its map.
     """
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     conv = net.plain_convolution(layer)
     taps = vz.kernels(net, layer, filter, fold=False)
     forward = _reads_and_writes(net, layer)
@@ -116,7 +116,7 @@ def random_places(
     net: vz.Network, layer: str, image_set: vz.ImageSet, count: int, *, seed: int = 0
 ) -> pd.DataFrame:
     """`count` positions that see no padding, drawn evenly over pictures and positions."""
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     inside = vz.unpadded_positions(net, layer, image_set.size)
     rng = np.random.default_rng(seed)
     return pd.DataFrame({
@@ -162,7 +162,7 @@ def spectrum_places(
     if per_level < 1:
         raise ValueError(f"per_level must be at least 1, not {per_level}.")
     filter = net.check_filter(layer, filter)
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     inside = vz.unpadded_positions(net, layer, image_set.size)
     forward = net.forward(layer, pre_activation=True)
     maps = np.concatenate([forward(batch)[:, inside, inside, filter].numpy()  # one channel is kept

@@ -93,7 +93,7 @@ def response_agreement(
        doi:10.23915/distill.00024.004.
     """
     layers = [layer] if isinstance(layer, str) else list(layer)
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     inside, size = _mirrored_positions(net, layers, image_set.size, size)
     forward = net.forward(layers, pre_activation=True)
     rng = np.random.default_rng(seed)

@@ -132,7 +132,7 @@ def each_layer(
     dict of layer → what `measure` returned
     """
     forward = net.forward(tuple(layers), pre_activation=pre_activation)
-    maps = tf.nest.flatten(forward(vz.as_image_set(images).images))
+    maps = tf.nest.flatten(forward(vz.as_image_set(images, copy=False).images))
     return {layer: measure(found.numpy()) for layer, found in zip(layers, maps, strict=True)}
 
 
@@ -313,7 +313,7 @@ def sampled_maps(
         All filters at the same places; which they are hangs on the seed and the layer alone, not
         on the other layers.
     """
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     rng = {layer: np.random.default_rng((seed, *layer.encode())) for layer in layers}
     inside = {layer: vz.unpadded_positions(net, layer, image_set.size) for layer in layers}
     forward = net.forward(tuple(layers), pre_activation=True)

@@ -119,7 +119,7 @@ def released(
     The pre-activation is linear in the kernels, so the layers below run once, and the filter
     with and without inhibition and all controls are filters of one convolution on top.
     """
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     variants = _variants(net, layer, filter, clip=clip, draws=draws, seed=seed)
     seen = _answers(net, layer, filter, variants, image_set, seed=seed)
     k = min(k, len(image_set))
@@ -162,7 +162,7 @@ def released_stimuli(
         before; ``control``: median of ``after`` over random cuts of as much squared weight;
         ``percentile``: share of random cuts (%) after which the response is smaller.
     """
-    image_set = vz.as_image_set(stimuli)
+    image_set = vz.as_image_set(stimuli, copy=False)
     if len(labels) != len(image_set):
         raise ValueError(f"{len(image_set)} stimuli need as many labels, not {len(labels)}.")
     variants = _variants(net, layer, filter, clip=clip, draws=draws, seed=seed)

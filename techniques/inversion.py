@@ -301,7 +301,7 @@ def _recipe(recipe, **given) -> Recipe:
 
 def _square(image) -> np.ndarray:
     """One picture or several as a batch, if they are square."""
-    images = vz.one_or_more(image)
+    images = vz.one_or_more(image, copy=True)
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"a square RGB picture is needed, (size, size, 3), not {images.shape}; "
                          "vz.read_image(path, size=128) cuts one out of any file.")

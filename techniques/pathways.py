@@ -165,7 +165,7 @@ def linear_prediction(
         over the places, ``control``: the median correlation of the draws, ``percentile``: share
         of the draws (%) below the true one.
     """
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     lower = net.forward(expanded.down_to, pre_activation=False)
     upper = net.forward(layer, pre_activation=True)
     below, above = (vz.receptive_field(net, name, input_size=image_set.size)

@@ -228,8 +228,8 @@ def causes(
        activations" and "Diversity", doi:10.23915/distill.00007.
     """
     filter = net.check_filter(layer, filter)
-    image_set = vz.as_image_set(image_set)
-    diverse = None if diverse is None else vz.as_image_set(diverse)
+    image_set = vz.as_image_set(image_set, copy=False)
+    diverse = None if diverse is None else vz.as_image_set(diverse, copy=False)
     rng = np.random.default_rng(seed)
     others = np.setdiff1d(np.arange(net.channels(layer)), filter)
     if len(others) < 3:

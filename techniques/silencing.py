@@ -88,7 +88,7 @@ def class_effect(
         raise ValueError(f"{net.name} has no classifier ({net.weights_source}): load it with "
                          "weights='packaged' or weights='imagenet'.")
     filter = net.check_filter(layer, filter)
-    image_set = vz.as_image_set(images)
+    image_set = vz.as_image_set(images, copy=False)
     lower, upper = _split(net, layer)
     others = np.delete(np.arange(net.channels(layer)), filter)
     drawn = np.random.default_rng(seed).choice(others, min(controls, others.size), replace=False)

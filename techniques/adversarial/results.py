@@ -144,7 +144,7 @@ def look(net: vz.Network, images, targets=None) -> Before:
             raise ValueError("these pictures were looked at with targets (or without) before: "
                              "give targets to look(), not to the attack.")
         return images
-    images = vz.one_or_more(images)
+    images = vz.one_or_more(images, copy=True)
     logits = vz.logits(net, images)
     if targets is None:
         return Before(images, logits, logits.argmax(1), False)

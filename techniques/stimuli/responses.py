@@ -97,7 +97,7 @@ def tuning(
     count = net.channels(layer)
     filters = net.check_filters(layer, np.arange(count) if filter is None else filter)
     pictures = (vz.load_images(size=net.input_size) if image_set is None
-                else vz.as_image_set(image_set))
+                else vz.as_image_set(image_set, copy=False))
     seen, unit = _middle_unit(net, layer, size)
     centre = float(seen.start + seen.stride * unit + seen.size / 2)
     stimuli = battery(size=seen.input_size, field=min(seen.size, seen.input_size),
@@ -150,7 +150,7 @@ def _smallest_canvas(net: vz.Network, layer: str) -> int:
 
 def on_pictures(net: vz.Network, layer: str, pictures: vz.ImageSet, *, progress: bool = True):
     """Mean and standard deviation of every filter over real pictures, float32 (filters,) each."""
-    pictures = vz.as_image_set(pictures)
+    pictures = vz.as_image_set(pictures, copy=False)
     inside = vz.unpadded_positions(net, layer, pictures.size, needed=False) or slice(None)
     forward = net.forward(layer, pre_activation=True)
     batches = tqdm(pictures.batches(8), f"{layer}: pictures", -(-len(pictures) // 8), delay=1,
