@@ -25,6 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 3600  # seconds that the tests of one fault may take
 NOT_RUN = "COULD NOT RUN"
+# No cache is left behind; nbval's plugin takes seconds to import.
+BARE = ["-p", "no:cacheprovider", "-p", "no:nbval", "-p", "no:xdist"]
 LEFT_OUT = {".git", ".venv", "build", "figures", "cache", ".pytest_cache", ".ruff_cache"}
 
 
@@ -339,7 +341,7 @@ def failing(project: Path, *tests: str) -> str:
     for until in (["-x"], []):  # again to the end if the first thing was an error
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", *until, "-p", "no:cacheprovider", *files],
+                [sys.executable, "-m", "pytest", "-q", *until, *BARE, *files],
                 cwd=project, capture_output=True, text=True, timeout=LONGEST,
                 env={**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"})
         except subprocess.TimeoutExpired as problem:
