@@ -2,8 +2,9 @@
 
 ``kinds``, ``network``, ``graph``: a network, its layers, their receptive fields; ``builders``:
 how networks are loaded; ``checks``, ``file_kinds``, ``decoding``, ``images``, ``loading``:
-pictures; ``objectives``, ``parameterisations``, ``optimisers``, ``transforms``, ``reading``, ``render``: the ascent;
-``style``, ``saving``, ``recipes``: figures; ``atlas_store``: an atlas on disk.
+pictures; ``objectives``, ``parameterisations``, ``optimisers``, ``transforms``, ``reading``,
+``render``: the ascent; ``style``, ``saving``, ``recipes``: figures; ``atlas_store``: an atlas on
+disk.
 """
 
 import os

@@ -100,11 +100,13 @@ def read_bytes(content: bytes, name: str, size: int | None) -> np.ndarray:
     if Path(name).suffix.lower() in RAW:  # Pillow would find the thumbnail in it
         raise ValueError(f"{name} is of a kind that is not read: {REMEDIES[RAW[0]]}.")
     try:
-        picture = _decoded(content, name, size)
+        picture = _decoded(content, size)
     except Image.DecompressionBombError:
         raise _too_large(name) from None
-    except (MemoryError, UnfitValues):
+    except MemoryError:
         raise
+    except _UnfitValues as problem:
+        raise ValueError(f"{name} {problem}") from None
     except Exception as problem:  # on damage, decoders fail in any way
         unknown = isinstance(problem, UnidentifiedImageError)  # it would name an address
         known = _no_picture(content, name) if unknown else None
@@ -145,7 +147,7 @@ def _no_picture(content: bytes, name: str) -> ValueError | None:
     return ValueError(f"{name} is {kind}{other}.") if kind else None
 
 
-def _decoded(content: bytes, name: str, size: int | None) -> Image.Image:
+def _decoded(content: bytes, size: int | None) -> Image.Image:
     """A picture file as RGB; a JPEG reduced if only `size` pixels are wanted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged here instead
@@ -160,11 +162,7 @@ def _decoded(content: bytes, name: str, size: int | None) -> Image.Image:
                 width, height = picture.size
             if width * height > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            return to_rgb(picture, name)
-
-
-class UnfitValues(ValueError):
-    """A sound file whose numbers are no picture's."""
+            return _rgb(picture)
 
 
 def to_rgb(picture: Image.Image, name: str = "this picture") -> Image.Image:
@@ -172,10 +170,21 @@ def to_rgb(picture: Image.Image, name: str = "this picture") -> Image.Image:
 
     Raises
     ------
-    UnfitValues
+    ValueError
         Floats or 32-bit integers that are not 0-255, judged as an array's are. `name` is what
         the error calls the picture.
     """
+    try:
+        return _rgb(picture)
+    except _UnfitValues as problem:
+        raise ValueError(f"{name} {problem}") from None
+
+
+class _UnfitValues(ValueError):
+    """A sound picture whose numbers are no picture's; the rest of a sentence."""
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
     white = _white(picture)  # asked first: what is turned has forgotten its file
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
@@ -185,7 +194,7 @@ def to_rgb(picture: Image.Image, name: str = "this picture") -> Image.Image:
             np.rint(values, out=values)  # else the darkest would seem scaled to 0-1
         problem = what_is_wrong(values, values.min(), values.max())
         if problem:
-            raise UnfitValues(f"{name} {problem}")
+            raise _UnfitValues(problem)
         picture = Image.fromarray(np.clip(values, 0, 255).round().astype("uint8"))
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")

@@ -79,16 +79,16 @@ def files(tmp_path, monkeypatch):
     for folder in ("mixed", "."):
         Path(folder, "cut.jpg").write_bytes(photo.getvalue()[:2000])
     for name in ("good/a.jpg", "good/b.jpg", "odd/a.jpg", "odd/c.dng", "numbered/0/a.jpg",
-                 "numbered/1/b.jpg", "other/a.jpg", "other/c.jpg.crdownload", "accents/Kätzchen.jpg"):
-        Path(name).parent.mkdir(exist_ok=True)
+                 "numbered/1/b.jpg", "other/a.jpg", "other/c.jpg.crdownload",
+                 "accents/Kätzchen.jpg"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(photo.getvalue())
     Path("odd/b.svg").write_text("<svg/>")
     Path("text.png").write_text("not a picture")
-    for name, content in (("film.mp4", b"\0\0\0\x20ftypisom"), ("film.MOV", b"\0\0\0\x14ftypqt  "),
-                          ("b.zip", b"PK\x03\x04"), ("page.pdf", b"%PDF-1.4")):
-        Path("other", name).write_bytes(content)
-    Path("other/film.mp4").rename("film.mp4")
-    Path("album.zip").write_bytes(b"PK\x03\x04")
+    for name, content in (("film.mp4", b"\0\0\0\x20ftypisom"), ("album.zip", b"PK\x03\x04"),
+                          ("other/film.MOV", b"\0\0\0\x14ftypqt  "), ("other/b.zip", b"PK\x03\x04"),
+                          ("other/page.pdf", b"%PDF-1.4")):
+        Path(name).write_bytes(content)
     Path("cp1252.csv").write_bytes("file;label\nKätzchen.jpg;281\n".encode("cp1252"))
     for name, values in (("scaled.tif", np.linspace(0, 1, 64, dtype="float32")),
                          ("negative.tif", np.linspace(-40, 90, 64, dtype="float32")),
@@ -117,8 +117,8 @@ def names(vgg16, pictures, tiny):
     dead.set_weights([kernel, bias])
     noise = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
     two = [keras.Input((8, 8, 3)) for _ in range(2)]
-    return {"net": vgg16, "mine": tiny, "pictures": pictures, "noise": noise, "np": np, "pd": pd, "vz": vz,
-            "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise), "fetch": fetch,
+    return {"net": vgg16, "mine": tiny, "pictures": pictures, "noise": noise, "np": np, "vz": vz,
+            "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise), "fetch": fetch, "pd": pd,
             "two_inputs": keras.Model(two, keras.layers.Add()(two), name="two_inputs"),
             "adversarial": adversarial, "analysis": analysis, "architectures": architectures,
             "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
