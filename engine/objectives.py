@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from data import classes as imagenet
+from engine.checks import class_numbers, whole_numbers
 from engine.images import one_or_more
 from engine.network import LOGITS, PICTURE
 from engine.parameterisations import standardised
@@ -35,6 +36,8 @@ class Reading:
         positions only is climbed on the part of the picture that they can see.
     padded : bool
         Measure over all positions, as the climb reads them: also those that see padding.
+    named : bool
+        Its classes were given by ImageNet's names: another list of classes will not do.
     """
 
     layer: str
@@ -42,6 +45,7 @@ class Reading:
     chosen: int | None = None
     at: tuple[int, int] | str | None = None
     padded: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +71,25 @@ class Objective:
     values: tuple[np.ndarray, ...]
     formula: Callable
 
+    __array_ufunc__ = None  # so that an array times an objective is the objective's to work out
+
     def __add__(self, other: Objective) -> Objective:
+        if isinstance(other, int) and other == 0:  # what sum() starts from
+            return self
+        if not isinstance(other, Objective):
+            raise ValueError(f"objectives are added to objectives, not to {other!r}.")
         return _joined((self, other), _added)
 
+    __radd__ = __add__
+
     def __mul__(self, factor: float) -> Objective:
-        return Objective(self.readings, (*self.values, np.float32(factor)), _Scaled(self.formula))
+        return Objective(self.readings, (*self.values, _factor(factor)), _Scaled(self.formula))
 
     __rmul__ = __mul__
+
+    def __truediv__(self, factor: float) -> Objective:
+        with np.errstate(divide="ignore"):
+            return self * (1 / _factor(factor))
 
     def __neg__(self) -> Objective:
         return self * -1.0
@@ -140,11 +156,20 @@ class _Scaled:
     formula: Callable
 
     def __call__(self, maps, values):
-        return values[-1] * self.formula(maps, values[:-1])
+        found, factor = self.formula(maps, values[:-1]), values[-1]
+        if len(factor.shape) == 1 and len(found.shape) == 2:  # terms side by side
+            factor = factor[:, None]
+        return factor * found
 
 
-def _numbers(values) -> np.ndarray:
-    return np.atleast_1d(values).astype("int32")
+def _factor(factor) -> np.float32 | np.ndarray:
+    """What an objective is multiplied by: a number, or one for each picture."""
+    with contextlib.suppress(TypeError, ValueError), np.errstate(over="ignore"):
+        found = np.float32(factor)
+        if np.ndim(found) < 2 and np.isfinite(found).all():
+            return found
+    raise ValueError("an objective is multiplied or divided by a finite number, or by one for "
+                     f"each picture, not by {factor!r}.")
 
 
 def channel(layer: str, filters, *, pre_activation: bool = True) -> Objective:
@@ -153,7 +178,7 @@ def channel(layer: str, filters, *, pre_activation: bool = True) -> Objective:
     The pre-activation is the default because a ReLU that is off passes no gradient: from noise,
     18-25 % of VGG16's filters would never start.
     """
-    return Objective((Reading(layer, pre_activation, 0),), (_numbers(filters),), _mean_of_map)
+    return Objective((Reading(layer, pre_activation, 0),), (whole_numbers("filters", filters),), _mean_of_map)
 
 
 def _mean_of_map(maps, values):
@@ -165,7 +190,7 @@ def unit(
 ) -> Objective:
     """A filter's value at one position of its map: the centre, or (row, column)."""
     at = "centre" if position is None else tuple(position)
-    return Objective((Reading(layer, pre_activation, 0, at),), (_numbers(filters),), _only_place)
+    return Objective((Reading(layer, pre_activation, 0, at),), (whole_numbers("filters", filters),), _only_place)
 
 
 def _only_place(maps, values):
@@ -178,7 +203,7 @@ def layer(name: str, *, pre_activation: bool = False) -> Objective:
 
 
 def _mean_square(maps, values):
-    return tf.reduce_mean(maps[0] ** 2, (1, 2, 3))
+    return tf.reduce_mean(maps[0] ** 2, list(range(1, len(maps[0].shape))))
 
 
 def direction(
@@ -205,6 +230,9 @@ class _Along:
     cosine_power: float
 
     def __call__(self, maps, values):
+        if len(maps[0].shape) != 4 or maps[0].shape[-1] != values[0].shape[-1]:
+            raise ValueError(f"a direction of {values[0].shape[-1]} channels does not belong to "
+                             f"what is read, which has shape {tuple(maps[0].shape)}.")
         vector = values[0][:, None, None, :]
         product = tf.reduce_sum(maps[0] * vector, -1)
         if self.cosine_power:
@@ -214,16 +242,19 @@ class _Along:
 
 
 def class_logit(classes) -> Objective:
-    """The logit of an ImageNet class; one class for each picture."""
-    wrong = [c for c in np.atleast_1d(classes) if not 0 <= c < len(imagenet.CLASSES)]
-    if wrong:
-        raise ValueError(f"ImageNet's classes are 0 to {len(imagenet.CLASSES) - 1}, "
-                         f"not {wrong[0]}.")
-    return Objective((Reading(LOGITS, False),), (_numbers(classes),), _own_logit)
+    """The logit of a class, before a softmax; one class for each picture.
+
+    Parameters
+    ----------
+    classes : int, str, or a sequence of these
+        Numbers of the network's classes; ImageNet's labels and WordNet ids for its 1,000.
+    """
+    numbers, named = class_numbers(classes)
+    return Objective((Reading(LOGITS, True, 0, named=named),), (numbers,), _own_logit)
 
 
 def _own_logit(maps, values):
-    return tf.gather(maps[0], values[0], batch_dims=1)
+    return maps[0]
 
 
 def diversity(layer: str, groups) -> Objective:
@@ -242,7 +273,7 @@ def diversity(layer: str, groups) -> Objective:
     ----------
     .. [1] C. Olah et al., "Feature visualization", Distill 2017, section "Diversity".
     """
-    return Objective((Reading(layer),), (_numbers(groups),), _unlike_others)
+    return Objective((Reading(layer),), (whole_numbers("groups", groups),), _unlike_others)
 
 
 def _unlike_others(maps, values):
@@ -261,7 +292,7 @@ def near_target(layer: str, filters) -> Objective:
     The target is the square of the map's largest value. Only of historical interest: see the
     preset ``"target_activation"``.
     """
-    return Objective((Reading(layer, False, 0),), (_numbers(filters),), _near_square_of_largest)
+    return Objective((Reading(layer, False, 0),), (whole_numbers("filters", filters),), _near_square_of_largest)
 
 
 def _near_square_of_largest(maps, values):

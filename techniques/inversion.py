@@ -37,7 +37,6 @@ from skimage.filters import gaussian
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import vizutils as vz
-from data import classes as imagenet
 from engine import style
 from engine.objectives import power_sum, variation
 from engine.optimisers import Momentum
@@ -417,8 +416,8 @@ def _verdicts(net: vz.Network, inversion: Inversion) -> pd.DataFrame:
     seen, each = before.argmax(1), np.arange(len(before))
     rank = 1 + (after > after[each, seen][:, None]).sum(1)
     return pd.DataFrame({
-        "seen": [imagenet.CLASSES[i][1] for i in seen],
-        "found": [imagenet.CLASSES[i][1] for i in after.argmax(1)],
+        "seen": [net.class_name(i) for i in seen],
+        "found": [net.class_name(i) for i in after.argmax(1)],
         "rank": rank, "probability": tf.nn.softmax(after).numpy()[each, seen],
         "top1": rank == 1, "top5": rank <= 5,
     })
