@@ -7,7 +7,6 @@ given Keras model that shares its variables, and cached by `Network.kept`, the p
 from __future__ import annotations
 
 import dataclasses
-import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence

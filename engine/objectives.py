@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -162,6 +163,9 @@ class _Scaled:
         return factor * found
 
 
+_numbers = functools.partial(whole_numbers, "filters")
+
+
 def _factor(factor) -> np.float32 | np.ndarray:
     """What an objective is multiplied by: a number, or one for each picture."""
     with contextlib.suppress(TypeError, ValueError), np.errstate(over="ignore"):
@@ -178,7 +182,7 @@ def channel(layer: str, filters, *, pre_activation: bool = True) -> Objective:
     The pre-activation is the default because a ReLU that is off passes no gradient: from noise,
     18-25 % of VGG16's filters would never start.
     """
-    return Objective((Reading(layer, pre_activation, 0),), (whole_numbers("filters", filters),), _mean_of_map)
+    return Objective((Reading(layer, pre_activation, 0),), (_numbers(filters),), _mean_of_map)
 
 
 def _mean_of_map(maps, values):
@@ -190,7 +194,7 @@ def unit(
 ) -> Objective:
     """A filter's value at one position of its map: the centre, or (row, column)."""
     at = "centre" if position is None else tuple(position)
-    return Objective((Reading(layer, pre_activation, 0, at),), (whole_numbers("filters", filters),), _only_place)
+    return Objective((Reading(layer, pre_activation, 0, at),), (_numbers(filters),), _only_place)
 
 
 def _only_place(maps, values):
@@ -292,7 +296,8 @@ def near_target(layer: str, filters) -> Objective:
     The target is the square of the map's largest value. Only of historical interest: see the
     preset ``"target_activation"``.
     """
-    return Objective((Reading(layer, False, 0),), (whole_numbers("filters", filters),), _near_square_of_largest)
+    return Objective((Reading(layer, False, 0),), (_numbers(filters),),
+                     _near_square_of_largest)
 
 
 def _near_square_of_largest(maps, values):

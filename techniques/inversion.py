@@ -41,6 +41,7 @@ from engine import style
 from engine.objectives import power_sum, variation
 from engine.optimisers import Momentum
 from engine.parameterisations import MEAN, SPREAD, Standardised  # noqa: F401  inversion.MEAN, ...
+from engine.render import warn_of_broken
 
 ALPHA, BETA = 6, 2  #: the two exponents
 TERMS = ("features", "alpha norm", "variation")  #: what the loss is made of, in this order
@@ -235,6 +236,10 @@ def invert(
         -recipe.alpha_weight * vz.lp_norm(ALPHA), -recipe.tv_weight * vz.total_variation(BETA))
 
     def inverted(found: vz.Rendering) -> Inversion:
+        if found.broken.any():
+            which = ", ".join(map(str, np.flatnonzero(found.broken)))
+            warn_of_broken(net, f"{layer}: the gradient stopped being finite for picture {which}",
+                           stacklevel=4)
         return Inversion(found.images, original, layer, pre_activation,
                          -found.history.astype("float64"), found.snapshots, found.broken,
                          found.ended)
@@ -290,6 +295,10 @@ def _recipe(recipe, **given) -> Recipe:
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if recipe.steps < 1:
         raise ValueError(f"steps must be at least 1, not {recipe.steps}.")
+    for name in ("alpha_weight", "tv_weight"):
+        if not 0 <= getattr(recipe, name) < np.inf:
+            raise ValueError(f"{name} is at least 0 (0 switches the regulariser off), not "
+                             f"{getattr(recipe, name)}.")
     return recipe
 
 
