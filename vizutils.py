@@ -46,12 +46,14 @@ from data import HOME, fetch, weights
 from data import classes as imagenet
 from engine.atlas_store import Atlas, contact_sheet, part_of
 from engine.builders import load_network
-from engine.checks import whole_number
+from engine.checks import whole
+from engine.climb_checks import as_start, check_climb
 from engine.decoding import read_image
 from engine.graph import (
     InputLayer,
     ReceptiveField,
     canvas,
+    convolution_below,
     framed,
     input_layer,
     norm_after,
@@ -71,26 +73,25 @@ from engine.images import (
     picture_batches,
 )
 from engine.loading import load_images
-from engine.network import PICTURE, Network, as_network, prepare_device, submodel
+from engine.maxima import Maxima
+from engine.network import PICTURE, Network, prepare_device, submodel
 from engine.objectives import (
     Objective,
     Reading,
     channel,
     class_logit,
     direction,
-    distance_to,
     diversity,
     feature_distance,
     layer,
-    lp_norm,
     near_target,
     side_by_side,
-    total_variation,
     unit,
 )
 from engine.optimisers import Adam, Normalised
 from engine.parameterisations import Fourier, Pixels
-from engine.render import Interrupted, Rendering, check_climb, render
+from engine.picture_objectives import distance_to, lp_norm, total_variation
+from engine.render import Interrupted, Rendering, render, warn_of_broken
 from engine.saving import SavedFigure, save_figure, show_recipe
 from engine.style import (
     BLUE,
@@ -106,6 +107,7 @@ from engine.style import (
     thumbnail_table,
 )
 from engine.transforms import TRANSFORMS, jitter, rotate, scale
+from engine.wrapping import as_network
 
 # All that notebooks call as vz.NAME: the engine's, then this file's own, in its order.
 __all__ = [
@@ -152,22 +154,22 @@ def classify(net: Network, images, *, top: int = 5) -> list[list[tuple[str, str,
     Raises
     ------
     ValueError
-        If the network has no classifier; the message names the remedy. `top` below 1.
+        If the network has no classifier, or one of other classes than ImageNet's; the message
+        names the remedy. `top` below 1.
     """
-    whole_number(top, "top")
+    net.check_class_names()
+    whole("top", top)
     probabilities = tf.nn.softmax(logits(net, images)).numpy()
     return [[(*imagenet.CLASSES[i], float(row[i])) for i in np.argsort(-row)[:top]]
             for row in probabilities]
 
 
 def logits(net: Network, images) -> np.ndarray:
-    """Class logits, shape (n, 1000), of an `ImageSet` or of RGB pictures 0-255."""
-    if not net.has_classifier:
-        raise ValueError(
-            f"{net.name} was loaded without a classifier ({net.weights_source}): load it with "
-            "weights='packaged' (distilled read-out) or weights='imagenet' (original head)."
-        )
-    forward = net.forward(net.last_layer, pre_activation=False)
+    """Class logits, shape (n, classes), of an `ImageSet` or of RGB pictures 0-255.
+
+    They are read before a softmax that the model may end in.
+    """
+    forward = net.forward(net.logits_layer, pre_activation=True)
     return np.concatenate([forward(batch).numpy() for batch in picture_batches(images)])
 
 
@@ -195,23 +197,6 @@ def activations(net: Network, layer, images, *, pre_activation: bool = False) ->
     return np.concatenate([forward(batch).numpy() for batch in picture_batches(images)])
 
 
-@dataclass(frozen=True, eq=False)
-class Maxima:
-    """Where and how strongly each filter answers each picture at most.
-
-    Attributes
-    ----------
-    values : float32 ndarray, shape (n, filters)
-        Maximum pre-activation over the positions that see no padding.
-    rows, columns : int ndarray, shape (n, filters)
-        Position of that maximum in the layer's map.
-    """
-
-    values: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
-
-
 def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None) -> Maxima:
     """Each filter's maximum pre-activation in each picture, streamed batch by batch.
 
@@ -232,7 +217,9 @@ def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None)
         values.append(tf.reduce_max(flat, 2).numpy())
         places.append(tf.argmax(flat, 2).numpy())  # along memory: half the time of across it
     rows, columns = np.divmod(np.concatenate(places), side)
-    return Maxima(np.concatenate(values), rows + inside.start, columns + inside.start)
+    return Maxima(np.concatenate(values), rows + inside.start, columns + inside.start, layer,
+                  None if filters is None else tuple(filters.tolist()), tuple(image_set.names),
+                  image_set.size)
 
 
 def top_patches(
@@ -249,18 +236,15 @@ def top_patches(
     k : int
         How many (fewer if there are fewer pictures).
     maxima : Maxima, optional
-        What `image_maxima` found before: asking for many filters of a layer then costs one pass.
+        What `image_maxima` found before, of this layer in these pictures (checked): asking for
+        many filters of a layer then costs one pass.
     """
     filter = net.check_filter(layer, filter)
     image_set = as_image_set(image_set, copy=False)
-    whole_number(k, "k")
-    place = filter
+    whole("k", k)
     if maxima is None:
-        maxima, place = image_maxima(net, layer, image_set, filters=[filter]), 0
-    elif maxima.values.shape != (wanted := (len(image_set), net.channels(layer))):
-        raise ValueError(f"maxima of {maxima.values.shape[0]} pictures and "
-                         f"{maxima.values.shape[1]} filters do not belong to these {wanted[0]} and "
-                         f"{layer}'s {wanted[1]}: give image_maxima(net, layer, image_set).")
+        maxima = image_maxima(net, layer, image_set, filters=[filter])
+    place = maxima.column(net, layer, filter, image_set)
     best = np.argsort(-maxima.values[:, place], kind="stable")[:k]
     table = pd.DataFrame({
         "picture": best, "name": [image_set.names[i] for i in best],
@@ -538,7 +522,7 @@ class Ascent:
 
 
 def maximize(
-    net: Network, layer: str, filters, *, objective: str | Callable = "channel",
+    net: Network, layer: str, filters, *, objective: str | Callable | None = None,
     steps: int = 128, size: int | None = None, seed: int = 0, seeds: int = 1,
     preset: str | None = None, reference=None, batch: int = 16, sign: int = 1,
     start: np.ndarray | None = None, progress: bool = True, interruptible: bool = False,
@@ -551,9 +535,10 @@ def maximize(
     net : Network
     layer : str
     filters : int or sequence of int
-    objective : {"channel", "unit"} or callable
-        Mean of the filter's pre-activation over its map, or its value at the centre; or
-        ``objective(layer, filters)`` → `Objective`, one value a picture.
+    objective : {"channel", "unit"} or callable, optional
+        Mean of the filter's pre-activation over its map (the default, unless a preset says
+        otherwise), or its value at the centre; or ``objective(layer, filters)`` → `Objective`,
+        one value a picture.
     steps, size
         As in `render`.
     seed : int
@@ -561,16 +546,16 @@ def maximize(
     seeds : int
         ... and how many, each a picture of its own.
     preset : str, optional
-        A historical recipe of `PRESETS`; a callable `objective` and `options` override it.
-    reference : ndarray of shape (pictures, all filters of the layer), optional
-        Maxima of real pictures (`image_maxima(...).values`) for the percentile; VGG16's stored
-        ones by default, NaN without either.
+        A historical recipe of `PRESETS`; `objective` and `options` override it.
+    reference : Maxima, or ndarray of shape (pictures, all filters of the layer), optional
+        Maxima of real pictures (`image_maxima(...)`) for the percentile; VGG16's stored ones by
+        default, NaN without either.
     batch : int
         Pictures optimised together; memory grows with it, not with the number of filters. It is
         halved if memory runs out.
     sign : {1, -1}
         −1 draws what a filter is *least* excited by.
-    start : ndarray, shape (size, size, 3) or (n, size, size, 3), optional
+    start : ndarray, shape (size, size, 3) or (n, size, size, 3), or ImageSet, optional
         Pictures to start from, one for all or one for each (filter, seed).
     interruptible : bool
         On an interrupt from the keyboard return what there is instead of raising `Interrupted`.
@@ -601,23 +586,25 @@ def maximize(
     checked (it held between TensorFlow 2.20 and 2.21).
     """
     filters = net.check_filters(layer, filters)
-    if seeds < 1 or steps < 1 or batch < 1:
-        raise ValueError("steps, seeds and batch must each be at least 1.")
-    check_climb(steps, size, seed)
+    whole("seeds", seeds), whole("seed", seed, 0), whole("batch", batch)
+    if sign not in (1, -1):
+        raise ValueError(f"sign is 1 or −1, not {sign!r}.")
     if preset is not None:
         if preset not in PRESETS:
             raise ValueError(f"preset {preset!r} not found; known are {', '.join(PRESETS)}.")
         recipe = dict(PRESETS[preset])
         its_own, options = recipe.pop("objective"), {**recipe, **options}
-        objective = objective if callable(objective) else its_own
-    kinds = {"channel": channel, "unit": unit}
+        objective = its_own if objective is None else objective
+    kinds = {None: channel, "channel": channel, "unit": unit}
     if not callable(objective) and objective not in kinds:
-        raise ValueError(f"objective is one of {', '.join(kinds)}, not {objective!r}; "
+        raise ValueError(f"objective is one of channel, unit, not {objective!r}; "
                          "compose others with render().")
     climbed = kinds.get(objective, objective)
     measured = unit if objective == "unit" else channel
+    check_climb(net, steps=steps, size=size, seed=seed)
     size = size or canvas(net, layer)
     receptive_field(net, layer)  # refuses a layer without positions
+    start = as_start(start)
     jobs = [(f, s) for f in filters.tolist() for s in range(seed, seed + seeds)]
     if np.ndim(start) == 4 and len(start) not in (1, len(jobs)):
         raise ValueError(f"{len(start)} starting pictures for {len(jobs)} to be drawn: give one "
@@ -656,7 +643,7 @@ def maximize(
             if done[-1].ended == "interrupted":
                 break
     wanted, jobs = len(jobs), jobs[: sum(len(r.images) for r in done)]
-    _warn_of_broken(layer, jobs, done)
+    _warn_of_broken(net, layer, jobs, done)
     images, history = _joined(done)
     report = _report(net, layer, jobs, images, history, reference, sign)
     report["steps"] = np.repeat([r.measured[-1] for r in done], [len(r.images) for r in done])
@@ -675,10 +662,12 @@ def _reference(net: Network, layer: str, reference) -> np.ndarray | None:
     """Maxima of real pictures, one column a filter of the layer; stored ones if none are given."""
     if reference is None:
         return class_responses(net, layer)[0] if _has_stored_responses(net, layer) else None
+    if isinstance(reference, Maxima):
+        reference = reference.reference(layer)
     reference, count = np.asarray(reference), net.channels(layer)
     if reference.ndim != 2 or reference.shape[1] != count:
         raise ValueError(f"reference has shape {reference.shape}; {layer} has {count} filters: "
-                         "give image_maxima(net, layer, pictures).values, all filters of it.")
+                         "give image_maxima(net, layer, pictures), all filters of it.")
     return reference
 
 
@@ -690,14 +679,13 @@ def _joined(done: Sequence[Rendering]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([r.images for r in done]), np.concatenate(histories, axis=1)
 
 
-def _warn_of_broken(layer: str, jobs, done: Sequence[Rendering]) -> None:
+def _warn_of_broken(net: Network, layer: str, jobs, done: Sequence[Rendering]) -> None:
     """Name the pictures whose gradient stopped being finite."""
     broken = np.concatenate([r.broken for r in done])
     if broken.any():
         which = ", ".join(f"{f} (seed {s})"
                           for (f, s), bad in zip(jobs, broken, strict=True) if bad)
-        warnings.warn(f"{layer}: the gradient stopped being finite for filter {which}; the last "
-                      "sound picture is kept. A smaller rate may help.", stacklevel=3)
+        warn_of_broken(net, f"{layer}: the gradient stopped being finite for filter {which}")
 
 
 def _report(net, layer, jobs, images, history, reference, sign) -> pd.DataFrame:
@@ -718,7 +706,7 @@ def _report(net, layer, jobs, images, history, reference, sign) -> pd.DataFrame:
         "filter": filters, "seed": [s for _, s in jobs],
         "start": history[0], "end_mean": history[-1], "end_max": end_max,
         "best": (sign * history).max(0) * sign, "percentile": percentile,
-        "agreement": _agreement(net, layer, images, filters),
+        "agreement": _agreement(net, layer, images, jobs),
         "flat": (contrast < 2) | (rise <= 1e-6 * np.abs(history[0])),
     })
 
@@ -731,15 +719,19 @@ def picture_vectors(net: Network, layer: str, images) -> np.ndarray:
     float32 ndarray, shape (n, input channels)
         The product of two rows is the cosine that `Ascent.report` calls agreement.
     """
-    below = activations(net, input_layer(net, layer).tensor, images).mean((1, 2))
+    own = convolution_below(net, layer)
+    if own is None:
+        raise ValueError(f"{layer} has no one layer below whose channels it reads.")
+    below = activations(net, input_layer(net, own).tensor, images).mean((1, 2))
     return below / np.maximum(np.linalg.norm(below, axis=1, keepdims=True), 1e-12)
 
 
-def _agreement(net: Network, layer: str, images: np.ndarray, filters: np.ndarray) -> np.ndarray:
-    """Mean cosine between pictures of the same filter, seen by the layer below."""
-    same = (filters[:, None] == filters) & ~np.eye(len(filters), dtype=bool)
+def _agreement(net: Network, layer: str, images: np.ndarray, jobs) -> np.ndarray:
+    """Mean cosine between a filter's pictures from different seeds, seen by the layer below."""
+    filters, seeds = np.array(jobs).T
+    same = (filters[:, None] == filters) & (seeds[:, None] != seeds)
     others = same.sum(1)
-    if not others.any():
+    if not others.any() or convolution_below(net, layer) is None:
         return np.full(len(filters), np.nan)
     below = picture_vectors(net, layer, made(images))
     total = np.where(same, below @ below.T, 0).sum(1)
@@ -790,7 +782,8 @@ def atlas(
         same call goes on from there.
     """
     filters = net.check_filters(layer, range(net.channels(layer)) if filters is None else filters)
-    size = size or max(48, canvas(net, layer, strides=2))
+    check_climb(net, steps=steps, size=size, seed=seed, calm=calm, optimiser=optimiser)
+    size = size or net.fixed_size or max(48, canvas(net, layer, strides=2))
     made_by = {"version": ATLAS_VERSION, "network": net.name, "layer": layer, "size": size,
                "weights": weights.tensor_digest(*submodel(net, layer).get_weights()),
                "steps": steps, "seed": seed, "optimiser": repr(optimiser), "calm": calm,
@@ -825,8 +818,8 @@ def atlas(
 
 
 def visualize_filter(
-    net: Network, layer: str, filter: int | None = None, *, iterations: int = 50, size: int = 96,
-    seed: int | None = None,
+    net: Network, layer: str, filter: int | None = None, *, iterations: int = 50,
+    size: int | None = None, seed: int | None = None,
 ) -> Figure:
     """Draw one filter and print how the ascent goes, as textbooks' functions do.
 
@@ -839,8 +832,8 @@ def visualize_filter(
         A random one if none is given: another at each call, unless `seed` is given.
     iterations : int
         Steps of the ascent.
-    size : int
-        Side of the picture, in pixels.
+    size : int, optional
+        Side of the picture, in pixels: 96 unless the model is built for another.
     seed : int, optional
         Of the random filter and of the starting noise (0 if none is given).
 
@@ -853,8 +846,8 @@ def visualize_filter(
         filter = int(np.random.default_rng(seed).integers(count))
     lines = min(10, max(iterations, 1))
     told = [round(iterations * line / lines) for line in range(1, lines + 1)]
-    ascent = maximize(net, layer, filter, steps=iterations, size=size, seed=seed or 0,
-                      snapshots=told)
+    ascent = maximize(net, layer, filter, steps=iterations,
+                      size=size or net.fixed_size or 96, seed=seed or 0, snapshots=told)
     print(f"{layer}, filter {filter}: mean pre-activation\n"
           f"at the start      {ascent.history[0, 0]:9.3f}")
     for step in told:  # `snapshots` has each of them measured
@@ -968,20 +961,22 @@ def rank_kernels(net: Network, layer: str, filter: int, *, top: int = 10) -> pd.
     DataFrame
         ``channel, l2, sign_index, positive_share, kind`` as in `kernel_table`, without mostly
         zero kernels. ``attrs``: ``channels`` (how many there are), ``mostly_zero`` (how many
-        were left out), ``l2_share`` (share of the filter's squared weight in the rows listed).
+        were left out), ``l2_share`` (share of the filter's squared weight in the rows listed),
+        ``layer, filter`` (whose they are).
 
     Raises
     ------
     ValueError
         Unknown layer, not a convolution, filter out of range, `top` below 1.
     """
-    whole_number(top, "top")
+    whole("top", top)
     table = kernel_table(net, layer, filter)
     listed = table[~table["mostly_zero"]].head(top).drop(columns="mostly_zero")
     total = (table["l2"] ** 2).sum()
     listed.attrs = {
         "channels": len(table), "mostly_zero": int(table["mostly_zero"].sum()),
         "l2_share": float((listed["l2"] ** 2).sum() / total) if total else 0.0,
+        "layer": layer, "filter": net.check_filter(layer, filter),
     }
     return listed
 
@@ -1114,6 +1109,10 @@ def plot_norms(table: pd.DataFrame, *, top: int = 10) -> Figure:
 @styled
 def plot_kernels(net: Network, layer: str, filter: int, ranking: pd.DataFrame) -> Figure:
     """The ranked kernels on one signed scale, with channel, norm and kind above each."""
+    whose = tuple(ranking.attrs.get(key) for key in ("layer", "filter"))
+    if whose not in ((None, None), (layer, net.check_filter(layer, filter))):
+        raise ValueError(f"this ranking is of {whose[0]}'s filter {whose[1]}, not of {layer}'s "
+                         f"{filter}: give rank_kernels(net, layer, filter).")
     taps = kernels(net, layer, filter)[:, :, ranking["channel"]]
     columns = min(5, len(ranking))
     rows = -(-len(ranking) // columns)
@@ -1208,7 +1207,7 @@ def edge_numbers(i: int, contributions: Sequence[float], effects: Sequence[float
 @styled
 def plot_words(net: Network, layer: str, filter: int) -> Figure:
     """The words filter, kernel, edge and activation, drawn in the chosen layer's real shapes."""
-    conv = net.convolution(layer)
+    conv, filter = net.convolution(layer), net.check_filter(layer, filter)
     rows, columns = conv.kernel_size
     channels = conv.input.shape[-1]
     below = input_layer(net, layer)

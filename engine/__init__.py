@@ -1,10 +1,11 @@
 """What `vizutils` is built on, a file each; nothing here is needed to read the report.
 
-``kinds``, ``network``, ``graph``: a network, its layers, their receptive fields; ``builders``:
-how networks are loaded; ``checks``, ``file_kinds``, ``decoding``, ``images``, ``loading``:
-pictures; ``objectives``, ``parameterisations``, ``optimisers``, ``transforms``, ``reading``,
-``render``: the ascent; ``style``, ``saving``, ``recipes``: figures; ``atlas_store``: an atlas on
-disk.
+``kinds``, ``keys``, ``network``, ``graph``: a network, its layers, their receptive fields;
+``wrapping``, ``builders``: where networks come from; ``checks``, ``file_kinds``, ``decoding``,
+``images``, ``loading``: pictures; ``maxima``: where filters answer most; ``objectives``,
+``picture_objectives``, ``parameterisations``, ``optimisers``, ``transforms``, ``climb_checks``,
+``reading``, ``render``: the ascent; ``style``, ``saving``, ``recipes``: figures;
+``atlas_store``: an atlas on disk.
 """
 
 import os

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from data import HOME, fetch, weights
-from engine.network import Network, as_network, plain_keras
+from engine.network import Network
+from engine.wrapping import as_network, plain_keras
 
 #: Each filter's maxima over the 1,000 ImageNet photographs.
 RESPONSES = HOME / "class_maxima.npz"
@@ -52,6 +53,9 @@ def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") ->
     .. [1] K. Simonyan, A. Zisserman, "Very deep convolutional networks for large-scale image
        recognition", ICLR 2015 (VGG16; weights CC BY 4.0).
     """
+    if not isinstance(weights, str | os.PathLike):
+        raise ValueError("weights is 'auto', 'packaged', 'imagenet', 'random' or the path of a "
+                         f"weights file, not {weights!r}.")
     key = str(name).lower().replace("-", "_")
     with plain_keras():
         if key == "vgg16":
@@ -172,6 +176,22 @@ def _load_efficientnet_lite0(source) -> Network:
         "the Python registry (checksum checked)")
 
 
+def _check_file(source, name: str) -> None:
+    """Refuse a file of weights that is not there, before anything is built."""
+    if not Path(source).is_file():
+        raise FileNotFoundError(f"weights file {source} not found; give 'imagenet', 'random' or "
+                                f"the path of a Keras .h5 file of {name}.")
+
+
+def _load_file(model: keras.Model, source) -> None:
+    """Give a model the weights of a file; an error that names the file if it cannot have them."""
+    try:
+        model.load_weights(source)
+    except (OSError, ValueError, KeyError) as problem:
+        raise ValueError(f"{Path(source).name} is damaged, or holds no weights of {model.name} as "
+                         f"Keras writes them ({problem}).") from problem
+
+
 def _load_application(name: str, source) -> Network:
     """Any model of keras.applications, rebuilt for pictures of any size where it allows that."""
     builders = {n.lower(): getattr(keras.applications, n) for n in dir(keras.applications)
@@ -179,6 +199,8 @@ def _load_application(name: str, source) -> Network:
     if str(name).lower() not in builders:
         known = "vgg16, efficientnet_lite0, " + ", ".join(sorted(builders))
         raise ValueError(f"network {name!r} not found; known are {known}.")
+    if source not in ("auto", "imagenet", "packaged", "random"):
+        _check_file(source, name)
     if source == "packaged":
         raise ValueError(f"no package carries weights for {name}: use weights='imagenet' "
                          "or a path.")
@@ -197,7 +219,7 @@ def _load_application(name: str, source) -> Network:
             random.setstate(state)
         words = "random weights (Keras's own initialisers, seed 0), no training"
         if source != "random":
-            model.load_weights(source)
+            _load_file(model, source)
             words = f"weights from the file {Path(source).name}"
     size = model.input_shape[1]
     try:  # a dense head behind Flatten is the one thing that fixes the picture's size

@@ -50,15 +50,15 @@ def what_is_wrong(picture: np.ndarray, low: float, high: float) -> str:
     return ""
 
 
-def whole_number(value, name: str, *, hint: str = "") -> int:
-    """A number of things: a whole one, at least 1.
+def whole(name: str, value, least: int = 1, *, hint: str = "") -> int:
+    """A whole number, of Python or NumPy.
 
     Parameters
     ----------
-    value : int
-        Of Python or NumPy.
     name : str
         What the error calls it.
+    least : int
+        The smallest that is allowed.
     hint : str, optional
         What else to do, for the error's end.
 
@@ -67,7 +67,7 @@ def whole_number(value, name: str, *, hint: str = "") -> int:
     ValueError
         Anything else: 0, 2.5, "3", True.
     """
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}"
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}"
                          f"{hint and '; '}{hint}.")
     return int(value)

@@ -6,6 +6,7 @@ All code that follows a network's layer graph uses `made_by` and `readers` below
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -108,14 +109,17 @@ def receptive_field(net: Network, layer: str, *, input_size: int | None = None) 
     ------
     ValueError
         Unknown layer; a layer without positions (dense, globally pooled); an operation this
-        function does not know.
+        function does not know; an `input_size` that is no number of pixels.
 
     References
     ----------
     .. [1] A. Araujo, W. Norris, J. Sim, "Computing receptive fields of convolutional neural
        networks", Distill 2019, doi:10.23915/distill.00021.
     """
-    input_size = input_size or net.input_size
+    input_size = net.input_size if input_size is None else input_size
+    if not isinstance(input_size, numbers.Integral) or input_size < 1:
+        raise ValueError("input_size is the pictures' side in pixels, a whole number, at least 1, "
+                         f"not {input_size!r}.")
     walk = _walk_back(net.layer(layer).output, input_size, {})
     rows, columns = walk
     if rows.stride != columns.stride:
@@ -206,10 +210,10 @@ def unpadded_positions(
     if needed:
         raise ValueError(f"every position of {layer} sees padding at {size} px: load larger "
                          "pictures (load_images(..., size=...)).")
+    remedy = "" if net.fixed_size else f" size={canvas(net, layer)} avoids that."
     warnings.warn(
         f"a unit of {layer} sees {seen.size} px, more than the canvas of {size} px: every "
-        f"position sees padding, and all are used. size={canvas(net, layer)} avoids that.",
-        stacklevel=3)
+        f"position sees padding, and all are used.{remedy}", stacklevel=3)
     return None
 
 
@@ -220,10 +224,11 @@ def canvas(net: Network, layer: str, *, strides: int = 8) -> int:
     ----------
     strides : int
         Room beyond one receptive field: 8 lets a texture show, 1 is the least with which a unit
-        sees no padding. Rounded up to the layer's stride.
+        sees no padding. Rounded up to the layer's stride. A model that is built for one size
+        leaves no choice: it is that size.
     """
-    if layer == LOGITS:
-        return net.input_size
+    if net.fixed_size or layer == LOGITS:
+        return net.fixed_size or net.input_size
     seen = receptive_field(net, layer)
     return -(-(seen.size + strides * seen.stride) // seen.stride) * seen.stride
 
@@ -259,6 +264,18 @@ def input_layer(net: Network, layer: str) -> InputLayer:
     while inputs and kind_of(operation).channels == "kept":
         operation, inputs = made_by(inputs[0])
     return InputLayer(operation.name if inputs else None, read.name)
+
+
+def convolution_below(net: Network, layer: str) -> str | None:
+    """The convolution whose channels a layer's are: itself, or below a norm, activation or pool.
+
+    None where there is no such one: the layer joins branches, mixes channels, or is the picture.
+    """
+    own = net.layer(layer)
+    operation, inputs = made_by(own.output)
+    while len(inputs) == 1 and kind_of(operation).channels == "kept":
+        operation, inputs = made_by(inputs[0])
+    return operation.name if operation.name in net.conv_layers else None
 
 
 def norm_after(net: Network, layer: str) -> str:
@@ -351,6 +368,9 @@ def framed(net: Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, i
     patches = check_pictures(patches)
     side = canvas(net, layer, strides=1)
     seen = receptive_field(net, layer, input_size=side)
+    if seen.unpadded.start == seen.unpadded.stop:
+        raise ValueError(f"a unit of {layer} sees {seen.size} px, and every one padding too in the "
+                         f"pictures of {side} px that {net.name} takes: there is no patch of it.")
     unit = int(seen.unpadded.start)
     top, left, bottom, right = seen.window(unit, unit)
     pictures = np.full((len(patches), side, side, 3), 127.5, "float32")

@@ -56,7 +56,7 @@ KINDS = {
     **_rows("ZeroPadding2D Cropping2D", "border", "kept", sign=True),
     **_rows("Activation ReLU", "position", "kept", rectifies=True),
     **_rows("LeakyReLU PReLU ELU", "position", "kept", rectifies=True, backward=False),
-    **_rows("Softmax", "position", "mixed", backward=False),
+    **_rows("Softmax", "position", "mixed", rectifies=True, backward=False),
     **_rows("BatchNormalization Rescaling Normalization", "position", "kept"),
     **_rows("LayerNormalization", "position", "mixed"),  # over channels alone
     **_rows("GroupNormalization", "everything", "mixed"),
@@ -79,7 +79,8 @@ NON_NEGATIVE = "relu relu6 sigmoid hard_sigmoid softplus softmax exponential".sp
 def kind_of(layer: keras.layers.Layer) -> Kind:
     """The table's entry for a layer; `UNKNOWN` if there is none."""
     found = KINDS.get(type(layer).__name__, UNKNOWN)  # a subclass may do anything
-    if isinstance(layer, keras.layers.LayerNormalization):
+    if isinstance(layer, (keras.layers.LayerNormalization, keras.layers.Concatenate,
+                          keras.layers.Softmax)):  # along channels, or else along positions
         axes = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
         last = len(layer.output.shape) - 1
         return found if all(axis in (-1, last) for axis in axes) else KINDS["GroupNormalization"]

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from data import classes as imagenet
 from data import fetch
-from engine.checks import whole_number
+from engine.checks import whole
 from engine.decoding import (
     beginning,
     centre_crop,
@@ -95,7 +95,7 @@ def load_images(
         raise ValueError("size is the crop's side in pixels, a positive whole number, not "
                          f"{size!r}.")
     if limit is not None:
-        whole_number(limit, "limit", hint="leave it out for all pictures")
+        whole("limit", limit, hint="leave it out for all pictures")
     found = _packaged() if folder is None else _find(folder)
     good, pixels, bad = [], [], []
     for i, picture in enumerate(tqdm(found, "checking pictures", delay=2, leave=False)):

@@ -6,13 +6,10 @@ given Keras model that shares its variables, and cached by `Network.kept`, the p
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
 import threading
-import types
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from data import classes as imagenet
 from data import weights
+from engine.keys import are_same, is_value, settings_of
 from engine.kinds import kind_of
 
 
@@ -61,27 +60,45 @@ class Network:
     input_channels: tuple[str, ...] = ("R", "G", "B")
     responses: Path | None = None
     _kept: OrderedDict = field(default_factory=OrderedDict, init=False, repr=False)
+    _built: dict = field(default_factory=dict, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def has_classifier(self) -> bool:
-        """Whether ``model`` ends in 1,000 ImageNet logits."""
+        """Whether ``model`` ends in class scores."""
         return self.head != "none"
+
+    @property
+    def class_count(self) -> int:
+        """How many classes it tells apart."""
+        return self.layer(self.logits_layer).output.shape[-1]
+
+    @property
+    def fixed_size(self) -> int | None:
+        """Side of the only pictures that ``model`` takes, in pixels; None: of any size."""
+        return self.model.input_shape[1]
 
     @property
     def digest(self) -> str:
         """SHA-256 of all weights as they are now, in the model's order."""
         return weights.tensor_digest(*self.model.get_weights())
 
-    @functools.cached_property
+    @property
     def graph(self) -> keras.Model:
         """A second model on the same variables, to build on.
 
         Keras records in a layer every graph that it becomes part of. All that this project
         builds starts here, so that ``model`` itself is never changed; and since the variables
-        are shared, new weights in ``model`` take effect here at once.
+        are shared, new weights in ``model`` take effect here at once. When a setting of a layer
+        has changed (its activation function, say), it is made anew, and nothing else is kept.
         """
-        return keras.models.clone_model(self.model, clone_function=twin)
+        settings = settings_of(self.model)
+        with self._lock:
+            if "graph" not in self._built or not are_same(settings, self._built["settings"]):
+                self._kept.clear()
+                self._built.update(settings=settings, graph=keras.models.clone_model(
+                    self.model, clone_function=twin))
+            return self._built["graph"]
 
     def kept(self, build: Callable, *arguments):
         """``build(self, *arguments)``, made once: asked again, the same result comes back.
@@ -92,7 +109,7 @@ class Network:
         """
         if not is_value((build, *arguments)):
             return build(self, *arguments)
-        key = (build, *arguments)
+        key, _ = (build, *arguments), self.graph  # which drops what is out of date
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -133,6 +150,41 @@ class Network:
         """Name of the layer whose output the model returns: class logits, if it has any."""
         return self.model.output._keras_history.operation.name  # noqa: SLF001
 
+    @property
+    def logits_layer(self) -> str:
+        """The layer whose pre-activation is the class logits.
+
+        ``forward(net.logits_layer, pre_activation=True)`` and `submodel` give them for any
+        classifier, also for one that ends in a softmax.
+
+        Raises
+        ------
+        ValueError
+            The network has no classifier, or ends in a map.
+        """
+        if not self.has_classifier:
+            raise ValueError(
+                f"{self.name} has no classifier ({self.weights_source}): load it with "
+                "weights='packaged' (distilled read-out) or weights='imagenet' (original head), or "
+                "wrap a model of your own that ends in class scores by as_network(model, "
+                "head='original').")
+        if len(self.model.output.shape) != 2:
+            raise ValueError(f"{self.name} ends in {self.model.output.shape}, not in one row of "
+                             "logits a picture; put a pooling and a dense layer on top.")
+        return self.last_layer
+
+    def check_class_names(self) -> None:
+        """Refuse a network whose classes are not ImageNet's: their names are not known."""
+        if self.class_count != len(imagenet.CLASSES):
+            raise ValueError(f"class names are ImageNet's 1,000; {self.name} has "
+                             f"{self.class_count} classes of its own: go by their numbers "
+                             "(vz.logits(net, images).argmax(1)).")
+
+    def class_name(self, index: int) -> str:
+        """ImageNet's label of a class; its number where the classes are others."""
+        known = self.class_count == len(imagenet.CLASSES)
+        return imagenet.CLASSES[int(index)][1] if known else f"class {index}"
+
     def channels(self, layer: str) -> int:
         """How many filters a convolution has; how many channels any other layer's output."""
         return self.layer(layer).output.shape[-1]
@@ -143,6 +195,9 @@ class Network:
         filters = np.atleast_1d(np.asarray(filters))
         if filters.size == 0:
             raise ValueError("no filter given: name at least one.")
+        if filters.ndim > 1:
+            raise ValueError("filters are one number or a row of them, not an array of shape "
+                             f"{filters.shape}.")
         if not np.issubdtype(filters.dtype, np.integer):
             raise ValueError(f"filters are whole numbers, not {filters.dtype}.")
         wrong = filters[(filters < 0) | (filters >= count)]
@@ -152,7 +207,11 @@ class Network:
 
     def check_filter(self, layer: str, filter) -> int:
         """One filter's number, within the layer's range."""
-        return int(self.check_filters(layer, filter)[0])
+        found = self.check_filters(layer, np.ravel(filter) if np.size(filter) == 1 else filter)
+        if len(found) > 1:
+            raise ValueError(f"one filter of {layer} is meant here, not {len(found)}: "
+                             f"ask for each by itself.")
+        return int(found[0])
 
     def output(self, layer: str, *, pre_activation: bool):
         """A layer's symbolic output in `graph`, before or after its own activation function."""
@@ -195,28 +254,6 @@ class Network:
 
 #: results that a network keeps; each holds a traced function of a few MB at most
 MOST_KEPT = 64
-
-
-def is_value(thing) -> bool:
-    """Whether a thing is a safe key of the cache: equal things are the same, now and later.
-
-    True for numbers, words, functions and frozen dataclasses that an imported module defines,
-    and tuples of these. Not for what a notebook's cell defines, or a function within another
-    one: it may read a variable that changes.
-    """
-    if isinstance(thing, tuple):
-        return all(map(is_value, thing))
-    if isinstance(thing, types.FunctionType):
-        return _is_of_a_module(thing)
-    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        rules = thing.__dataclass_params__
-        return rules.frozen and rules.eq and _is_of_a_module(type(thing)) and all(
-            is_value(getattr(thing, part.name)) for part in dataclasses.fields(thing))
-    return thing is None or isinstance(thing, str | int | float | np.generic)
-
-
-def _is_of_a_module(thing: Callable) -> bool:
-    return thing.__module__ != "__main__" and "<locals>" not in thing.__qualname__
 
 
 def twin(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
@@ -275,7 +312,7 @@ def _traced_forward(net: Network, layer: str | tuple[str, ...], pre_activation: 
     return traced(lambda images: cut(net.preprocess(images), training=False), PICTURES)
 
 
-LOGITS = "(class logits)"  #: in an objective, stands for the network's last layer
+LOGITS = "(class logits)"  #: in an objective, stands for the network's class logits
 PICTURE = "(the picture)"  #: in an objective, stands for the picture itself
 
 
@@ -296,86 +333,6 @@ def traced(function: Callable, *signature) -> Callable:
     # again and again.
     made._omit_frequent_tracing_warning = True  # noqa: SLF001
     return made
-
-
-# --- wrapping a Keras model ---------------------------------------------------------------------
-
-
-def as_network(
-    model: keras.Model, *, preprocess: Callable | None = None, name: str | None = None,
-    input_size: int = 224, head: str = "none",
-) -> Network:
-    """Wrap any functional Keras image model so that every function of this file accepts it.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional, one picture input.
-    preprocess : callable, optional
-        RGB 0-255 → model input, differentiable. Identity if the model preprocesses itself.
-    name, input_size, head
-        As in `Network`.
-    """
-    if not isinstance(model, keras.Model) or not hasattr(model, "_operations"):
-        raise ValueError("as_network needs a functional keras.Model (one with a layer graph).")
-    if len(model.inputs) != 1:
-        raise ValueError(f"as_network needs a model with one picture input; {model.name} has "
-                         f"{len(model.inputs)}.")
-    _check_layers(model)
-    return Network(
-        name=name or model.name,
-        model=model,
-        preprocess=_in_plain_keras(preprocess) if preprocess else lambda images: images,
-        conv_layers=tuple(x.name for x in model.layers if kind_of(x).convolves),
-        weights_source=f"the given Keras model {model.name!r}",
-        head=head,
-        input_size=input_size,
-    )
-
-
-@contextlib.contextmanager
-def plain_keras() -> Iterator[None]:
-    """Build layers in single precision and with channels last, however Keras is configured.
-
-    A session on a GPU often asks for mixed precision. Pre-activations of VGG16 run into the
-    thousands, where half precision keeps three digits, and 65,504 is its largest number.
-    """
-    policy, numbers, order = (keras.config.dtype_policy(), keras.config.floatx(),
-                              keras.config.image_data_format())
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
-    keras.config.set_image_data_format("channels_last")
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(numbers)
-        keras.config.set_dtype_policy(policy)
-        keras.config.set_image_data_format(order)
-
-
-def _in_plain_keras(preprocess: Callable) -> Callable:
-    """Keras's own preprocessing asks the global settings where the channels are."""
-    @functools.wraps(preprocess)
-    def preprocessed(images):
-        with plain_keras():
-            return preprocess(images)
-
-    return preprocessed
-
-
-def _check_layers(model: keras.Model) -> None:
-    """Refuse a model that is not in single precision, or not with channels last."""
-    for own in model.layers:
-        if own.compute_dtype != "float32":
-            raise ValueError(
-                f"{own.name} of {model.name} computes in {own.compute_dtype}; single precision is "
-                'needed. Call keras.config.set_dtype_policy("float32"), build the model again and '
-                "give it the weights: new.set_weights(old.get_weights()).")
-        if getattr(own, "data_format", "channels_last") == "channels_first":
-            raise ValueError(
-                f"{own.name} of {model.name} has channels first; (n, rows, columns, channels) is "
-                'needed. Call keras.config.set_image_data_format("channels_last") and build the '
-                "model again; convolution weights are the same in both.")
 
 
 def prepare_device() -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from data import classes as imagenet
-from engine.images import one_or_more
-from engine.network import LOGITS, PICTURE
-from engine.parameterisations import standardised
+from engine.climb_checks import class_numbers, whole_numbers
+from engine.network import LOGITS
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Reading:
         positions only is climbed on the part of the picture that they can see.
     padded : bool
         Measure over all positions, as the climb reads them: also those that see padding.
+    named : bool
+        Its classes were given by ImageNet's names: another list of classes will not do.
     """
 
     layer: str
@@ -42,6 +44,7 @@ class Reading:
     chosen: int | None = None
     at: tuple[int, int] | str | None = None
     padded: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +70,25 @@ class Objective:
     values: tuple[np.ndarray, ...]
     formula: Callable
 
+    __array_ufunc__ = None  # so that an array times an objective is the objective's to work out
+
     def __add__(self, other: Objective) -> Objective:
+        if isinstance(other, int) and other == 0:  # what sum() starts from
+            return self
+        if not isinstance(other, Objective):
+            raise ValueError(f"objectives are added to objectives, not to {other!r}.")
         return _joined((self, other), _added)
 
+    __radd__ = __add__
+
     def __mul__(self, factor: float) -> Objective:
-        return Objective(self.readings, (*self.values, np.float32(factor)), _Scaled(self.formula))
+        return Objective(self.readings, (*self.values, _factor(factor)), _Scaled(self.formula))
 
     __rmul__ = __mul__
+
+    def __truediv__(self, factor: float) -> Objective:
+        with np.errstate(divide="ignore"):
+            return self * (1 / _factor(factor))
 
     def __neg__(self) -> Objective:
         return self * -1.0
@@ -140,11 +155,23 @@ class _Scaled:
     formula: Callable
 
     def __call__(self, maps, values):
-        return values[-1] * self.formula(maps, values[:-1])
+        found, factor = self.formula(maps, values[:-1]), values[-1]
+        if len(factor.shape) == 1 and len(found.shape) == 2:  # terms side by side
+            factor = factor[:, None]
+        return factor * found
 
 
-def _numbers(values) -> np.ndarray:
-    return np.atleast_1d(values).astype("int32")
+_numbers = functools.partial(whole_numbers, "filters")
+
+
+def _factor(factor) -> np.float32 | np.ndarray:
+    """What an objective is multiplied by: a number, or one for each picture."""
+    with contextlib.suppress(TypeError, ValueError), np.errstate(over="ignore"):
+        found = np.float32(factor)
+        if np.ndim(found) < 2 and np.isfinite(found).all():
+            return found
+    raise ValueError("an objective is multiplied or divided by a finite number, or by one for "
+                     f"each picture, not by {factor!r}.")
 
 
 def channel(layer: str, filters, *, pre_activation: bool = True) -> Objective:
@@ -178,7 +205,7 @@ def layer(name: str, *, pre_activation: bool = False) -> Objective:
 
 
 def _mean_square(maps, values):
-    return tf.reduce_mean(maps[0] ** 2, (1, 2, 3))
+    return tf.reduce_mean(maps[0] ** 2, list(range(1, len(maps[0].shape))))
 
 
 def direction(
@@ -205,6 +232,9 @@ class _Along:
     cosine_power: float
 
     def __call__(self, maps, values):
+        if len(maps[0].shape) != 4 or maps[0].shape[-1] != values[0].shape[-1]:
+            raise ValueError(f"a direction of {values[0].shape[-1]} channels does not belong to "
+                             f"what is read, which has shape {tuple(maps[0].shape)}.")
         vector = values[0][:, None, None, :]
         product = tf.reduce_sum(maps[0] * vector, -1)
         if self.cosine_power:
@@ -214,16 +244,19 @@ class _Along:
 
 
 def class_logit(classes) -> Objective:
-    """The logit of an ImageNet class; one class for each picture."""
-    wrong = [c for c in np.atleast_1d(classes) if not 0 <= c < len(imagenet.CLASSES)]
-    if wrong:
-        raise ValueError(f"ImageNet's classes are 0 to {len(imagenet.CLASSES) - 1}, "
-                         f"not {wrong[0]}.")
-    return Objective((Reading(LOGITS, False),), (_numbers(classes),), _own_logit)
+    """The logit of a class, before a softmax; one class for each picture.
+
+    Parameters
+    ----------
+    classes : int, str, or a sequence of these
+        Numbers of the network's classes; ImageNet's labels and WordNet ids for its 1,000.
+    """
+    numbers, named = class_numbers(classes)
+    return Objective((Reading(LOGITS, True, 0, named=named),), (numbers,), _own_logit)
 
 
 def _own_logit(maps, values):
-    return tf.gather(maps[0], values[0], batch_dims=1)
+    return maps[0]
 
 
 def diversity(layer: str, groups) -> Objective:
@@ -242,7 +275,7 @@ def diversity(layer: str, groups) -> Objective:
     ----------
     .. [1] C. Olah et al., "Feature visualization", Distill 2017, section "Diversity".
     """
-    return Objective((Reading(layer),), (_numbers(groups),), _unlike_others)
+    return Objective((Reading(layer),), (whole_numbers("groups", groups),), _unlike_others)
 
 
 def _unlike_others(maps, values):
@@ -261,7 +294,8 @@ def near_target(layer: str, filters) -> Objective:
     The target is the square of the map's largest value. Only of historical interest: see the
     preset ``"target_activation"``.
     """
-    return Objective((Reading(layer, False, 0),), (_numbers(filters),), _near_square_of_largest)
+    return Objective((Reading(layer, False, 0),), (_numbers(filters),),
+                     _near_square_of_largest)
 
 
 def _near_square_of_largest(maps, values):
@@ -300,119 +334,14 @@ def feature_distance(layer: str, targets, *, pre_activation: bool = False) -> Ob
 
 def _share_missed(maps, values):
     found, target = maps[0], values[0]
-    _check_alike(found, target)
+    check_alike(found, target)
     axes = list(range(1, len(target.shape)))
     return tf.reduce_sum((found - target) ** 2, axes) / tf.reduce_sum(target**2, axes)
 
 
-def distance_to(picture) -> Objective:
-    """Mean squared distance to a picture, in grey levels², over pixels and colours.
-
-    Subtract it to stay near: ``channel(...) - 0.01 * distance_to(photograph)``.
-
-    Parameters
-    ----------
-    picture : ndarray, shape (size, size, 3) or (n, size, size, 3)
-        RGB 0-255, of the size that climbs; one for all pictures, or one for each.
-    """
-    return Objective((Reading(PICTURE),), (one_or_more(picture, copy=True),), _mean_square_apart)
-
-
-def _mean_square_apart(maps, values):
-    _check_alike(maps[0], values[0])
-    return tf.reduce_mean((maps[0] - values[0]) ** 2, (1, 2, 3))
-
-
-def _check_alike(found, wanted) -> None:
+def check_alike(found, wanted) -> None:
     """Refuse to compare what is read with something of another size."""
     if tuple(found.shape[1:]) != tuple(wanted.shape[1:]):
         raise ValueError(f"what is read has shape {tuple(found.shape[1:])}, what it is compared "
                          f"with {tuple(wanted.shape[1:])}: climb with the size= (and at the "
                          "layer) that it was made with.")
-
-
-# --- objectives that see the picture only --------------------------------------------------------
-
-
-def total_variation(power: float = 2.0) -> Objective:
-    """Σ (down² + right²) ^ (power / 2): how much neighbouring pixels differ [1]_.
-
-    Differences are in standardised units (`engine.parameterisations.standardised`: 1 is about 57
-    grey levels). The sum, over pixels and colours, grows with the number of pixels. Subtract a
-    little of it to keep noise out.
-
-    Parameters
-    ----------
-    power : float
-        At least 1. At 1 an edge costs the same whether it is sharp or soft; 2 prefers soft ones.
-
-    References
-    ----------
-    .. [1] A. Mahendran, A. Vedaldi, "Understanding deep image representations by inverting
-       them", CVPR 2015, arXiv:1412.0035.
-    """
-    return Objective((Reading(PICTURE),), (), _TotalVariation(_power(power)))
-
-
-@dataclass(frozen=True)
-class _TotalVariation:
-    """The formula of `total_variation`."""
-
-    power: float
-
-    def __call__(self, maps, values):
-        return variation(standardised(maps[0]), self.power)
-
-
-def variation(x, power: float):
-    """`total_variation` of pictures in standardised units: (n, rows, columns, 3) → (n,)."""
-    down = x[:, 1:, :-1] - x[:, :-1, :-1]
-    right = x[:, :-1, 1:] - x[:, :-1, :-1]
-    squares = down**2 + right**2
-    if power < 2:  # a root's slope at 0 would be NaN; where nothing differs it is taken as 0
-        flat = squares == 0
-        terms = tf.where(flat, 0.0, tf.where(flat, 1.0, squares) ** (power / 2))
-    else:
-        terms = squares ** (power / 2)
-    return tf.reduce_sum(terms, (1, 2, 3))
-
-
-def lp_norm(power: float = 6.0) -> Objective:
-    """Σ |x| ^ power: how extreme pixels are, Mahendran and Vedaldi's Lα norm with α = power [1]_.
-
-    Pixels x are in standardised units (`engine.parameterisations.standardised`): 0 is ImageNet's
-    mean colour, 0-255 lies within ±2.7. The sum, over pixels and colours and without a root,
-    grows with the number of pixels. Subtract a little of it to avoid extreme pixels.
-
-    Parameters
-    ----------
-    power : float
-        At least 1; the larger it is, the less moderate pixels count.
-
-    References
-    ----------
-    .. [1] As for `total_variation`.
-    """
-    return Objective((Reading(PICTURE),), (), _LpNorm(_power(power)))
-
-
-@dataclass(frozen=True)
-class _LpNorm:
-    """The formula of `lp_norm`."""
-
-    power: float
-
-    def __call__(self, maps, values):
-        return power_sum(standardised(maps[0]), self.power)
-
-
-def power_sum(x, power: float):
-    """`lp_norm` of pictures in standardised units: (n, rows, columns, 3) → (n,)."""
-    return tf.reduce_sum(tf.abs(x) ** power, (1, 2, 3))
-
-
-def _power(power: float) -> float:
-    if not power >= 1:
-        raise ValueError(f"power must be at least 1 (below, the slope at 0 is infinite), not "
-                         f"{power}.")
-    return float(power)

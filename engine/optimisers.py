@@ -14,7 +14,7 @@ class Optimiser(Protocol):
 
     It is a **frozen dataclass of an imported module** with a field ``rate``, whose other fields
     are numbers, strings or such dataclasses; equal fields share one traced climb
-    (`engine.network.is_value`). It has no state: what it remembers passes through `change`.
+    (`engine.keys.is_value`). It has no state: what it remembers passes through `change`.
     """
 
     @property

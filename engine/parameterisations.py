@@ -29,7 +29,7 @@ class Parameterisation(Protocol):
     """What a parameterisation must offer; it need not inherit from this class.
 
     It is a **frozen dataclass of an imported module** whose fields are numbers, strings or such
-    dataclasses; equal fields share one traced climb (`engine.network.is_value`). It has no state.
+    dataclasses; equal fields share one traced climb (`engine.keys.is_value`). It has no state.
     """
 
     def start(self, rng: np.random.Generator, size: int) -> np.ndarray:

@@ -40,12 +40,9 @@ def _map_reader(
     """
     if not readings:
         return lambda images, values: []
-    if any(r.layer == LOGITS for r in readings) and not net.has_classifier:
-        raise ValueError(f"{net.name} has no classifier, so no class logit can be raised.")
-    names = [net.last_layer if r.layer == LOGITS else r.layer for r in readings]
+    names = [net.logits_layer if r.layer == LOGITS else r.layer for r in readings]
     layers = [net.layer(name) for name in names]
-    cut = [r.chosen is not None and type(x) is keras.layers.Conv2D and x.groups == 1
-           for r, x in zip(readings, layers, strict=True)]
+    cut = [r.chosen is not None and _can_be_cut(x) for r, x in zip(readings, layers, strict=True)]
     body = keras.Model(net.graph.input, [
         x.input if short else net.output(name, pre_activation=r.pre_activation)
         for name, r, x, short in zip(names, readings, layers, cut, strict=True)])
@@ -67,11 +64,21 @@ def _map_reader(
                     found += tf.gather(x.bias.value, values[r.chosen])[:, None, None]
                 found = found if r.pre_activation else x.activation(found)
             elif r.chosen is not None:
-                found = tf.gather(found, values[r.chosen], axis=3, batch_dims=1)
+                found = tf.gather(found, values[r.chosen], axis=-1, batch_dims=1)
             maps.append(found if crop is None else found[:, crop[0], crop[1]])
         return maps
 
     return read
+
+
+def _can_be_cut(layer: keras.layers.Layer) -> bool:
+    """Whether single channels of a layer can be computed: of a plain convolution.
+
+    TensorFlow pads a dilated one only if it knows how many channels there are while tracing.
+    """
+    if type(layer) is not keras.layers.Conv2D or layer.groups != 1:
+        return False
+    return layer.padding != "same" or set(layer.dilation_rate) == {1}
 
 
 def seen_by(net: Network, names, readings, size: int) -> tuple[slice, slice]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from engine.climb_checks import as_start, as_transforms, check_climb, check_objective
 from engine.graph import canvas
 from engine.network import PICTURE, Network, traced
 from engine.objectives import Objective, Reading
@@ -99,11 +101,11 @@ def render(
     optimiser : Optimiser
         `Adam`, `Normalised`, ..., or one of your own.
     transforms : sequence of callables
-        `jitter`, `scale`, `rotate`, ...; an empty one for none.
+        `jitter`, `scale`, `rotate`, ...; an empty one, or None, for none.
     seed : int, or one entry (int or tuple of int) for each picture
         Each picture has a random stream of its own: it does not depend on its neighbours in
         the batch. Several seeds and one filter: that many pictures of it.
-    start : ndarray, shape (size, size, 3) or (n, size, size, 3), optional
+    start : ndarray, shape (size, size, 3) or (n, size, size, 3), or ImageSet, optional
         Pictures (RGB 0-255) to start from instead of noise.
     calm : float
         Share of the steps, at the end, in which transforms rest: the picture that is shown is
@@ -138,19 +140,23 @@ def render(
     Raises
     ------
     ValueError
-        Unknown layer, no steps, a class logit of a network without a classifier, a starting
-        picture of the wrong shape; numbers of filters, seeds and starting pictures that cannot
-        be paired (each is n, or 1).
+        Unknown layer, channel or class, numbers out of range, a class logit of a network without
+        a classifier, a starting picture of the wrong shape, another size than a model is built
+        for; numbers of filters, seeds and starting pictures that cannot be paired (each is n,
+        or 1).
     Interrupted
         It was stopped from the keyboard.
     """
-    check_climb(steps, size, seed)
-    if isinstance(measure, str) and measure != "climb" or every is not None and every < 1:
-        raise ValueError(f'measure is an objective or "climb", every at least 1; not {measure!r} '
-                         f"and {every}.")
-    size = size or _size_for(net, objective)
+    check_climb(net, steps=steps, size=size, seed=seed, calm=calm, snapshots=snapshots,
+                every=every, settle=settle, optimiser=optimiser, parameterisation=parameterisation)
+    if isinstance(measure, str) and measure != "climb":
+        raise ValueError(f'measure is an objective or "climb", not {measure!r}.')
     as_climbed = isinstance(measure, str)
     measure = objective if measure is None or as_climbed else measure
+    for goal in (objective, measure):
+        check_objective(net, goal)
+    transforms, start = as_transforms(transforms), as_start(start)
+    size = size or _size_for(net, objective)
     count = _count_pictures(objective, measure, seed, start)
     objective, measure = _for_each(objective, count), _for_each(measure, count)
     seeds = [(seed, i) for i in range(count)] if np.ndim(seed) == 0 else list(seed)
@@ -214,6 +220,14 @@ def _size_for(net: Network, objective: Objective) -> int:
     return max((canvas(net, layer) for layer in layers), default=net.input_size)
 
 
+def warn_of_broken(net: Network, what: str, *, stacklevel: int = 3) -> None:
+    """Tell that a gradient stopped being finite, and what may have made it so."""
+    sound = all(np.isfinite(w).all() for w in net.model.get_weights())
+    cause = "A smaller rate may help." if sound else (
+        f"{net.name} has weights that are not finite (NaN or infinite): load it again.")
+    warnings.warn(f"{what}; the last sound picture is kept. {cause}", stacklevel=stacklevel + 1)
+
+
 def _count_pictures(objective: Objective, measure: Objective, seed, start) -> int:
     """How many pictures are meant; filters, seeds and starts are one for all or one for each."""
     one_each = np.ndim(start) == 4 and len(start)  # `_start_from` refuses an empty one
@@ -235,16 +249,6 @@ def _for_each(objective: Objective, count: int) -> Objective:
     values = tuple(np.repeat(v, count, axis=0) if np.ndim(v) and len(v) == 1 and count > 1 else v
                    for v in objective.values)
     return dataclasses.replace(objective, values=values)
-
-
-def check_climb(steps: int, size: int | None, seed) -> None:
-    """Refuse numbers that no climb can have."""
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, not {steps}.")
-    if size is not None and size < 1:
-        raise ValueError(f"size is the pictures' side in pixels, at least 1, not {size}.")
-    if np.min(seed) < 0:
-        raise ValueError(f"seeds are whole numbers from 0 on, not {np.min(seed)}.")
 
 
 def _start_from(start, parameterisation, count: int, size: int) -> np.ndarray:

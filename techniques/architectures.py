@@ -62,8 +62,10 @@ def layer_costs(net: vz.Network, *, size: int | None = None) -> pd.DataFrame:
     """
     layers = [x for x in net.model.layers
               if kind_of(x).convolves or isinstance(x, keras.layers.Dense)]
-    fixed = net.model.input_shape[1]
-    size = size or fixed or net.input_size
+    fixed = net.fixed_size
+    size = fixed or net.input_size if size is None else size
+    if size < 1:
+        raise ValueError(f"size is the picture's side in pixels, at least 1, not {size}.")
     if fixed not in (None, size):
         raise ValueError(f"{net.name} takes pictures of {fixed} px only, not of {size}: leave size "
                          "out, or load it by vz.load_network, which frees it where it can.")
@@ -131,6 +133,7 @@ def compare(
 
 def _named_right(net: vz.Network, labelled: vz.ImageSet) -> tuple[int, int]:
     """Pictures whose class is the first guess, and among the first five."""
+    net.check_class_names()  # else the labels are of other classes
     order = np.argsort(-vz.logits(net, labelled), axis=1)[:, :5]
     hits = order == labelled.labels[:, None]
     return int(hits[:, 0].sum()), int(hits.any(1).sum())

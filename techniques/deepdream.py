@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 
 import vizutils as vz
 from engine import style
+from engine.render import warn_of_broken
 
 SMALLEST = 32  #: pixels; below this even VGG16's last pool is left with a single position
 
@@ -146,6 +147,9 @@ def dream(
                 if not dreamed:
                     raise
                 raise vz.Interrupted(f"{octave} of {octaves} octaves", so_far()) from interrupt
+            if found.broken[0]:
+                warn_of_broken(net, f"{layer}: the gradient stopped being finite in octave "
+                                    f"{octave + 1}")
             picture = found.images[0]
             history += [(octave, size, step, float(found.history[step, 0]))
                         for step in found.measured]
@@ -204,7 +208,7 @@ def _resized(image: np.ndarray, size: int) -> np.ndarray:
 def _sizes(net: vz.Network, size: int, octaves: int, octave_scale: float) -> list[int]:
     """Sides of the octaves in pixels, smallest first."""
     sizes = [round(size / octave_scale**i) for i in reversed(range(octaves))]
-    fixed = net.model.input_shape[1]
+    fixed = net.fixed_size
     if fixed is not None and set(sizes) != {fixed}:
         raise ValueError(f"{net.name} takes pictures of {fixed} px only, so it cannot see smaller "
                          f"octaves: give a picture of {fixed} px and octaves=1.")

@@ -37,11 +37,16 @@ from skimage.filters import gaussian
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import vizutils as vz
-from data import classes as imagenet
 from engine import style
-from engine.objectives import power_sum, variation
-from engine.optimisers import Momentum
-from engine.parameterisations import MEAN, SPREAD, Standardised  # noqa: F401  inversion.MEAN, ...
+from engine.optimisers import Momentum, Optimiser
+from engine.parameterisations import (
+    MEAN,  # noqa: F401  inversion.MEAN and .SPREAD: the units of `regularisers`
+    SPREAD,  # noqa: F401
+    Parameterisation,
+    Standardised,
+)
+from engine.picture_objectives import power_sum, variation
+from engine.render import warn_of_broken
 
 ALPHA, BETA = 6, 2  #: the two exponents
 TERMS = ("features", "alpha norm", "variation")  #: what the loss is made of, in this order
@@ -100,8 +105,8 @@ class Recipe:
 
     Attributes
     ----------
-    parameterisation : Standardised or vz.Fourier
-    optimiser : Momentum or vz.Adam
+    parameterisation : Parameterisation
+    optimiser : Optimiser
     steps : int
     alpha_weight, tv_weight : float
         λ_α and λ_TV, for pictures in standardised units whatever the parameterisation is.
@@ -109,8 +114,8 @@ class Recipe:
         The pictures' side, in px, that these numbers were chosen for.
     """
 
-    parameterisation: object
-    optimiser: object
+    parameterisation: Parameterisation
+    optimiser: Optimiser
     steps: int
     alpha_weight: float
     tv_weight: float
@@ -236,6 +241,10 @@ def invert(
         -recipe.alpha_weight * vz.lp_norm(ALPHA), -recipe.tv_weight * vz.total_variation(BETA))
 
     def inverted(found: vz.Rendering) -> Inversion:
+        if found.broken.any():
+            which = ", ".join(map(str, np.flatnonzero(found.broken)))
+            warn_of_broken(net, f"{layer}: the gradient stopped being finite for picture {which}",
+                           stacklevel=4)
         return Inversion(found.images, original, layer, pre_activation,
                          -found.history.astype("float64"), found.snapshots, found.broken,
                          found.ended)
@@ -291,6 +300,10 @@ def _recipe(recipe, **given) -> Recipe:
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if recipe.steps < 1:
         raise ValueError(f"steps must be at least 1, not {recipe.steps}.")
+    for name in ("alpha_weight", "tv_weight"):
+        if not 0 <= getattr(recipe, name) < np.inf:
+            raise ValueError(f"{name} is at least 0 (0 switches the regulariser off), not "
+                             f"{getattr(recipe, name)}.")
     return recipe
 
 
@@ -417,8 +430,8 @@ def _verdicts(net: vz.Network, inversion: Inversion) -> pd.DataFrame:
     seen, each = before.argmax(1), np.arange(len(before))
     rank = 1 + (after > after[each, seen][:, None]).sum(1)
     return pd.DataFrame({
-        "seen": [imagenet.CLASSES[i][1] for i in seen],
-        "found": [imagenet.CLASSES[i][1] for i in after.argmax(1)],
+        "seen": [net.class_name(i) for i in seen],
+        "found": [net.class_name(i) for i in after.argmax(1)],
         "rank": rank, "probability": tf.nn.softmax(after).numpy()[each, seen],
         "top1": rank == 1, "top5": rank <= 5,
     })

@@ -84,9 +84,7 @@ def class_effect(
     and activation that may follow the convolution. Layers below run once for each picture; only
     what lies above runs again for each filter.
     """
-    if not net.has_classifier:
-        raise ValueError(f"{net.name} has no classifier ({net.weights_source}): load it with "
-                         "weights='packaged' or weights='imagenet'.")
+    _ = net.logits_layer  # refuses a network without a classifier
     filter = net.check_filter(layer, filter)
     image_set = vz.as_image_set(images, copy=False)
     lower, upper = _split(net, layer)
@@ -107,7 +105,7 @@ def class_effect(
         here[jobs[i]] = moved
         changes, squares = changes + here, squares + here**2
     count = np.maximum(jobs.sum(0), 1)
-    mean = np.zeros((len(filters), net.model.output.shape[-1])) + changes / count[:, None]
+    mean = np.zeros((len(filters), net.class_count)) + changes / count[:, None]
     total = np.sqrt(np.mean(np.zeros_like(mean) + squares, axis=1) / count)
     return ClassEffect(
         _class_changes(mean, k), mean[0], float(total[0]), total[1:],
@@ -143,7 +141,8 @@ def _split(net: vz.Network, layer: str):
     connections), the upper one from these to the logits. They have a twin of the graph to
     themselves, for Keras notes in a layer each graph that it is used in.
     """
-    model = keras.models.clone_model(net.model, clone_function=twin)
+    logits = vz.submodel(net, net.logits_layer, pre_activation=True)
+    model = keras.models.clone_model(logits, clone_function=twin)
     cut = after_norm(model, model.get_layer(layer).output)
     bypass, known = {}, {id(cut): True}
 

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 import vizutils as vz
 from conftest import build_tiny_vgg
-from engine.network import MOST_KEPT, is_value, traced
+from engine.keys import is_value
+from engine.network import MOST_KEPT, traced
 from techniques import attribution, circuits, deconvnet, inversion
 
 ROOT = Path(__file__).resolve().parents[1]

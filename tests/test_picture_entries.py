@@ -24,7 +24,7 @@ import engine
 import techniques
 import vizutils as vz
 from conftest import build_tiny_vgg
-from engine import atlas_store, checks, decoding, style, transforms
+from engine import atlas_store, checks, decoding, parameterisations, style, transforms
 from techniques import (
     adversarial,
     alterations,
@@ -257,6 +257,7 @@ EXCEPTIONS = {
     decoding.centre_crop: "takes a PIL picture that is being read",
     decoding.to_rgb: "takes a PIL picture that is being read",
     style.show_picture: "draws what a plot function was given, and its perturbations",
+    parameterisations.standardised: "runs within a climb, on the picture as it grows",
     transforms.warp: "runs within a climb, on the picture as it grows",
     vz.maximize: "hands `start` on to render",
     vz.survey_layer: "pictures: numbers of stored ones",

@@ -390,10 +390,10 @@ def test_sizes_that_cannot_be(size):
 
 
 @pytest.mark.parametrize("wrong", ["3", 2.5, 0, -1, True, 3.0, None])
-def test_numbers_of_things_that_cannot_be(tiny, wrong):
+def test_numbers_of_things_that_cannot_be(tiny, vgg16, wrong):
     small = vz.as_image_set(GOOD)
     calls = {"limit": lambda: vz.load_images(PHOTO, size=8, limit=wrong),
-             "top": lambda: vz.classify(tiny, GOOD, top=wrong),
+             "top": lambda: vz.classify(vgg16, GOOD, top=wrong),
              "k": lambda: vz.top_patches(tiny, small, "block1_conv1", 0, k=wrong)}
     if wrong is None:
         del calls["limit"]  # all pictures

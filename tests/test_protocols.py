@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import engine
 import techniques
 import vizutils as vz
-from engine.network import is_value
+from engine.keys import is_value
 from engine.optimisers import Adam, Momentum, Normalised, Optimiser
 from engine.parameterisations import Fourier, Parameterisation, Pixels, Standardised
 from engine.render import traced_ascent

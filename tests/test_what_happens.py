@@ -118,8 +118,13 @@ def names(vgg16, pictures, tiny):
     noise = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
     two = [keras.Input((8, 8, 3)) for _ in range(2)]
     return {"net": vgg16, "mine": tiny, "pictures": pictures, "noise": noise, "np": np, "vz": vz,
-            "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise), "fetch": fetch,
-            "pd": pd, "two_inputs": keras.Model(two, keras.layers.Add()(two), name="two_inputs"),
+            "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise),
+            "fetch": fetch, "pd": pd,
+            "two_inputs": keras.Model(two, keras.layers.Add()(two), name="two_inputs"),
+            "two_outputs": keras.Model(two[0], [two[0], keras.layers.ReLU()(two[0])],
+                                       name="two_outputs"),
+            "ten": ten_classes(), "grey": keras.Sequential(
+                [keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)], name="grey"),
             "adversarial": adversarial, "analysis": analysis, "architectures": architectures,
             "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
             "deepdream": deepdream, "faithfulness": faithfulness, "inversion": inversion,
@@ -131,6 +136,14 @@ def names(vgg16, pictures, tiny):
 def stop(step, pictures):
     """What pressing stop does to an ascent."""
     raise KeyboardInterrupt
+
+
+def ten_classes():
+    """A classifier of ten classes that takes pictures of 32 px."""
+    return vz.as_network(keras.Sequential([
+        keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, name="conv"),
+        keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10, activation="softmax"),
+    ], name="ten"), head="original")
 
 
 def half_precision():

@@ -31,11 +31,13 @@ def _gradient(net: vz.Network) -> Callable:
 
 
 def _traced_gradient(net: vz.Network) -> Callable:
+    logits = vz.submodel(net, net.logits_layer, pre_activation=True)
+
     def gradient(images, classes):
         with tf.GradientTape() as tape:
             tape.watch(images)
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                classes, net.model(net.preprocess(images), training=False))
+                classes, logits(net.preprocess(images), training=False))
         return tape.gradient(loss, images)  # a sum over pictures, which do not meet
 
     return traced(gradient, PICTURES, tf.TensorSpec((None,), tf.int32))

@@ -19,7 +19,7 @@ from engine.graph import made_by
 from engine.kinds import kind_of
 from engine.network import PICTURES, traced
 from techniques import deconvnet
-from techniques.attribution.passes import CLASSES, in_batches, logits_layer
+from techniques.attribution.passes import CLASSES, in_batches
 from techniques.attribution.result import Attribution, largest_over_rgb, reported
 from techniques.attribution.targets import asked
 
@@ -65,7 +65,7 @@ def last_map(net: vz.Network) -> str:
 
     VGG16: block5_conv3; networks with batch normalisation: the activation after the last one.
     """
-    operation = net.model.get_layer(logits_layer(net))
+    operation = net.model.get_layer(net.logits_layer)
     while not _is_last_map(net, operation):
         if type(operation).__name__ == "InputLayer":
             raise ValueError(f"{net.name} has no layer with a map below its classifier, so there "
@@ -88,7 +88,7 @@ def _cam_pass(net: vz.Network, layer: str) -> Callable:
 
 
 def _traced_cam(net: vz.Network, layer: str) -> Callable:
-    network = vz.submodel(net, [layer, logits_layer(net)], pre_activation=[False, True])
+    network = vz.submodel(net, [layer, net.logits_layer], pre_activation=[False, True])
     if len(network.outputs[0].shape) != 4:
         raise ValueError(f"{layer} has no map (its output is {network.outputs[0].shape}); Grad-CAM "
                          f"needs one: {', '.join(net.conv_layers[-3:])}, for example.")
@@ -146,7 +146,7 @@ def _guided_pass(net: vz.Network) -> Callable:
 
 
 def _traced_guided(net: vz.Network) -> Callable:
-    network = deconvnet.with_rule(net, logits_layer(net), "guided")
+    network = deconvnet.with_rule(net, net.logits_layer, "guided")
 
     def guided(images, targets):
         logits = network(net.preprocess(images), training=False)

@@ -14,26 +14,13 @@ from engine.network import PICTURES, traced
 CLASSES = tf.TensorSpec((None,), tf.int32)  #: one class index for each picture
 
 
-def logits_layer(net: vz.Network) -> str:
-    """The layer whose pre-activation is the logits; an error where a network has no such layer."""
-    if not net.has_classifier:
-        raise ValueError(
-            f"{net.name} has no classifier ({net.weights_source}), so there is no class to "
-            "explain: load it with weights='packaged' or 'imagenet', or wrap a model of your own "
-            "that ends in class logits by as_network(model, head='original').")
-    if len(net.model.output.shape) != 2:
-        raise ValueError(f"{net.name} ends in {net.model.output.shape}, not in one row of logits "
-                         "a picture; put a pooling and a dense layer on top.")
-    return net.last_layer
-
-
 def gradient_pass(net: vz.Network) -> Callable:
     """A function of (pictures, classes): (logits (n,), gradient with respect to RGB 0-255)."""
     return net.kept(_traced_gradient)
 
 
 def _traced_gradient(net: vz.Network) -> Callable:
-    network = vz.submodel(net, logits_layer(net), pre_activation=True)
+    network = vz.submodel(net, net.logits_layer, pre_activation=True)
 
     def gradient(images, targets):
         logits = network(net.preprocess(images), training=False)
@@ -45,7 +32,7 @@ def _traced_gradient(net: vz.Network) -> Callable:
 
 def all_logits(net: vz.Network, images: np.ndarray, *, batch: int = 16) -> np.ndarray:
     """Every class's logit, float32 (n, classes)."""
-    forward = net.forward(logits_layer(net), pre_activation=True)
+    forward = net.forward(net.logits_layer, pre_activation=True)
     return np.concatenate([forward(images[part]).numpy() for part in parts(len(images), batch)])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 import vizutils as vz
 from data import classes as imagenet
-from techniques.attribution.passes import all_logits, logits_layer
+from techniques.attribution.passes import all_logits
 
 
 def resolve_targets(net: vz.Network, images, targets=None) -> np.ndarray:
@@ -41,16 +41,14 @@ def resolve_targets(net: vz.Network, images, targets=None) -> np.ndarray:
     if len(targets) != len(images):
         raise ValueError(f"{len(targets)} targets for {len(images)} picture(s): give one for all "
                          "pictures, or one for each.")
-    count = net.model.output.shape[-1]
-    return np.array([_class_index(target, count) for target in targets])
+    return np.array([_class_index(target, net) for target in targets])
 
 
-def _class_index(target, count: int) -> int:
-    """One target as a class index below `count`."""
+def _class_index(target, net: vz.Network) -> int:
+    """One target as the index of one of the network's classes."""
+    count = net.class_count
     if isinstance(target, str):
-        if count != len(imagenet.CLASSES):
-            raise ValueError(f"class names are ImageNet's; this network has {count} classes of "
-                             "its own: give an index instead.")
+        net.check_class_names()
         return imagenet.find_class(target)
     if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
         raise ValueError(f"a target is a class index or a class name, not {target!r}.")
@@ -62,7 +60,7 @@ def _class_index(target, count: int) -> int:
 
 def _pictures(net: vz.Network, images) -> np.ndarray:
     """Pictures as float32 (n, h, w, 3), refused with a reason where the network cannot use them."""
-    logits_layer(net)
+    _ = net.logits_layer  # refuses a network without a classifier
     images = vz.one_or_more(images)
     wanted = net.model.input_shape[1:3]
     if any(side not in (None, given) for side, given in zip(wanted, images.shape[1:3],

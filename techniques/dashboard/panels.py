@@ -131,8 +131,7 @@ def _maxima(view: View, task: Task, batch: int = 8) -> vz.Maxima:
             task.progress(first, count)
             some = view.pictures.subset(range(first, min(first + batch, count)))
             parts.append(vz.image_maxima(view.net, view.layer, some))
-        view.memory[key] = vz.Maxima(*(np.concatenate([getattr(part, name) for part in parts])
-                                       for name in ("values", "rows", "columns")))
+        view.memory[key] = vz.Maxima.joined(parts)
     return view.memory[key]
 
 
@@ -278,7 +277,7 @@ def draw_attribution(view: View, task: Task) -> tuple[Figure, str]:
     saliency = attribution.saliency(view.net, image)
     task.progress(1, 2)
     grad_cam = attribution.grad_cam(view.net, image, saliency.targets)
-    name = vz.imagenet.CLASSES[saliency.targets[0]][1]
+    name = view.net.class_name(saliency.targets[0])
     figure = attribution.plot_comparison(image, [saliency, grad_cam], columns=3, labels=[name])
     return figure, (f"Saliency (how strongly each pixel pulls) and Grad-CAM (where the last map "
                     f"speaks for it) of {name!r}, the first guess for "
@@ -295,7 +294,7 @@ from techniques import attribution
 image = pictures.read([{view.picture}])
 saliency = attribution.saliency(net, image)
 grad_cam = attribution.grad_cam(net, image, saliency.targets)
-name = vz.imagenet.CLASSES[saliency.targets[0]][1]
+name = net.class_name(saliency.targets[0])
 figure = attribution.plot_comparison(image, [saliency, grad_cam], columns=3, labels=[name])
 figure
 """
