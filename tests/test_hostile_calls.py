@@ -1,4 +1,4 @@
-"""Calls that are wrong, odd or of networks of one's own: a right answer or a sentence, never a lie."""
+"""Wrong and odd calls, networks of one's own: a right answer or a sentence, never a lie."""
 
 import dataclasses
 import functools
