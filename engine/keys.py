@@ -53,8 +53,14 @@ DECIDES = ("activation", "strides", "padding", "dilation_rate", "pool_size", "si
 
 def settings_of(model: keras.Model) -> list:
     """What decides a model's function beside its weights, layer by layer: cheap to compare."""
-    layers = model._flatten_layers(include_self=False)  # noqa: SLF001  (nested models' too)
-    return [(vars(layer).get(name)) for layer in layers for name in DECIDES]
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            found += settings_of(layer)
+        else:
+            own = vars(layer)
+            found += [own.get(name) for name in DECIDES]
+    return found
 
 
 def are_same(first: list, second: list) -> bool:

@@ -73,11 +73,11 @@ class Objective:
     __array_ufunc__ = None  # so that an array times an objective is the objective's to work out
 
     def __add__(self, other: Objective) -> Objective:
+        if isinstance(other, Objective):
+            return _joined((self, other), _added)
         if isinstance(other, int) and other == 0:  # what sum() starts from
             return self
-        if not isinstance(other, Objective):
-            raise ValueError(f"objectives are added to objectives, not to {other!r}.")
-        return _joined((self, other), _added)
+        raise ValueError(f"objectives are added to objectives, not to {other!r}.")
 
     __radd__ = __add__
 
@@ -87,8 +87,7 @@ class Objective:
     __rmul__ = __mul__
 
     def __truediv__(self, factor: float) -> Objective:
-        with np.errstate(divide="ignore"):
-            return self * (1 / _factor(factor))
+        return self * _factor(factor, -1)
 
     def __neg__(self) -> Objective:
         return self * -1.0
@@ -156,22 +155,21 @@ class _Scaled:
 
     def __call__(self, maps, values):
         found, factor = self.formula(maps, values[:-1]), values[-1]
-        if len(factor.shape) == 1 and len(found.shape) == 2:  # terms side by side
-            factor = factor[:, None]
-        return factor * found
+        by_row = len(factor.shape) == 1 and len(found.shape) == 2  # terms side by side
+        return (factor[:, None] if by_row else factor) * found
 
 
 _numbers = functools.partial(whole_numbers, "filters")
 
 
-def _factor(factor) -> np.float32 | np.ndarray:
+def _factor(factor, power: int = 1) -> np.float32 | np.ndarray:
     """What an objective is multiplied by: a number, or one for each picture."""
-    with contextlib.suppress(TypeError, ValueError), np.errstate(over="ignore"):
-        found = np.float32(factor)
+    with contextlib.suppress(TypeError, ValueError), np.errstate(over="ignore", divide="ignore"):
+        found = np.float32(np.float32(factor) ** power)
         if np.ndim(found) < 2 and np.isfinite(found).all():
             return found
-    raise ValueError("an objective is multiplied or divided by a finite number, or by one for "
-                     f"each picture, not by {factor!r}.")
+    raise ValueError("an objective is multiplied or divided by a finite number, or by one for each "
+                     f"picture, not by {factor!r}.")
 
 
 def channel(layer: str, filters, *, pre_activation: bool = True) -> Objective:
@@ -248,8 +246,7 @@ def class_logit(classes) -> Objective:
 
     Parameters
     ----------
-    classes : int, str, or a sequence of these
-        Numbers of the network's classes; ImageNet's labels and WordNet ids for its 1,000.
+    classes : int, or a sequence of int; ImageNet's labels and WordNet ids for its 1,000
     """
     numbers, named = class_numbers(classes)
     return Objective((Reading(LOGITS, True, 0, named=named),), (numbers,), _own_logit)

@@ -43,8 +43,8 @@ def as_network(
     if head not in HEADS:
         raise ValueError(f"head is one of {', '.join(HEADS)} (original: the model ends in class "
                          f"scores of its own), not {head!r}.")
-    _check_input(model, input_size)
     _check_layers(model)
+    _check_input(model, input_size)
     return Network(
         name=name or model.name,
         model=model,
@@ -59,8 +59,8 @@ def as_network(
 def _check_input(model: keras.Model, input_size: int | None) -> None:
     """Refuse a model that does not take square RGB pictures."""
     shape = model.input_shape
-    if len(shape) != 4 or shape[3] != 3:
-        raise ValueError(f"as_network needs a model of RGB pictures, (n, rows, columns, 3); "
+    if len(shape) != 4 or shape[3] == 1:
+        raise ValueError("as_network needs a model of RGB pictures, (n, rows, columns, 3); "
                          f"{model.name} reads {shape}.")
     if shape[1] != shape[2] or input_size not in (None, shape[1]) and shape[1]:
         raise ValueError(f"{model.name} takes pictures of {shape[1]} × {shape[2]} px; pictures "

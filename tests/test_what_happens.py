@@ -116,15 +116,15 @@ def names(vgg16, pictures, tiny):
     kernel[..., 0], bias[0] = 0, -1  # its answer is −1 whatever it sees
     dead.set_weights([kernel, bias])
     noise = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
-    two = [keras.Input((8, 8, 3)) for _ in range(2)]
+    two, grey = [keras.Input((8, 8, 3)) for _ in range(2)], keras.Input((8, 8, 1))
     return {"net": vgg16, "mine": tiny, "pictures": pictures, "noise": noise, "np": np, "vz": vz,
             "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise),
             "fetch": fetch, "pd": pd,
             "two_inputs": keras.Model(two, keras.layers.Add()(two), name="two_inputs"),
             "two_outputs": keras.Model(two[0], [two[0], keras.layers.ReLU()(two[0])],
                                        name="two_outputs"),
-            "ten": ten_classes(), "grey": keras.Sequential(
-                [keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)], name="grey"),
+            "ten": ten_classes(),
+            "grey": keras.Model(grey, keras.layers.ReLU()(grey), name="grey"),
             "adversarial": adversarial, "analysis": analysis, "architectures": architectures,
             "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
             "deepdream": deepdream, "faithfulness": faithfulness, "inversion": inversion,
@@ -140,10 +140,11 @@ def stop(step, pictures):
 
 def ten_classes():
     """A classifier of ten classes that takes pictures of 32 px."""
-    return vz.as_network(keras.Sequential([
-        keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, name="conv"),
-        keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10, activation="softmax"),
-    ], name="ten"), head="original")
+    inputs = keras.Input((32, 32, 3))
+    maps = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+    found = keras.layers.Dense(10, activation="softmax")(
+        keras.layers.GlobalAveragePooling2D()(maps))
+    return vz.as_network(keras.Model(inputs, found, name="ten"), head="original")
 
 
 def half_precision():
