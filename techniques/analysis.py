@@ -212,6 +212,7 @@ def examine(
     top = min(top, vz.kernels(net, layer, filter).shape[2])
     image_set = vz.as_image_set(image_set, copy=False)
     maxima = vz.image_maxima(net, layer, image_set) if maxima is None else maxima
+    place = maxima.column(net, layer, filter, image_set)
     patches = vz.top_patches(net, image_set, layer, filter, k=k, maxima=maxima)
     strong = circuits.windows(net, layer, filter, image_set, patches.table)
     somewhere = circuits.random_places(net, layer, image_set, places, seed=seed)
@@ -220,7 +221,7 @@ def examine(
     kept = alterations.kept(net, layer, filter, image_set, level=seen.tuned.mean, maxima=maxima,
                             k=k, controls=controls, seed=seed)
     pictures = polysemy.diverse_pictures(net, layer, filter, count=8, steps=steps, seed=seed,
-                                         scale=abs(float(maxima.values[:, filter].max())))
+                                         scale=abs(float(maxima.values[:, place].max())))
     rectified = inhibition.reads_rectified(net, layer)
     below = vz.input_layer(net, layer).feature
     ranking = vz.rank_kernels(net, layer, filter, top=top)
