@@ -290,7 +290,7 @@ def test_good_uploads_are_kept_and_bad_ones_named():
     found, problem = dashboard.read_uploads(
         {name: {"content": content} for name, content in files.items()}, size=32)
     assert list(found) == ["a.png"]
-    assert problem.startswith("notes.txt is damaged, cut short or no picture")
+    assert problem.startswith("notes.txt is a text file")
     assert "cut.png is damaged" in problem and "raw.nef is of a kind that is not read" in problem
 
 
@@ -438,7 +438,7 @@ def test_uploads_are_offered_and_the_first_is_chosen(board):
     upload(board, ("mine.png", file_bytes()), ("notes.txt", b"hello"))
     assert board.sides[0].picture.options == ("mine.png", "a", "b", "c", "d")
     assert [side.picture.value for side in board.sides] == ["mine.png", "c"]
-    assert "notes.txt is damaged" in board.message.value
+    assert "notes.txt is a text file" in board.message.value
     np.testing.assert_allclose(board.sides[0].view.image[5, 5], [200, 30, 30])
     assert "paths of your files" in board.sides[0].view.code["pictures"]
     upload(board, ("other.png", file_bytes()))

@@ -253,7 +253,7 @@ def test_measurements_are_taken_when_asked(tiny):
                       on_step=lambda step, pictures: steps.append(step))
     assert found.measured == (0, 4, 7, 8, 10) and steps == [4, 7, 8, 10]
     assert found.history.shape == (11, 1) and (found.history[4] == found.history[6]).all()
-    for wrong, words in (({"every": 0}, "every must be at least 1"),
+    for wrong, words in (({"every": 0}, "every must be a whole number of at least 1"),
                          ({"measure": "ascent"}, 'measure is an objective or "climb"')):
         with pytest.raises(ValueError, match=words):
             vz.render(tiny, goal, size=24, steps=1, **wrong)
