@@ -91,7 +91,7 @@ def test_targets_are_the_top_class_or_what_was_said(lite0, small_pictures):
     ([1, 2], "2 targets for 4 picture"),
     (True, "a class index or a class name, not True"),
     (1.0, "a class index or a class name"),
-    ("tabby", "this network has 5 classes of its own"),
+    ("tabby", "has 5 classes of its own"),
 ])
 def test_bad_targets(classifier, noise, targets, message):
     with pytest.raises(ValueError, match=message):
