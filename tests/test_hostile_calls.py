@@ -361,16 +361,16 @@ def _formula(maps, values):
 
 
 def test_a_formula_that_borrows_a_name_is_made_anew(tiny):
-    def climb(sign):
-        @functools.wraps(_formula)
-        def formula(maps, values):
-            return sign * _formula(maps, values)
+    sign = [1.0]
 
-        goal = vz.channel(LAYER, 1)
-        goal = dataclasses.replace(goal, formula=formula)
-        return vz.render(tiny, goal, size=24, steps=1).history[0, 0]
+    @functools.wraps(_formula)
+    def formula(maps, values):
+        return sign[0] * _formula(maps, values)
 
-    assert climb(-1.0) == -climb(1.0) != 0
+    goal = dataclasses.replace(vz.channel(LAYER, 1), formula=formula)
+    first = vz.render(tiny, goal, size=24, steps=1).history[0, 0]
+    sign[0] = -1.0  # what the formula reads changes, the formula is the same object
+    assert vz.render(tiny, goal, size=24, steps=1).history[0, 0] == -first != 0
 
 
 def test_a_new_activation_function_counts_at_once(noise):
