@@ -28,7 +28,7 @@ from measure import seconds
 import vizutils as vz
 
 LAYERS = ("block2_conv2", "block3_conv2", "block4_conv2")
-OURS = {  # settings of maximize; one trace serves all filters of a layer
+OURS = {  # settings of `maximize`; one trace serves all filters of a layer
     "vizutils, as it comes": {},
     "vizutils, Adam(0.4), no transforms": {"optimiser": vz.Adam(0.4), "transforms": ()},
     "vizutils, unit, Adam(0.4), no transforms": {

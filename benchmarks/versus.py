@@ -8,7 +8,7 @@ at the same pictures, which is checked. The methods take turns, after one uncoun
 
 * `climb`: the steps alone, one call of vizutils' traced ascent: the equal work of the goals.
 * `maximize`: the same through the front door, with what only it does: the history (a forward pass
-  on the clean picture now and then) and the honesty report.
+  on the clean picture now and then) and the report.
 * `eager loop`: one filter after another on the cut model.
 * `tf-keras-vis`: its ActivationMaximization, once for each filter, and as one batch of ten.
 
@@ -25,6 +25,7 @@ import peers
 from measure import forward_flops, matrix_product_rate, seconds
 
 import vizutils as vz
+from engine import render as ascent
 
 
 def methods(net, layer: str, filters: list[int], size: int, steps: int) -> dict:
@@ -36,9 +37,10 @@ def methods(net, layer: str, filters: list[int], size: int, steps: int) -> dict:
 
     def climb():
         goal = vz.channel(layer, filters)
-        kind = vz._goal(goal)
-        advance = net.kept(vz._ascent, kind, kind, size, vz.Pixels(), vz.Normalised(1.0), False)
-        state = vz._State.first_of(starts)
+        kind = ascent.goal_of(goal)
+        advance = net.kept(ascent.traced_ascent, kind, kind, size, vz.Pixels(), vz.Normalised(1.0),
+                           False)
+        state = ascent.State.first_of(starts, rule)
         warps = np.tile(np.eye(3, dtype="float32")[:2], (steps, len(filters), 1, 1))  # not used
         return advance(state, warps, np.float32(rule.rate), goal.values, goal.values)[0].numpy()
 

@@ -189,7 +189,7 @@ def _keras_weights(layer, prefix, tensors):
         return [tensors[f"{prefix}.{part}"] for part in
                 ("weight", "bias", "running_mean", "running_var")]
     kernel = tensors[f"{prefix}.weight"]
-    if isinstance(layer, layers.Dense):
+    if kernel.ndim == 2:  # the dense layer's
         return [kernel.T, tensors[f"{prefix}.bias"]]
     if isinstance(layer, layers.DepthwiseConv2D):
         return [np.transpose(kernel, (2, 3, 0, 1))]  # its "in" axis has length one

@@ -9,7 +9,7 @@ This is the only place of the project that touches the internet. Read it from to
 4. work shared by several processes (`build_once`);
 5. the packaged pictures (`pictures`), and the command line: ``python -m data.fetch``.
 
-Whatever goes wrong is a `FetchError`: one or two sentences that name the remedy. A file has its
+Every failure is a `FetchError`: one or two sentences that name the remedy. A file has its
 final name only when it is complete and its checksum right, so an interruption does no harm.
 """
 

@@ -1,8 +1,8 @@
-"""VGG16's weights as plain arrays, whichever road they came by.
+"""VGG16's weights as plain arrays, from a package, a download or a file.
 
 A layer is ``[kernel, bias]`` in Keras's layout: a convolution's kernel has the axes (row, column,
-in, out), a dense layer's (in, out). Two roads lead to the ImageNet weights, and `tensor_digest`
-shows that they meet:
+in, out), a dense layer's (in, out). The ImageNet weights come from two sources, and
+`tensor_digest` shows that both give the same tensors:
 
 ``"packaged"``
     a package whose ONNX model starts with VGG16's 13 convolution layers, unchanged;

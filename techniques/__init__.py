@@ -1,7 +1,31 @@
-"""Visualisation techniques beyond the report's four steps, one family per file.
+"""Techniques beyond the report's four steps: a file each, or a package with the same name.
 
-Here will live ``circuits`` (contributions, ablation, families), ``stimuli``
-(synthetic stimuli and tuning), ``deconvnet``, ``inversion``, ``attribution``,
-``deepdream``, ``adversarial``, ``architectures`` (comparison of networks) and
-``dashboard``. Each uses :mod:`vizutils`; none needs another without reason.
+The filter and its circuit:
+
+``circuits``: what each edge contributes to a response, and what cutting edges does.
+``inhibition``: what a filter answers to once its inhibitory weights are taken away.
+``silencing``: which class scores fall and rise when a filter is set to zero.
+``pathways``: which channels two layers down feed a filter, and which filters read it.
+``families``: filters of one layer that detect the same feature, turned or mirrored.
+``polysemy``: whether a unit answers to one cause or to several.
+
+Evidence and verdicts:
+
+``stimuli``: drawn stimuli that differ in one property, and tuning curves for them.
+``alterations``: real patches turned, mirrored, made grey or blurred, and what remains.
+``claims``: a hypothesis made by rule, its predictions, and their verdicts.
+``analysis``: a filter's whole analysis in one call, from hypothesis to verdict.
+``intervals``: how to print a number that another processor, picture or seed would change.
+
+Families of visualisation techniques, one companion notebook or more:
+
+``feature_maps``: maps of whole layers, and how similar filters are.
+``deconvnet``: from a unit back to pixels: deconvnet, gradient, guided backpropagation.
+``inversion``: a picture found again from a layer's features: what the layer still knows.
+``attribution``: which pixels a class logit depends on, by eight methods.
+``faithfulness``: whether attribution maps show the network or only the picture.
+``deepdream``: a photograph changed towards what a layer already sees in it.
+``adversarial``: small changes of pixels that make the network name another class.
+``architectures``: what networks cost, and what is alike in different ones.
+``dashboard``: widgets that show all of it for a filter chosen by clicking.
 """

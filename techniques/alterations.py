@@ -47,7 +47,7 @@ def alter(patches: np.ndarray, way: str, *, seed: int = 0) -> np.ndarray:
     """
     if way not in ALTERATIONS:
         raise ValueError(f"way is one of {', '.join(ALTERATIONS)}, not {way!r}.")
-    patches = vz.as_image_set(patches).images
+    patches = vz.as_image_set(patches, copy=False).images
     return np.clip(ALTERATIONS[way](patches, np.random.default_rng(seed)), 0, 255)
 
 
@@ -123,12 +123,12 @@ def kept(
         Unknown layer or way, filter out of range, `k` below 1, a level that is not one number a
         filter of the layer.
     """
-    filter = int(vz._check_filters(net, layer, filter)[0])
-    level, filters = np.asarray(level), vz._layer(net, layer).output.shape[-1]
+    filter = net.check_filter(layer, filter)
+    level, filters = np.asarray(level), net.channels(layer)
     if level.shape != (filters,):
         raise ValueError(f"level needs a number for each of the {filters} filters of {layer} (as "
                          f"in stimuli.tuning(net, {layer!r}).mean), not shape {level.shape}.")
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     maxima = vz.image_maxima(net, layer, image_set) if maxima is None else maxima
     rng = np.random.default_rng(seed)
     others = np.setdiff1d(np.arange(filters), filter)

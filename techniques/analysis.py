@@ -151,10 +151,10 @@ def observe(
         Unknown layer or filter, a layer that is no plain convolution, pictures so small that
         every position sees padding.
     """
-    circuits._plain_convolution(net, layer)  # before the long part
-    image_set = vz.as_image_set(image_set)
-    vz.positions_inside(net, layer, image_set.size)
-    filter = int(vz._check_filters(net, layer, filter)[0])
+    net.plain_convolution(layer)  # before the long part
+    image_set = vz.as_image_set(image_set, copy=False)
+    vz.unpadded_positions(net, layer, image_set.size)
+    filter = net.check_filter(layer, filter)
     tuned = stimuli.tuning(net, layer, image_set=image_set, colours=colours, progress=progress)
     summary = stimuli.summary(tuned, filter)
     classes = _class_half(net, layer, filter, image_set, 0, seed)
@@ -179,7 +179,7 @@ def _class_half(net, layer: str, filter: int, image_set, half: int, seed: int) -
     return table[table["index"].isin(vz.split_halves(len(table), seed=seed)[half])]
 
 
-def test(
+def examine(
     net: vz.Network, seen: Observed, image_set: vz.ImageSet, *,
     random_net: vz.Network | None = None, upstream: vz.Ascent | None = None,
     maxima: vz.Maxima | None = None, top: int = 10,
@@ -210,8 +210,9 @@ def test(
     """
     layer, filter = seen.layer, seen.filter
     top = min(top, vz.kernels(net, layer, filter).shape[2])
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     maxima = vz.image_maxima(net, layer, image_set) if maxima is None else maxima
+    place = maxima.column(net, layer, filter, image_set)
     patches = vz.top_patches(net, image_set, layer, filter, k=k, maxima=maxima)
     strong = circuits.windows(net, layer, filter, image_set, patches.table)
     somewhere = circuits.random_places(net, layer, image_set, places, seed=seed)
@@ -220,7 +221,7 @@ def test(
     kept = alterations.kept(net, layer, filter, image_set, level=seen.tuned.mean, maxima=maxima,
                             k=k, controls=controls, seed=seed)
     pictures = polysemy.diverse_pictures(net, layer, filter, count=8, steps=steps, seed=seed,
-                                         scale=abs(float(maxima.values[:, filter].max())))
+                                         scale=abs(float(maxima.values[:, place].max())))
     rectified = inhibition.reads_rectified(net, layer)
     below = vz.input_layer(net, layer).feature
     ranking = vz.rank_kernels(net, layer, filter, top=top)
@@ -267,15 +268,15 @@ def analyse(
         filters, too few or too small pictures.
     """
     image_set = (vz.load_images(size=net.input_size) if image_set is None
-                 else vz.as_image_set(image_set))
+                 else vz.as_image_set(image_set, copy=False))
     if len(image_set) < 4:
         raise ValueError(f"{len(image_set)} picture(s) cannot be halved into some to look at and "
                          "some to test on: give four or more, better forty.")
     half_a, half_b = vz.split_halves(len(image_set), seed=seed)
     seen = observe(net, layer, filter, image_set.subset(half_a), top=top, seed=seed,
                    progress=progress)
-    found = test(net, seen, image_set.subset(half_b), top=top, seed=seed, progress=progress,
-                 **options)
+    found = examine(net, seen, image_set.subset(half_b), top=top, seed=seed, progress=progress,
+                    **options)
     table = claims.judge(seen.hypothesis.predictions, found.findings)
     return Analysis(seen, found, table, claims.verdict(table))
 
@@ -322,7 +323,7 @@ def upstream_signs(
     others = vz.maximize(net, below, drawn, **options)
 
     def answers(pictures):
-        inside = vz.positions_inside(net, layer, pictures.shape[1])
+        inside = vz.unpadded_positions(net, layer, pictures.shape[1])
         maps = vz.activations(net, layer, vz.made(pictures), pre_activation=True)
         return maps[:, inside, inside, filter].mean((1, 2))
 

@@ -30,7 +30,10 @@ from tqdm import tqdm
 
 import vizutils as vz
 from data.fetch import FetchError
-from techniques import inhibition, stimuli
+from engine import style
+from engine.graph import is_never_negative_at, made_by
+from engine.kinds import kind_of
+from techniques import stimuli
 
 # --- costs and accuracy -----------------------------------------------------------------------
 
@@ -57,11 +60,12 @@ def layer_costs(net: vz.Network, *, size: int | None = None) -> pd.DataFrame:
         ``layer, kind``; ``positions``: how many outputs each filter has; ``parameters``;
         ``multiply_adds``.
     """
-    counted = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D,
-               keras.layers.Dense)
-    layers = [x for x in net.model.layers if isinstance(x, counted)]
-    fixed = net.model.input_shape[1]
-    size = size or fixed or net.input_size
+    layers = [x for x in net.model.layers
+              if kind_of(x).convolves or isinstance(x, keras.layers.Dense)]
+    fixed = net.fixed_size
+    size = fixed or net.input_size if size is None else size
+    if size < 1:
+        raise ValueError(f"size is the picture's side in pixels, at least 1, not {size}.")
     if fixed not in (None, size):
         raise ValueError(f"{net.name} takes pictures of {fixed} px only, not of {size}: leave size "
                          "out, or load it by vz.load_network, which frees it where it can.")
@@ -71,10 +75,9 @@ def layer_costs(net: vz.Network, *, size: int | None = None) -> pd.DataFrame:
     for layer, seen in zip(layers, tf.nest.flatten(shapes), strict=True):
         positions = int(np.prod(seen.shape[1:-1]))  # 1 for a dense layer behind pooling
         products = sum(int(np.prod(w.shape)) for w in layer.weights if len(w.shape) > 1)
-        if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.SeparableConv2D):
-            kind = type(layer).__name__
-        else:
-            kind = f"{type(layer).__name__} {'×'.join(map(str, layer.kernel.shape[:-2]))}".strip()
+        kind = type(layer).__name__
+        if isinstance(layer, keras.layers.Conv2D):  # 1×1 and 3×3 are told apart
+            kind += f" {'×'.join(map(str, layer.kernel.shape[:-2]))}"
         rows.append((layer.name, kind, positions, layer.count_params(), positions * products))
     return pd.DataFrame(
         rows, columns=["layer", "kind", "positions", "parameters", "multiply_adds"])
@@ -108,7 +111,7 @@ def compare(
     ValueError
         No network, or no labelled picture.
     """
-    images = vz.as_image_set(images)
+    images = vz.as_image_set(images, copy=False)
     labelled = images.subset(np.flatnonzero(images.labels >= 0))
     if not len(nets) or not len(labelled):
         raise ValueError("compare needs at least one network and one labelled picture; the "
@@ -130,14 +133,15 @@ def compare(
 
 def _named_right(net: vz.Network, labelled: vz.ImageSet) -> tuple[int, int]:
     """Pictures whose class is the first guess, and among the first five."""
+    net.check_class_names()  # else the labels are of other classes
     order = np.argsort(-vz.logits(net, labelled), axis=1)[:, :5]
     hits = order == labelled.labels[:, None]
     return int(hits[:, 0].sum()), int(hits.any(1).sum())
 
 
 def _take_turns(nets: Sequence[vz.Network], pictures: np.ndarray, rounds: int) -> np.ndarray:
-    """Seconds of one forward pass, shape (networks, rounds); the machine's moods hit all alike."""
-    passes = [vz._forward(net, net.model.layers[-1].name, pre_activation=False) for net in nets]
+    """Seconds of one forward pass, shape (networks, rounds); in turn, so that load affects all."""
+    passes = [net.forward(net.last_layer, pre_activation=False) for net in nets]
     for forward in passes:
         forward(pictures)  # traces
     seconds = np.empty((len(nets), rounds))
@@ -285,7 +289,7 @@ def similarity(
     draws : int
         How many shuffles of the pictures make the control.
     """
-    image_set = vz.as_image_set(images)
+    image_set = vz.as_image_set(images, copy=False)
     ours, theirs = (_grams(n, names, image_set, grid)
                     for n, names in ((net, layers), (other, other_layers)))
     rng = np.random.default_rng(seed)
@@ -306,7 +310,7 @@ def similarity(
 
 def _grams(net, layers: Sequence[str], image_set, grid: int) -> list[np.ndarray]:
     """Gram matrices of layers' maps, each averaged to a coarse grid batch by batch."""
-    forward = vz._forward(net, tuple(layers), pre_activation=False)
+    forward = net.forward(tuple(layers), pre_activation=False)
     kept: list[list] = [[] for _ in layers]
     for _, batch in tqdm(image_set.batches(4), f"{net.name}: layers", -(-len(image_set) // 4),
                          delay=1, leave=False):
@@ -334,7 +338,7 @@ def fields(net: vz.Network, layers: Sequence[str] | None = None) -> pd.DataFrame
     seen = [vz.receptive_field(net, name) for name in layers]
     return pd.DataFrame({
         "layer": list(layers), "size": [s.size for s in seen], "stride": [s.stride for s in seen],
-        "filters": [vz._layer(net, name).output.shape[-1] for name in layers]})
+        "filters": [net.channels(name) for name in layers]})
 
 
 def nearest_fields(net: vz.Network, size: int, *, count: int = 3) -> pd.DataFrame:
@@ -363,7 +367,7 @@ def _same_places(net, layer: str, other, other_layer: str, size: int):
 
 def _responses(net, layer: str, image_set, places: np.ndarray) -> np.ndarray:
     """Pre-activations at a grid of positions, shape (pictures, positions², filters)."""
-    forward = vz._forward(net, layer, pre_activation=True)
+    forward = net.forward(layer, pre_activation=True)
     found = [tf.gather(tf.gather(forward(batch), places, axis=1), places, axis=2).numpy()
              for _, batch in tqdm(image_set.batches(4), f"{layer}: responses",
                                   -(-len(image_set) // 4), delay=1, leave=False)]
@@ -410,7 +414,7 @@ def match_units(
     .. [1] Y. Li, J. Yosinski, J. Clune, H. Lipson, J. Hopcroft, "Convergent learning: do
        different neural networks learn the same representations?", ICLR 2016.
     """
-    image_set = vz.as_image_set(images)
+    image_set = vz.as_image_set(images, copy=False)
     if len(image_set) < 4:
         raise ValueError(f"partners are chosen on half of the pictures and tested on the other: "
                          f"give at least four, not {len(image_set)}.")
@@ -512,22 +516,21 @@ def writers(net: vz.Network, layer: str) -> pd.DataFrame:
         ``tensor``: the layer whose output is read; ``rectified``: whether that can never be
         negative, so that the sign of a kernel is the sign of its effect.
     """
-    conv = vz._conv_layer(net, layer)
+    conv = net.convolution(layer)
     rows = list(dict.fromkeys(_writers_of(conv.input, 0)))
     table = pd.DataFrame(rows, columns=["writer", "kind", "first", "last"])
     table.attrs = {"tensor": vz.input_layer(net, layer).tensor,
-                   "rectified": bool(inhibition._is_rectified(conv.input))}
+                   "rectified": is_never_negative_at(conv.input)}
     return table
 
 
 def _writers_of(tensor, first: int) -> list[tuple[str, str, int, int]]:
     """(layer, kind, first channel, last channel) for each layer that writes into a tensor."""
-    operation, node, _ = tensor._keras_history
-    inputs = operation._inbound_nodes[node].input_tensors
+    operation, inputs = made_by(tensor)
     kind = type(operation).__name__
-    if kind in vz.CHANNEL_KEEPING or kind in ("Add", "Average", "Subtract", "Maximum", "Minimum"):
+    if inputs and kind_of(operation).channels in ("kept", "joined"):
         return [row for x in inputs[::-1] for row in _writers_of(x, first)]
-    if kind == "Concatenate":
+    if kind_of(operation).channels == "stacked":
         starts = first + np.cumsum([0, *(x.shape[-1] for x in inputs[:-1])])
         return [row for x, start in zip(inputs[::-1], starts[::-1].tolist(), strict=True)
                 for row in _writers_of(x, start)]
@@ -535,7 +538,7 @@ def _writers_of(tensor, first: int) -> list[tuple[str, str, int, int]]:
 
 
 def stream_shares(net: vz.Network, layer: str, images) -> pd.DataFrame:
-    """How much of a residual stream's variance each of its writers is answerable for.
+    """How much of a residual stream's variance each of its writers contributes.
 
     A stream channel is a sum, so its variance is the sum of its covariances with the summands.
 
@@ -556,10 +559,10 @@ def stream_shares(net: vz.Network, layer: str, images) -> pd.DataFrame:
     ValueError
         The layer does not read a plain sum of its writers' outputs.
     """
-    names = [vz.normalised(net, name) if name in net.conv_layers else name
+    names = [vz.norm_after(net, name) if name in net.conv_layers else name
              for name in writers(net, layer)["writer"]]
     tensor = vz.input_layer(net, layer).tensor
-    forward = vz._forward(net, (*names, tensor), pre_activation=False)
+    forward = net.forward((*names, tensor), pre_activation=False)
     parts = [[tf.reshape(m, (-1, m.shape[-1])).numpy() for m in forward(batch)]
              for batch in vz.picture_batches(images, 8)]
     *summands, stream = (np.concatenate(p).astype("float64") for p in zip(*parts, strict=True))
@@ -576,7 +579,7 @@ def stream_shares(net: vz.Network, layer: str, images) -> pd.DataFrame:
 # --- figures ------------------------------------------------------------------------------------
 
 
-@vz._styled
+@style.styled
 def plot_similarity(found: Mapping[str, Similarity]) -> Figure:
     """Debiased CKA as heat maps on one scale, one panel a key; a dot where it beats chance.
 
@@ -586,7 +589,7 @@ def plot_similarity(found: Mapping[str, Similarity]) -> Figure:
         Title → similarity; all with the same rows.
     """
     first = next(iter(found.values())).values
-    figure = vz._figure(1.5 + 0.21 * len(first))
+    figure = style.blank_figure(1.5 + 0.21 * len(first))
     panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
     for axes, (title, alike) in zip(panels, found.items(), strict=True):
         drawn = axes.imshow(alike.values, vmin=0, vmax=1, cmap="viridis", aspect="auto",
@@ -603,7 +606,7 @@ def plot_similarity(found: Mapping[str, Similarity]) -> Figure:
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_matches(matches: Mapping[str, pd.DataFrame]) -> Figure:
     """Held-out correlation of every unit with its partner, sorted, one line a candidate set.
 
@@ -612,22 +615,22 @@ def plot_matches(matches: Mapping[str, pd.DataFrame]) -> Figure:
     matches : mapping of str to DataFrame
         From `match_units`, all for the same layer; the first one's shuffled control is drawn too.
     """
-    figure = vz._figure(2.6)
+    figure = style.blank_figure(2.6)
     axes = figure.subplots()
     lines = {label: table["held_out"] for label, table in matches.items()}
     lines["pictures shuffled"] = next(iter(matches.values()))["control"]
-    looks = zip([vz.RED, vz.BLUE, "#1b7837", vz.GREY], ["-", "--", "-.", ":"], strict=True)
-    for (label, values), (colour, style) in zip(lines.items(), looks, strict=False):
+    looks = zip([style.RED, style.BLUE, "#1b7837", style.GREY], ["-", "--", "-.", ":"], strict=True)
+    for (label, values), (colour, line) in zip(lines.items(), looks, strict=False):
         axes.plot(np.arange(1, len(values) + 1), np.sort(values)[::-1], color=colour,
-                  linestyle=style, label=label)
-    axes.axhline(0, color=vz.GREY, linewidth=0.8)
+                  linestyle=line, label=label)
+    axes.axhline(0, color=style.GREY, linewidth=0.8)
     axes.set(xlabel="units, best matched first", ylabel="held-out correlation\nwith the partner",
              xlim=(1, None))
     figure.legend(loc="outside lower center", ncols=len(lines), frameon=False)
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_partners(
     rows: Mapping[str, tuple[Sequence[np.ndarray], Sequence[str]]]
 ) -> Figure:
@@ -640,32 +643,32 @@ def plot_partners(
     """
     rows = {label: (vz.check_each(pictures), titles) for label, (pictures, titles) in rows.items()}
     count = len(next(iter(rows.values()))[0])
-    figure = vz._figure(len(rows) * (5.8 / count + 0.14))
+    figure = style.blank_figure(len(rows) * (5.8 / count + 0.14))
     panels = figure.subplots(len(rows), count, squeeze=False)
     for line, (label, (pictures, titles)) in zip(panels, rows.items(), strict=True):
         for axes, picture, title in zip(line, pictures, titles, strict=True):
-            vz._show(axes, picture, title)
+            style.show_picture(axes, picture, title)
             axes.title.set_fontsize(8)
         line[0].set_ylabel(label, fontsize=8)
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_orientations(
     curves: pd.DataFrame, other: pd.DataFrame, matches: pd.DataFrame, *, labels: tuple[str, str]
 ) -> Figure:
     """Orientation curves of units (solid) and their partners (dashed), each against its maximum."""
     columns = min(3, len(matches))
     rows = -(-len(matches) // columns)
-    figure = vz._figure(0.6 + 1.45 * rows)
+    figure = style.blank_figure(0.6 + 1.45 * rows)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes in panels.flat[len(matches):]:
         axes.set_axis_off()
     for axes, pair in zip(panels.flat, matches.itertuples(), strict=False):
-        for curve, colour, style, label in (
+        for curve, colour, line, label in (
                 (curves[pair.unit], "#1b1b1b", "-", labels[0]),
-                (other[pair.partner], vz.RED, "--", labels[1])):
-            axes.plot(curve.index, curve / max(curve.max(), 1e-9), color=colour, linestyle=style,
+                (other[pair.partner], style.RED, "--", labels[1])):
+            axes.plot(curve.index, curve / max(curve.max(), 1e-9), color=colour, linestyle=line,
                       label=label)
         axes.set_title(f"{pair.unit} and {pair.partner}: {pair.held_out:.2f}", fontsize=8)
         axes.set(xticks=[0, 90, 180], ylim=(min(-0.2, axes.get_ylim()[0]), 1.08))

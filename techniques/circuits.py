@@ -19,18 +19,17 @@ folds that scale into its signs; here kernels are read as they are stored.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import vizutils as vz
+from engine import style
+from engine.network import PICTURES, traced
 
 # --- windows: what a filter reads -----------------------------------------------------------
 
@@ -79,8 +78,8 @@ def windows(
     ValueError
         The layer is no plain convolution, or a place lies outside its map.
     """
-    image_set = vz.as_image_set(image_set)
-    conv = _plain_convolution(net, layer)
+    image_set = vz.as_image_set(image_set, copy=False)
+    conv = net.plain_convolution(layer)
     taps = vz.kernels(net, layer, filter, fold=False)
     forward = _reads_and_writes(net, layer)
     inputs = np.empty((len(places), *taps.shape), "float32")
@@ -110,24 +109,15 @@ def _reads_and_writes(net: vz.Network, layer: str):
 def _traced_reads_and_writes(net: vz.Network, layer: str):
     both = vz.submodel(net, [vz.input_layer(net, layer).tensor, layer],
                        pre_activation=[False, True])
-    return vz.traced(lambda images: both(net.preprocess(images), training=False), vz.PICTURES)
-
-
-def _plain_convolution(net: vz.Network, layer: str) -> keras.layers.Conv2D:
-    """The layer, if its filters read every input channel through a kernel of their own."""
-    conv = vz._conv_layer(net, layer)
-    if type(conv) is not keras.layers.Conv2D or conv.groups != 1:
-        raise ValueError(f"{layer} is a {type(conv).__name__}; edges are taken apart and cut for "
-                         "plain convolutions (Conv2D with one group) only.")
-    return conv
+    return traced(lambda images: both(net.preprocess(images), training=False), PICTURES)
 
 
 def random_places(
     net: vz.Network, layer: str, image_set: vz.ImageSet, count: int, *, seed: int = 0
 ) -> pd.DataFrame:
     """`count` positions that see no padding, drawn evenly over pictures and positions."""
-    image_set = vz.as_image_set(image_set)
-    inside = vz.positions_inside(net, layer, image_set.size)
+    image_set = vz.as_image_set(image_set, copy=False)
+    inside = vz.unpadded_positions(net, layer, image_set.size)
     rng = np.random.default_rng(seed)
     return pd.DataFrame({
         "picture": rng.integers(len(image_set), size=count),
@@ -171,12 +161,12 @@ def spectrum_places(
         raise ValueError(f"levels are rising quantiles, 0 ≤ level < 1, not {tuple(levels)}.")
     if per_level < 1:
         raise ValueError(f"per_level must be at least 1, not {per_level}.")
-    filter = int(vz._check_filters(net, layer, filter)[0])
-    image_set = vz.as_image_set(image_set)
-    inside = vz.positions_inside(net, layer, image_set.size)
-    forward = vz._forward(net, layer, pre_activation=True)
-    maps = np.concatenate([forward(batch)[:, inside, inside, filter].numpy()
-                           for batch in _watched(image_set, layer)])  # one channel is kept
+    filter = net.check_filter(layer, filter)
+    image_set = vz.as_image_set(image_set, copy=False)
+    inside = vz.unpadded_positions(net, layer, image_set.size)
+    forward = net.forward(layer, pre_activation=True)
+    maps = np.concatenate([forward(batch)[:, inside, inside, filter].numpy()  # one channel is kept
+                           for batch in image_set.watched(f"{layer}: pictures")])
     values = maps.ravel()
     level = np.searchsorted(np.quantile(values, levels)[1:], values, side="right")
     if levels[0] > 0:
@@ -197,13 +187,6 @@ def _one_from_each(places: np.ndarray, positions: int) -> np.ndarray:
     """Flat places re-ordered: first one of each picture, then a second one of each, ..."""
     turn = pd.Series(places).groupby(places // positions).cumcount()
     return places[np.argsort(turn.to_numpy(), kind="stable")]
-
-
-def _watched(image_set: vz.ImageSet, layer: str):
-    """The set's pictures, batch by batch, with a progress bar when it takes long."""
-    total = -(-len(image_set) // 16)
-    for _, batch in tqdm(image_set.batches(16), f"{layer}: pictures", total, delay=1, leave=False):
-        yield batch
 
 
 # --- contributions: the terms of the sum ------------------------------------------------------
@@ -535,31 +518,26 @@ def ablate(
     Network
         A copy; `net` is not changed.
     """
-    conv = _plain_convolution(net, layer)
+    conv = net.plain_convolution(layer)
     taps = vz.kernels(net, layer, filter, fold=False)
     if channels is None:
-        return _rewired(net, layer, filter, 0 * taps, f"{layer} filter {filter} silenced", bias=0)
+        return rewired(net, layer, filter, 0 * taps, f"{layer} filter {filter} silenced", bias=0)
     wrong = [c for c in channels if not 0 <= c < conv.input.shape[-1]]
     if wrong:
         raise ValueError(f"{layer} reads channels 0 to {conv.input.shape[-1] - 1}, "
                          f"not {wrong[0]}.")
     gone = np.isin(np.arange(taps.shape[2]), channels) ^ keep_only
-    return _rewired(net, layer, filter, np.where(gone, 0, taps),
+    return rewired(net, layer, filter, np.where(gone, 0, taps),
                     f"{int(gone.sum())} edges of {layer} filter {filter} cut")
 
 
-def _rewired(net: vz.Network, layer: str, filter: int, taps, words: str, bias=None) -> vz.Network:
+def rewired(net: vz.Network, layer: str, filter: int, taps, words: str, bias=None) -> vz.Network:
     """A copy of the network in which one filter has other kernels (and another bias)."""
-    model = keras.models.clone_model(net.model)
-    model.set_weights(net.model.get_weights())
-    kernel, *biases = model.get_layer(layer).get_weights()
+    kernel, *biases = net.layer(layer).get_weights()
     kernel[..., filter] = taps
     if bias is not None and biases:
         biases[0][filter] = bias
-    model.get_layer(layer).set_weights([kernel, *biases])
-    model.trainable = False
-    return dataclasses.replace(net, model=model, responses=None,
-                               weights_source=f"{net.weights_source}; {words}")
+    return net.with_weights({layer: [kernel, *biases]}, words)
 
 
 # --- figures ----------------------------------------------------------------------------------
@@ -569,7 +547,7 @@ RANKINGS = {"l2": "L2", "l2_spread": "L2 × spread", "top": "contribution", "ran
 WAYS = {"zero": "cut: read nothing", "mean": "cut: read their mean", "keep only": "only they stay"}
 
 
-@vz._styled
+@style.styled
 def plot_shares(shares: pd.DataFrame, *, mark: int = 10) -> Figure:
     """How the response and its positive drive gather over edges, one line a ranking.
 
@@ -580,28 +558,28 @@ def plot_shares(shares: pd.DataFrame, *, mark: int = 10) -> Figure:
     mark : int
         Number of edges at which a dotted line stands.
     """
-    figure = vz._figure(2.5)
+    figure = style.blank_figure(2.5)
     panels = figure.subplots(1, 2)
-    looks = zip(["-", "--", "-.", (0, (1, 1))], ["#1b1b1b", vz.RED, vz.BLUE, "#1b7837"],
+    looks = zip(["-", "--", "-.", (0, (1, 1))], ["#1b1b1b", style.RED, style.BLUE, "#1b7837"],
                 strict=True)
     for ranking, curve in shares.groupby("ranking", sort=False):
-        style, colour = ("-", "#999999") if ranking == "random" else next(looks)
+        line, colour = ("-", "#999999") if ranking == "random" else next(looks)
         for axes, column in zip(panels, ("response", "drive"), strict=True):
-            axes.plot(curve["edges"], 100 * curve[column], linestyle=style, color=colour,
+            axes.plot(curve["edges"], 100 * curve[column], linestyle=line, color=colour,
                       label=RANKINGS.get(ranking, ranking))
         if ranking == "random":
             panels[0].fill_between(curve["edges"], 100 * curve["low"], 100 * curve["high"],
                                    color=colour, alpha=0.25, linewidth=0)
     for axes, of in zip(panels, ("the response", "positive\ncontributions"), strict=True):
-        axes.axhline(100, color=vz.GREY, linewidth=0.8)
-        axes.axvline(mark, color=vz.GREY, linewidth=0.8, linestyle=":")
+        axes.axhline(100, color=style.GREY, linewidth=0.8)
+        axes.axvline(mark, color=style.GREY, linewidth=0.8, linestyle=":")
         axes.set(xlabel="edges, strongest first", ylabel=f"share of {of} (%)", xlim=(0, None))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
                   frameon=False)
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_ablation(cuts: pd.DataFrame) -> Figure:
     """What cutting leaves, a bar for each ranking and way; below it the random sets.
 
@@ -612,7 +590,7 @@ def plot_ablation(cuts: pd.DataFrame) -> Figure:
         (tick) and their 5th to 95th percentile (line); right: at random places, as a share of the
         uncut response at the strongest patches (dotted: of the uncut filter).
     """
-    figure = vz._figure(0.95 + 0.42 * len(cuts))
+    figure = style.blank_figure(0.95 + 0.42 * len(cuts))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.6, 1])
     shown = cuts.sort_values("way", key=lambda way: way.map(list(WAYS).index), kind="stable")
     places = np.arange(len(shown))[::-1] + 0.0
@@ -621,20 +599,55 @@ def plot_ablation(cuts: pd.DataFrame) -> Figure:
                                   (right, "left_elsewhere", "control_elsewhere")):
         axes.barh(places + 0.12, 100 * shown[column], 0.42, edgecolor="#404040",
                   color=np.where(solid, "#404040", "#d0d0d0"))
-        axes.scatter(100 * shown[control], places - 0.27, marker="|", s=60, color=vz.RED, zorder=3,
-                     label="random sets of as much weight")
-        axes.axvline(0, color=vz.GREY, linewidth=0.8)
+        axes.scatter(100 * shown[control], places - 0.27, marker="|", s=60, color=style.RED,
+                     zorder=3, label="random sets of as much weight")
+        axes.axvline(0, color=style.GREY, linewidth=0.8)
         for place, value in zip(places, 100 * shown[column], strict=True):
             axes.annotate(f"{value:.0f}".replace("-", "−"), (max(value, 0), place + 0.12),
                           xytext=(3, 0), textcoords="offset points", va="center", fontsize=8)
         axes.margins(x=0.14)
     left.hlines(places - 0.27, 100 * shown["control_low"], 100 * shown["control_high"],
-                color=vz.RED, linewidth=1.5)
-    left.axvline(100, color=vz.GREY, linewidth=0.8, linestyle=":")
-    right.axvline(100 * cuts.attrs["uncut_elsewhere"], color=vz.GREY, linewidth=0.8, linestyle=":")
+                color=style.RED, linewidth=1.5)
+    left.axvline(100, color=style.GREY, linewidth=0.8, linestyle=":")
+    right.axvline(100 * cuts.attrs["uncut_elsewhere"], color=style.GREY, linewidth=0.8,
+                  linestyle=":")
     left.set_yticks(places, [f"{RANKINGS[row.ranking]}\n{WAYS[row.way]}"
                              for row in shown.itertuples()])
     left.set(xlabel="left at the strongest patches (%)")
     right.set(xlabel="at random places (%)")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", frameon=False)
+    return figure
+
+
+@style.styled
+def plot_transfer(
+    responses: np.ndarray, control: np.ndarray, ranking: pd.DataFrame, words: Sequence[str] = ()
+) -> Figure:
+    """A filter's response to its input channels' pictures, beside those of random channels.
+
+    Parameters
+    ----------
+    responses : ndarray, shape (len(ranking),)
+        To the pictures of the ranked channels.
+    control : ndarray
+        To the pictures of random channels of the same layer.
+    """
+    figure = style.blank_figure(0.9 + 0.24 * len(ranking))
+    axes = figure.subplots()
+    places = np.arange(len(ranking))[::-1] + 1
+    colours = np.where(ranking["sign_index"] > 0, style.RED, style.BLUE)
+    axes.axvline(np.median(control), color=style.GREY, linewidth=1, linestyle=":")
+    axes.scatter(control, np.zeros(len(control)), color=style.GREY, marker="|", s=80)
+    axes.hlines(places, np.median(control), responses, color=colours, linewidth=1.5)
+    for marker, excites in (("o", True), ("s", False)):
+        chosen = (ranking["sign_index"] > 0).to_numpy() == excites
+        axes.scatter(responses[chosen], places[chosen], color=style.RED if excites else style.BLUE,
+                     marker=marker, zorder=3, label="excitatory edge" if excites
+                     else "inhibitory edge")
+    names = [f"{row.channel} {words[i] if i < len(words) else ''}".strip()
+             for i, row in enumerate(ranking.itertuples())]
+    axes.set_yticks([*places, 0], [*names, "random channels"])
+    axes.set_xlabel("mean pre-activation of the filter (dotted: median of random channels)")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2,
+                  frameon=False)
     return figure

@@ -38,6 +38,8 @@ import numpy as np
 import tensorflow as tf
 
 import vizutils as vz
+from engine.kinds import kind_of
+from engine.network import twin
 
 RULES = ("gradient", "deconvnet", "guided")
 BATCH_PIXELS = 2**17  #: pixels sent back together; a pass keeps some 2 kB of VGG16's maps for each
@@ -75,11 +77,6 @@ def rectifier(rule: str, *, ceiling: float = np.inf) -> Callable:
 
 
 # --- the network with another backward rule -----------------------------------------------------
-
-# Layers through which a signal goes back in one way only: linear ones, and those that choose.
-ONE_WAY = ({*vz.POINTWISE, *vz.CHANNEL_KEEPING} - {"LeakyReLU", "PReLU", "ELU", "Softmax"}) | set(
-    "Conv2D DepthwiseConv2D SeparableConv2D Dense Flatten Reshape GlobalAveragePooling2D "
-    "GlobalMaxPooling2D".split())
 
 
 def with_rule(net: vz.Network, layer: str, rule: str) -> keras.Model:
@@ -121,23 +118,22 @@ def _derived(own: keras.layers.Layer, rule: str) -> keras.layers.Layer:
     activation = getattr(own, "activation", None)
     if activation in (keras.activations.relu, keras.activations.relu6):
         ceiling = 6.0 if activation is keras.activations.relu6 else np.inf
-        return vz.twin(own, activation=rectifier(rule, ceiling=ceiling))
+        return twin(own, activation=rectifier(rule, ceiling=ceiling))
     if activation not in (None, keras.activations.linear):
         name = getattr(activation, "__name__", activation)
         raise ValueError(f"{own.name} has the activation {name}: the rules differ in a ReLU's "
                          "backward pass and say nothing about others. Use a network with ReLUs, "
                          "or the plain gradient (tf.GradientTape).")
-    return vz.twin(own)
+    return twin(own)
 
 
 def _refuse_unknown(net: vz.Network, derived: keras.Model) -> None:
     """Refuse what could hide a nonlinearity: nested models, functions, custom layers."""
     for operation in derived.operations:
-        kind = type(operation).__name__
-        if kind not in ONE_WAY:
-            raise ValueError(f"{operation.name} of {net.name} is a {kind}, which may hold a "
-                             "nonlinearity that no rule covers; choose a layer below it, or "
-                             "rebuild the network with ReLU layers.")
+        if not kind_of(operation).backward:
+            raise ValueError(f"{operation.name} of {net.name} is a {type(operation).__name__}, "
+                             "which may hold a nonlinearity that no rule covers; choose a layer "
+                             "below it, or rebuild the network with ReLU layers.")
 
 
 # --- projections --------------------------------------------------------------------------------
@@ -192,7 +188,7 @@ def project(
         Unknown rule, layer or filter; pictures smaller than the receptive field; a
         nonlinearity for which the rules say nothing.
     """
-    filter = int(vz._check_filters(net, layer, filter)[0])
+    filter = net.check_filter(layer, filter)
     images = vz.check_pictures(patches_or_images)
     size, height, width = vz.receptive_field(net, layer).size, *images.shape[1:3]
     if min(height, width) < size:
@@ -203,7 +199,7 @@ def project(
         places = [slice(unit, unit + 1)] * 2
     else:
         shown, top = images, 0
-        places = [vz.positions_inside(net, layer, side) for side in (height, width)]
+        places = [vz.unpadded_positions(net, layer, side) for side in (height, width)]
     derived = net.kept(with_rule, layer, rule)  # many filters are asked one after the other
     step = int(np.clip(BATCH_PIXELS // (shown.shape[1] * shown.shape[2]), 1, 64))
     parts = [_send_back(net, derived, filter, shown[first : first + step], places)
@@ -242,7 +238,7 @@ def as_pictures(projected: Projections | np.ndarray) -> np.ndarray:
                                      where=largest > 0)
 
 
-def likeness(first: Projections, second: Projections) -> np.ndarray:
+def cosines(first: Projections, second: Projections) -> np.ndarray:
     """Cosine between two projections of each picture, shape (n,).
 
     The control for a projection: where *another* filter's projection of the same patch looks the

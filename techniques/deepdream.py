@@ -23,6 +23,8 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 import vizutils as vz
+from engine import style
+from engine.render import warn_of_broken
 
 SMALLEST = 32  #: pixels; below this even VGG16's last pool is left with a single position
 
@@ -145,6 +147,9 @@ def dream(
                 if not dreamed:
                     raise
                 raise vz.Interrupted(f"{octave} of {octaves} octaves", so_far()) from interrupt
+            if found.broken[0]:
+                warn_of_broken(net, f"{layer}: the gradient stopped being finite in octave "
+                                    f"{octave + 1}")
             picture = found.images[0]
             history += [(octave, size, step, float(found.history[step, 0]))
                         for step in found.measured]
@@ -155,13 +160,13 @@ def dream(
 
 def _goal(net: vz.Network, layer: str, filters) -> tuple[vz.Objective, tuple[int, ...] | None]:
     """The objective of one picture, and the filters as a tuple."""
-    if len(vz._layer(net, layer).output.shape) != 4:
+    if len(net.layer(layer).output.shape) != 4:
         raise ValueError(f"{layer!r} has no map; a dream needs one of the convolution layers "
                          f"{', '.join(net.conv_layers)} (or a pool).")
     if filters is None:
         return vz.layer(layer), None
-    filters = vz._check_filters(net, layer, filters)
-    mean = np.zeros(vz._layer(net, layer).output.shape[-1])
+    filters = net.check_filters(layer, filters)
+    mean = np.zeros(net.channels(layer))
     mean[filters] = 1 / len(set(filters.tolist()))
     return vz.direction(layer, mean), tuple(filters.tolist())
 
@@ -203,7 +208,7 @@ def _resized(image: np.ndarray, size: int) -> np.ndarray:
 def _sizes(net: vz.Network, size: int, octaves: int, octave_scale: float) -> list[int]:
     """Sides of the octaves in pixels, smallest first."""
     sizes = [round(size / octave_scale**i) for i in reversed(range(octaves))]
-    fixed = net.model.input_shape[1]
+    fixed = net.fixed_size
     if fixed is not None and set(sizes) != {fixed}:
         raise ValueError(f"{net.name} takes pictures of {fixed} px only, so it cannot see smaller "
                          f"octaves: give a picture of {fixed} px and octaves=1.")
@@ -234,16 +239,16 @@ def _check_options(octaves, octave_scale, steps, rate, jitter) -> None:
 # --- figures ----------------------------------------------------------------------------------
 
 
-@vz._styled
+@style.styled
 def plot_dream(found: Dream) -> Figure:
     """The photograph, the dream at the end of each octave, and how its objective rose there."""
     panels, climbed = len(found.octaves) + 1, len(found.history) > 0
-    figure = vz._figure(vz.WIDTH / panels + 0.55 + 1.4 * climbed)
+    figure = style.blank_figure(style.WIDTH / panels + 0.55 + 1.4 * climbed)
     grid = figure.add_gridspec(1 + climbed, panels,
-                               height_ratios=[vz.WIDTH / panels, 1.2][:1 + climbed])
+                               height_ratios=[style.WIDTH / panels, 1.2][:1 + climbed])
     titles = ["photograph", *(f"octave {i + 1}\n{len(p)} px" for i, p in enumerate(found.octaves))]
     for i, picture in enumerate((found.original, *found.octaves)):
-        vz._show(figure.add_subplot(grid[0, i]), picture, titles[i])
+        style.show_picture(figure.add_subplot(grid[0, i]), picture, titles[i])
     if climbed:
         _draw_history(figure.add_subplot(grid[1, :]), found)
     return figure
@@ -254,10 +259,10 @@ def _draw_history(axes, found: Dream) -> None:
     steps = found.parameters["steps"]
     for octave, rows in found.history.groupby("octave"):
         start = rows["objective"].iloc[0]
-        axes.plot(octave * steps + rows["step"], rows["objective"] - start, color=vz.GREY,
+        axes.plot(octave * steps + rows["step"], rows["objective"] - start, color=style.GREY,
                   marker="osv^D*P"[octave % 7], markersize=3.5, linewidth=1)
     axes.set_xticks(np.arange(len(found.octaves)) * steps,
                     [f"octave {i + 1}" for i in range(len(found.octaves))], ha="left")
     what = "mean square" if found.filters is None else "mean of filters"
     axes.set_ylabel(f"{what},\nrise in its octave")
-    axes.axhline(0, color=vz.GREY, linewidth=0.8)
+    axes.axhline(0, color=style.GREY, linewidth=0.8)

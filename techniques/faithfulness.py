@@ -33,6 +33,7 @@ from skimage.metrics import structural_similarity
 from tqdm import tqdm
 
 import vizutils as vz
+from engine import style
 from techniques import attribution
 
 MARKERS = "osv^D*PX"
@@ -71,7 +72,7 @@ def _ranks(maps: np.ndarray) -> np.ndarray:
     return np.divide(ranks, spread, out=np.full_like(ranks, np.nan), where=spread > 0)
 
 
-def likeness(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
+def map_ssim(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
     """SSIM of |map| with |other|, picture by picture, each scaled to its 99th percentile.
 
     The percentile, not the maximum, because one bright pixel would make all else black - and two
@@ -219,7 +220,7 @@ def sanity_check(
     maps = {name: np.stack(found) for name, found in maps.items()}
     table = pd.DataFrame(
         [(name, i, shuffle[-1] if shuffle else "(none)", _mean(rank_correlation(found[0], there)),
-          _mean(likeness(found[0], there)))
+          _mean(map_ssim(found[0], there)))
          for name, found in maps.items()
          for i, (shuffle, there) in enumerate(zip(stages, found, strict=True))],
         columns=["method", "stage", "layer", "rank", "ssim"])
@@ -548,27 +549,27 @@ def averaged(maps: np.ndarray, cell: int) -> np.ndarray:
 # --- figures ----------------------------------------------------------------------------------
 
 
-@vz._styled
+@style.styled
 def plot_sanity(found: Sanity) -> Figure:
     """Likeness of each method's maps to the originals, by how far down weights are shuffled."""
-    figure = vz._figure(3.2)
+    figure = style.blank_figure(3.2)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, column, title in zip(panels, ("rank", "ssim"), ("Spearman of |map|", "SSIM of |map|"),
                                    strict=True):
         for i, (method, rows) in enumerate(found.table.groupby("method", sort=False)):
             axes.plot(rows["stage"], rows[column], label=method, linewidth=1.2, markersize=4,
                       **_line(i, found.table["method"].nunique()))
-        axes.axhline(0, color=vz.GREY, linewidth=0.8)
+        axes.axhline(0, color=style.GREY, linewidth=0.8)
         axes.set_title(f"{title} with the original")
         axes.set_xticks(rows["stage"], rows["layer"], rotation=90)
         axes.set_xlabel("shuffled from the logits down to")
-    panels[0].axhline(found.threshold, color=vz.GREY, linewidth=0.8, linestyle=":")
+    panels[0].axhline(found.threshold, color=style.GREY, linewidth=0.8, linestyle=":")
     panels[0].set_ylabel("likeness (1: unchanged)")
     _legend(figure, panels[0])
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_cascade(found: Sanity, *, picture: int = 0, stages: Sequence[int] | None = None) -> Figure:
     """One picture's |maps| while weights are shuffled: a row a method, a column a stage.
 
@@ -580,8 +581,8 @@ def plot_cascade(found: Sanity, *, picture: int = 0, stages: Sequence[int] | Non
     first = found.table[found.table["method"] == found.table["method"].iloc[0]]
     if stages is None:
         stages = np.unique(np.linspace(0, len(first) - 1, 6).round().astype(int))
-    side = (vz.WIDTH - 0.3) / len(stages)
-    figure = vz._figure(len(found.maps) * (side + 0.05) + 0.4)
+    side = (style.WIDTH - 0.3) / len(stages)
+    figure = style.blank_figure(len(found.maps) * (side + 0.05) + 0.4)
     grid = figure.subplots(len(found.maps), len(stages), squeeze=False)
     for axes_row, (method, maps) in zip(grid, found.maps.items(), strict=True):
         for axes, stage in zip(axes_row, stages, strict=True):
@@ -594,7 +595,7 @@ def plot_cascade(found: Sanity, *, picture: int = 0, stages: Sequence[int] | Non
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_curves(found: Curves, *, picture: int | None = None) -> Figure:
     """Deletion and insertion curves of each method over the band of the random maps.
 
@@ -603,7 +604,7 @@ def plot_curves(found: Curves, *, picture: int | None = None) -> Figure:
     picture : int, optional
         One picture's curves; the mean over all by default.
     """
-    figure = vz._figure(3.1)
+    figure = style.blank_figure(3.1)
     panels = figure.subplots(1, 2, sharey=True)
     chosen = slice(None) if picture is None else slice(picture, picture + 1)
     for axes, title, curves, chance in (
@@ -634,15 +635,15 @@ def _legend(figure: Figure, axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
 
 
-@vz._styled
+@style.styled
 def plot_agreement(found: Agreement) -> Figure:
     """Rank correlation of every two methods: the same picture, and other pictures as control."""
     side = len(found.same)
-    figure = vz._figure(min(1.3 + 0.33 * side, 4.2) + 0.4)
+    figure = style.blank_figure(min(1.3 + 0.33 * side, 4.2) + 0.4)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, table, title in zip(panels, (found.same, found.other),
                                   ("same picture", "other pictures (control)"), strict=True):
-        drawn = axes.imshow(table, cmap=vz.SIGNED, norm=CenteredNorm(0, 1))
+        drawn = axes.imshow(table, cmap=style.SIGNED, norm=CenteredNorm(0, 1))
         axes.set_title(title)
         axes.set_xticks(range(side), table.columns, rotation=90)
         axes.set_yticks(range(side), table.index)

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import vizutils as vz
-from techniques import circuits
+from engine import style
 
 #: The eight ways to lay a square on itself. Turns are anticlockwise; a mirrored one is mirrored
 #: left to right first and turned then.
@@ -93,13 +93,13 @@ def response_agreement(
        doi:10.23915/distill.00024.004.
     """
     layers = [layer] if isinstance(layer, str) else list(layer)
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     inside, size = _mirrored_positions(net, layers, image_set.size, size)
-    forward = vz._forward(net, layers, pre_activation=True)
+    forward = net.forward(layers, pre_activation=True)
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(image_set))[:pictures]
     corners = rng.integers(image_set.size - size + 1, size=(len(chosen), 2))
-    sums = [_Sums(vz._layer(net, name).output.shape[-1]) for name in layers]
+    sums = [_Sums(net.channels(name)) for name in layers]
     for picture, (row, column) in tqdm(zip(chosen, corners, strict=True), "eight positions",
                                        len(chosen), delay=1, leave=False):
         piece = image_set.read([picture])[0, row : row + size, column : column + size]
@@ -272,7 +272,7 @@ def kernel_agreement(net: vz.Network, layer: str, match: np.ndarray | None = Non
     ValueError
         A match is missing, superfluous or of the wrong shape; kernels that are not square.
     """
-    kernel = np.asarray(circuits._plain_convolution(net, layer).kernel)
+    kernel = np.asarray(net.plain_convolution(layer).kernel)
     channels, feature = kernel.shape[2], vz.input_layer(net, layer).feature
     if kernel.shape[0] != kernel.shape[1]:
         raise ValueError(f"kernels of {layer} are {kernel.shape[0]} × {kernel.shape[1]}: only "
@@ -415,7 +415,7 @@ def _sentence(filter, listed, itself, verdict, members, invariant) -> str:
             f"{'invariant' if invariant else 'not invariant'} by the rule.")
 
 
-@vz._styled
+@style.styled
 def plot_relatives(
     found: Relatives, own: np.ndarray, pictures: Sequence[np.ndarray], *, columns: int = 5
 ) -> Figure:
@@ -437,33 +437,33 @@ def plot_relatives(
         f"response {row.response:.2f}\nkernel {row.kernel:.2f}"
         for row in found.table.head(len(pictures)).itertuples()]
     rows = -(-len(titles) // columns)
-    figure = vz._figure(rows * 2.05)
+    figure = style.blank_figure(rows * 2.05)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat[len(titles):]:
         axes.set_axis_off()
     for axes, image, title in zip(panels.flat, [own, *pictures], titles, strict=False):
-        vz._show(axes, image, title)
+        style.show_picture(axes, image, title)
         axes.title.set_fontsize(8)
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_pairs(found: Relatives) -> Figure:
     """Agreement of all pairs of the layer, with the filter's nearest relatives marked."""
     witnesses = list(found.pairs.columns)
-    figure = vz._figure(2.5, layout="constrained")
+    figure = style.blank_figure(2.5, layout="constrained")
     panels = figure.subplots(1, len(witnesses), squeeze=False)[0]
     for axes, name in zip(panels, witnesses, strict=True):
         axes.hist(found.pairs[name], bins=80, color="#bbbbbb")
         axes.set_yscale("log")
         limit = np.percentile(found.pairs[name], BEYOND)
-        axes.axvline(limit, color=vz.GREY, linestyle=":", linewidth=1)
+        axes.axvline(limit, color=style.GREY, linestyle=":", linewidth=1)
         axes.annotate(f"{BEYOND:g} %", (limit, 0.97), xycoords=("data", "axes fraction"), va="top",
                       ha="right", xytext=(-2, 0), textcoords="offset points", fontsize=8)
         bottom = axes.get_ylim()[0]
-        for member, marker, face in ((False, "v", "white"), (True, "D", vz.RED)):
+        for member, marker, face in ((False, "v", "white"), (True, "D", style.RED)):
             values = found.table.loc[found.table["member"] == member, name]
-            drawn, = axes.plot(values, [bottom * 1.6] * len(values), marker, color=vz.RED,
+            drawn, = axes.plot(values, [bottom * 1.6] * len(values), marker, color=style.RED,
                                clip_on=False, markerfacecolor=face, markersize=5,
                                label="member" if member else "relative")
             drawn.set_in_layout(False)  # without any member its box is infinite: no layout then

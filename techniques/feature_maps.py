@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import vizutils as vz
-from techniques import circuits
+from engine import style
 
 # --- kernels ------------------------------------------------------------------------------------
 
@@ -35,7 +35,7 @@ def first_kernels(net: vz.Network, *, layer: str | None = None) -> np.ndarray:
         RGB 0-255, mid-grey for a weight of zero, each filter scaled to its own largest weight.
     """
     layer = net.conv_layers[0] if layer is None else layer
-    kernel = np.asarray(circuits._plain_convolution(net, layer).kernel)
+    kernel = np.asarray(net.plain_convolution(layer).kernel)
     if vz.input_layer(net, layer).feature is not None:
         raise ValueError(f"{layer} reads channels of another layer, which have no colour; only "
                          f"{net.conv_layers[0]} reads the picture.")
@@ -63,7 +63,7 @@ def averaging(net: vz.Network, layer: str, images) -> pd.DataFrame:
         averaged filter's map with the filter's own, over all positions.
     """
     images = images if isinstance(images, vz.ImageSet) else vz.made(vz.check_pictures(images))
-    conv = circuits._plain_convolution(net, layer)
+    conv = net.plain_convolution(layer)
     kernel = conv.kernel.numpy()
     mean = kernel.mean(2, keepdims=True)
     read = vz.activations(net, vz.input_layer(net, layer).tensor, images)
@@ -82,7 +82,7 @@ def _standard(samples: np.ndarray) -> np.ndarray:
     return np.divide(deviation, length, out=np.zeros_like(deviation), where=length > 1e-12)
 
 
-@vz._styled
+@style.styled
 def plot_kernel_sheet(
     net: vz.Network, layer: str, filters: Sequence[int], *, top: int = 10
 ) -> Figure:
@@ -90,20 +90,20 @@ def plot_kernel_sheet(
 
     The average is drawn twice: on the common scale, and stretched to its own.
     """
-    filters = vz._check_filters(net, layer, filters)
+    filters = net.check_filters(layer, filters)
     taps = {f: vz.kernels(net, layer, f) for f in filters.tolist()}
     order = {f: np.argsort(-(k**2).sum((0, 1)), kind="stable")[:top] for f, k in taps.items()}
     norm = CenteredNorm(0, max(np.abs(k).max() for k in taps.values()))
     count = min(top, next(iter(taps.values())).shape[2])
-    figure = vz._figure(0.75 * len(filters) + 0.4)
+    figure = style.blank_figure(0.75 * len(filters) + 0.4)
     panels = figure.subplots(len(filters), count + 2, squeeze=False)
     for row, (f, kernel) in zip(panels, taps.items(), strict=True):
         for axes, channel in zip(row, order[f], strict=False):
-            drawn = vz._draw_kernel(axes, kernel[:, :, channel], norm, marks=False)
+            drawn = style.draw_kernel(axes, kernel[:, :, channel], norm, marks=False)
             axes.set_title(str(channel), fontsize=8, pad=2)
         mean = kernel.mean(2)
-        vz._draw_kernel(row[-2], mean, norm, marks=False)
-        vz._draw_kernel(row[-1], mean, CenteredNorm(0, np.abs(mean).max()), marks=False)
+        style.draw_kernel(row[-2], mean, norm, marks=False)
+        style.draw_kernel(row[-1], mean, CenteredNorm(0, np.abs(mean).max()), marks=False)
         row[-2].set_title("mean", fontsize=8, pad=2)
         row[-1].set_title(f"× {norm.halfrange / np.abs(mean).max():.0f}", fontsize=8, pad=2)
         row[0].set_ylabel(f"filter {f}")
@@ -131,8 +131,8 @@ def each_layer(
     -------
     dict of layer → what `measure` returned
     """
-    forward = vz._forward(net, tuple(layers), pre_activation=pre_activation)
-    maps = tf.nest.flatten(forward(vz.as_image_set(images).images))
+    forward = net.forward(tuple(layers), pre_activation=pre_activation)
+    maps = tf.nest.flatten(forward(vz.as_image_set(images, copy=False).images))
     return {layer: measure(found.numpy()) for layer, found in zip(layers, maps, strict=True)}
 
 
@@ -143,7 +143,7 @@ def _panel(axes, image, title: str, norm=None):
     return drawn
 
 
-@vz._styled
+@style.styled
 def plot_through(
     net: vz.Network, image: np.ndarray, layers: Sequence[str], *, columns: int = 4
 ) -> Figure:
@@ -160,7 +160,7 @@ def plot_through(
     means = each_layer(net, layers, vz.made(image[None]),
                        lambda maps: (maps[0].mean(-1), maps.shape[1:]))
     rows = -(-len(layers) // columns)
-    figure = vz._figure(rows * 1.75)
+    figure = style.blank_figure(rows * 1.75)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat[len(layers):]:
         axes.set_axis_off()
@@ -169,10 +169,10 @@ def plot_through(
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_maps(
     net: vz.Network, layer: str, image: np.ndarray, *, count: int = 64, strongest: bool = False,
-    columns: int = 8, width: float = vz.WIDTH,
+    columns: int = 8, width: float = style.WIDTH,
 ) -> Figure:
     """Up to `count` maps of a layer for one picture, on one scale from zero.
 
@@ -192,7 +192,7 @@ def plot_maps(
     # the brightest thousandth would leave all others dark
     norm = Normalize(0, float(np.quantile(maps[:, :, order], 0.999)) or 1.0, clip=True)
     rows = -(-len(order) // columns)
-    figure = vz._figure(rows * (width / columns + 0.1) + 0.3, width)
+    figure = style.blank_figure(rows * (width / columns + 0.1) + 0.3, width)
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat[len(order):]:
         axes.set_axis_off()
@@ -203,7 +203,7 @@ def plot_maps(
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_across(
     net: vz.Network, layer: str, images: np.ndarray, filters: Sequence[int],
     titles: Sequence[str] = (),
@@ -217,14 +217,14 @@ def plot_across(
     titles : sequence of str
         One a filter; its number by default.
     """
-    filters = vz._check_filters(net, layer, filters)
+    filters = net.check_filters(layer, filters)
     images = vz.check_pictures(images)
     maps = vz.activations(net, layer, vz.made(images))[..., filters]
-    width = vz.WIDTH / (len(filters) + 1)
-    figure = vz._figure(len(images) * width + 0.35)
+    width = style.WIDTH / (len(filters) + 1)
+    figure = style.blank_figure(len(images) * width + 0.35)
     panels = figure.subplots(len(images), len(filters) + 1, squeeze=False)
     for i, row in enumerate(panels):
-        vz._show(row[0], images[i])
+        style.show_picture(row[0], images[i])
         for j, axes in enumerate(row[1:]):
             title = (titles[j] if titles else str(filters[j])) if i == 0 else ""
             _panel(axes, maps[i, :, :, j], title, Normalize(0, maps[..., j].max() or 1.0))
@@ -273,7 +273,7 @@ def silent(net: vz.Network, layer: str, images) -> np.ndarray:
     -------
     bool ndarray, shape (n, filters)
     """
-    forward = vz._forward(net, layer, pre_activation=True)
+    forward = net.forward(layer, pre_activation=True)
     return np.concatenate([(tf.reduce_max(forward(batch), (1, 2)) <= 0).numpy()
                            for batch in vz.picture_batches(images)])
 
@@ -313,10 +313,10 @@ def sampled_maps(
         All filters at the same places; which they are hangs on the seed and the layer alone, not
         on the other layers.
     """
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     rng = {layer: np.random.default_rng((seed, *layer.encode())) for layer in layers}
-    inside = {layer: vz.positions_inside(net, layer, image_set.size) for layer in layers}
-    forward = vz._forward(net, tuple(layers), pre_activation=True)
+    inside = {layer: vz.unpadded_positions(net, layer, image_set.size) for layer in layers}
+    forward = net.forward(tuple(layers), pre_activation=True)
     found: dict[str, list] = {layer: [] for layer in layers}
     # pairs: the maps of all layers of one picture at 224 px take 55 MB
     for _, images in tqdm(image_set.batches(2), "maps", -(-len(image_set) // 2), delay=1,
@@ -349,7 +349,7 @@ def redundancy(
         ``a, b`` (a < b); ``kernel``: cosine of the weights; ``response``: correlation of the
         maps; ``twins``: both at least `KERNEL` and `RESPONSE`.
     """
-    kernel = np.asarray(circuits._plain_convolution(net, layer).kernel)
+    kernel = np.asarray(net.plain_convolution(layer).kernel)
     kernel = kernel.reshape(-1, kernel.shape[-1])
     rng = np.random.default_rng(seed)
     shuffled = (rng.permuted(kernel, axis=0), rng.permuted(samples, axis=0))
@@ -366,17 +366,17 @@ def _pairs(kernel: np.ndarray, samples: np.ndarray) -> pd.DataFrame:
     return table.assign(twins=(table["kernel"] >= KERNEL) & (table["response"] >= RESPONSE))
 
 
-@vz._styled
+@style.styled
 def plot_redundancy(real: pd.DataFrame, shuffled: pd.DataFrame) -> Figure:
     """All pairs of a layer: likeness of weights against likeness of maps, and the control."""
-    figure = vz._figure(2.9)
+    figure = style.blank_figure(2.9)
     for axes, table, title in zip(figure.subplots(1, 2, sharex=True, sharey=True),
                                   (real, shuffled), ("as trained", "shuffled"), strict=True):
         axes.plot(table["kernel"], table["response"], ".", markersize=1.5, color="#888888")
         twins = table[table["twins"]]
-        axes.plot(twins["kernel"], twins["response"], "D", markersize=4, color=vz.RED)
-        axes.axvline(KERNEL, color=vz.GREY, linestyle=":", linewidth=1)
-        axes.axhline(RESPONSE, color=vz.GREY, linestyle=":", linewidth=1)
+        axes.plot(twins["kernel"], twins["response"], "D", markersize=4, color=style.RED)
+        axes.axvline(KERNEL, color=style.GREY, linestyle=":", linewidth=1)
+        axes.axhline(RESPONSE, color=style.GREY, linestyle=":", linewidth=1)
         axes.set(xlabel="cosine of weights", title=f"{title}: {len(twins)} near-duplicates")
         axes.label_outer()
     figure.axes[0].set_ylabel("correlation of maps")
@@ -439,7 +439,7 @@ def posterised(images: np.ndarray, *, levels: int = 32) -> np.ndarray:
     return np.floor(np.clip(images, 0, 255) / step) * step + step / 2
 
 
-@vz._styled
+@style.styled
 def plot_shares(table: pd.DataFrame, *, label: str = "share of filters (%)") -> Figure:
     """Stacked bars, one a row of `table`; each share of at least 6 % has its number.
 
@@ -451,7 +451,7 @@ def plot_shares(table: pd.DataFrame, *, label: str = "share of filters (%)") -> 
     hatches = ["", "///", "...", "\\\\\\", "xxx", "---", "+++", "ooo"]
     shades = ["#08306b", "#fdae61", "#abd9e9", "#b2182b", "#9970ab", "#d9d9d9", "#7fbf7b",
               "#ffffbf"]
-    figure = vz._figure(0.32 * len(table) + 1.1)
+    figure = style.blank_figure(0.32 * len(table) + 1.1)
     axes = figure.subplots()
     left = np.zeros(len(table))
     for part, hatch, shade in zip(table.columns, hatches, shades, strict=False):

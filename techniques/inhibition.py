@@ -16,13 +16,8 @@ import pandas as pd
 from scipy import stats
 
 import vizutils as vz
+from engine.graph import is_never_negative_at
 from techniques import circuits
-
-NON_NEGATIVE = "relu relu6 sigmoid hard_sigmoid softplus softmax exponential".split()
-SIGN_KEEPING = (
-    "MaxPooling2D AveragePooling2D UpSampling2D ZeroPadding2D Cropping2D Dropout "
-    "SpatialDropout2D Identity Add Average Maximum Minimum Multiply Concatenate"
-).split()
 
 
 def without_inhibition(
@@ -50,7 +45,7 @@ def without_inhibition(
     """
     free = _uninhibited(net, layer, filter, clip)
     what = "negative taps" if clip else "inhibitory edges"
-    return circuits._rewired(net, layer, filter, free, f"{layer} filter {filter} without {what}")
+    return circuits.rewired(net, layer, filter, free, f"{layer} filter {filter} without {what}")
 
 
 def _uninhibited(net: vz.Network, layer: str, filter: int, clip: bool) -> np.ndarray:
@@ -66,18 +61,7 @@ def _uninhibited(net: vz.Network, layer: str, filter: int, clip: bool) -> np.nda
 
 def reads_rectified(net: vz.Network, layer: str) -> bool:
     """Whether a plain convolution's inputs are never negative, so that a weight's sign is final."""
-    return _is_rectified(circuits._plain_convolution(net, layer).input)
-
-
-def _is_rectified(tensor) -> bool:
-    """Whether the layer graph shows that a tensor is never negative."""
-    operation, node, _ = tensor._keras_history
-    activation = getattr(operation, "activation", None)
-    if type(operation).__name__ == "ReLU":
-        return not operation.negative_slope
-    if type(operation).__name__ in SIGN_KEEPING:
-        return all(map(_is_rectified, operation._inbound_nodes[node].input_tensors))
-    return activation is not None and activation.__name__ in NON_NEGATIVE
+    return is_never_negative_at(net.plain_convolution(layer).input)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +119,7 @@ def released(
     The pre-activation is linear in the kernels, so the layers below run once, and the filter
     with and without inhibition and all controls are filters of one convolution on top.
     """
-    image_set = vz.as_image_set(image_set)
+    image_set = vz.as_image_set(image_set, copy=False)
     variants = _variants(net, layer, filter, clip=clip, draws=draws, seed=seed)
     seen = _answers(net, layer, filter, variants, image_set, seed=seed)
     k = min(k, len(image_set))
@@ -178,7 +162,7 @@ def released_stimuli(
         before; ``control``: median of ``after`` over random cuts of as much squared weight;
         ``percentile``: share of random cuts (%) after which the response is smaller.
     """
-    image_set = vz.as_image_set(stimuli)
+    image_set = vz.as_image_set(stimuli, copy=False)
     if len(labels) != len(image_set):
         raise ValueError(f"{len(image_set)} stimuli need as many labels, not {len(labels)}.")
     variants = _variants(net, layer, filter, clip=clip, draws=draws, seed=seed)
@@ -220,14 +204,14 @@ def _answers(
     net, layer, filter, variants: Sequence[np.ndarray], image_set, *, seed: int, each: int = 100
 ) -> _Answers:
     """Stream the pictures once through all variants; `each` random places a picture are kept."""
-    conv = circuits._plain_convolution(net, layer)
+    conv = net.plain_convolution(layer)
     bias = conv.bias.numpy()[filter] if conv.use_bias else 0.0
     taps = np.stack(variants, -1)
-    reads = vz._forward(net, vz.input_layer(net, layer).tensor, pre_activation=False)
-    inside = vz.positions_inside(net, layer, image_set.size)
+    reads = net.forward(vz.input_layer(net, layer).tensor, pre_activation=False)
+    inside = vz.unpadded_positions(net, layer, image_set.size)
     rng = np.random.default_rng(seed)
     found = []
-    for batch in circuits._watched(image_set, layer):
+    for batch in image_set.watched(f"{layer}: pictures"):
         maps = keras.ops.conv(reads(batch), taps, conv.strides, conv.padding, "channels_last",
                               conv.dilation_rate).numpy()[:, inside, inside] + bias
         side = maps.shape[2]

@@ -91,4 +91,5 @@ def within(value: float, low: float, high: float, digits: int = 2) -> str:
     For a single climb, which leaves nothing to draw samples from: the bounds are a tolerance that
     whoever prints the number has measured, and says.
     """
+    value, low, high = (round(x, digits) + 0.0 for x in (value, low, high))  # no "-0.00"
     return f"≈ {value:,.{digits}f} [{low:,.{digits}f}, {high:,.{digits}f}]"

@@ -35,14 +35,21 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 from skimage.filters import gaussian
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from tqdm import tqdm
 
 import vizutils as vz
-from data import classes as imagenet
+from engine import style
+from engine.optimisers import Momentum, Optimiser
+from engine.parameterisations import (
+    MEAN,  # noqa: F401  inversion.MEAN and .SPREAD: the units of `regularisers`
+    SPREAD,  # noqa: F401
+    Parameterisation,
+    Standardised,
+)
+from engine.picture_objectives import power_sum, variation
+from engine.render import warn_of_broken
 
 ALPHA, BETA = 6, 2  #: the two exponents
 TERMS = ("features", "alpha norm", "variation")  #: what the loss is made of, in this order
-MEAN, SPREAD = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], "float32")
 
 # --- positions: layers as another library counts them ---------------------------------------
 
@@ -93,54 +100,13 @@ def positions(net: vz.Network) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Standardised:
-    """Pixels in the units of the original exercise, (RGB / 255 − mean) / standard deviation.
-
-    Parameters
-    ----------
-    spread : float
-        Standard deviation of the starting noise, in these units.
-    """
-
-    spread: float = 1e-3
-
-    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
-        """Noise around ImageNet's mean colour, one picture."""
-        return rng.normal(0, self.spread, (size, size, 3)).astype("float32")
-
-    def picture(self, values, size: int):
-        """Values → RGB 0-255; not bounded."""
-        return 255 * (values * SPREAD + MEAN)
-
-
-@dataclass(frozen=True)
-class Momentum:
-    """Gradient descent that keeps a share of its speed.
-
-    Parameters
-    ----------
-    rate : float
-    share : float
-        Of the last step's velocity that is kept.
-    """
-
-    rate: float = 1e3
-    share: float = 0.9
-
-    def change(self, gradient, first, second, number, rate):
-        """(step, new velocity, unchanged second memory); the protocol of `vz.Adam`."""
-        first = self.share * first + gradient
-        return rate * first, first, second
-
-
-@dataclass(frozen=True)
 class Recipe:
     """How an inversion searches, and what it prefers among pictures that fit.
 
     Attributes
     ----------
-    parameterisation : Standardised or vz.Fourier
-    optimiser : Momentum or vz.Adam
+    parameterisation : Parameterisation
+    optimiser : Optimiser
     steps : int
     alpha_weight, tv_weight : float
         λ_α and λ_TV, for pictures in standardised units whatever the parameterisation is.
@@ -148,8 +114,8 @@ class Recipe:
         The pictures' side, in px, that these numbers were chosen for.
     """
 
-    parameterisation: object
-    optimiser: object
+    parameterisation: Parameterisation
+    optimiser: Optimiser
     steps: int
     alpha_weight: float
     tv_weight: float
@@ -270,41 +236,32 @@ def invert(
     recipe = _recipe(recipe, steps=steps, alpha_weight=alpha_weight, tv_weight=tv_weight)
     original = _square(image)
     target = _target(net, layer, original, pre_activation)
-    count, size = original.shape[:2]
-    stops, kept_at = _stops(checkpoints, recipe.steps)
-    advance = net.kept(_descent, layer, pre_activation, size, recipe.parameterisation,
-                       replace(recipe.optimiser, rate=1.0))
-    goal = (target, np.float32(recipe.optimiser.rate),
-            np.float32([1, recipe.alpha_weight, recipe.tv_weight]))
-    start = np.stack([recipe.parameterisation.start(np.random.default_rng((seed, i)), size)
-                      for i in range(count)])
-    state = (start, start, np.zeros_like(start), np.zeros_like(start), np.int32(0),
-             np.ones(count, bool))
+    goal = vz.side_by_side(  # in the order of TERMS
+        -vz.feature_distance(layer, target, pre_activation=pre_activation),
+        -recipe.alpha_weight * vz.lp_norm(ALPHA), -recipe.tv_weight * vz.total_variation(BETA))
 
-    picture, losses, state = advance(state, np.int32(0), *goal)
-    done, rows, snapshots, interrupt = 0, [losses.numpy()], {}, None
-    with tqdm(total=recipe.steps, desc=f"inverting {layer}", delay=1, leave=False,
-              disable=not progress) as bar:
-        try:
-            for stop in stops:
-                if cancel is not None and cancel.is_set():
-                    break
-                picture, losses, state = advance(state, np.int32(stop - done), *goal)
-                rows.append(losses.numpy()[1:])
-                bar.update(stop - done)
-                done = stop
-                if stop in kept_at:
-                    snapshots[stop] = picture.numpy()
-                if on_step is not None:
-                    on_step(stop, picture.numpy())
-        except KeyboardInterrupt as problem:
-            interrupt = problem
-    found = Inversion(picture.numpy(), original, layer, pre_activation,
-                      np.concatenate(rows).astype("float64"), snapshots, ~np.array(state[-1]),
-                      "done" if done == recipe.steps else "interrupted")
-    if interrupt is None or interruptible:
-        return found
-    raise vz.Interrupted(f"{done} of {recipe.steps} steps", found) from interrupt
+    def inverted(found: vz.Rendering) -> Inversion:
+        if found.broken.any():
+            which = ", ".join(map(str, np.flatnonzero(found.broken)))
+            warn_of_broken(net, f"{layer}: the gradient stopped being finite for picture {which}",
+                           stacklevel=4)
+        return Inversion(found.images, original, layer, pre_activation,
+                         -found.history.astype("float64"), found.snapshots, found.broken,
+                         found.ended)
+
+    try:
+        return inverted(vz.render(
+            net, goal, size=original.shape[1], steps=recipe.steps, transforms=(), seed=seed,
+            parameterisation=recipe.parameterisation, optimiser=recipe.optimiser,
+            measure="climb", every=max(1, recipe.steps // 10), cancel=cancel, on_step=on_step,
+            snapshots=_checkpoints(checkpoints, recipe.steps),
+            progress=f"inverting {layer}" if progress else False))
+    except vz.Interrupted as stop:
+        found = inverted(stop.finished)
+        if interruptible:
+            return found
+        came = f"{stop.finished.measured[-1]} of {recipe.steps} steps"
+        raise vz.Interrupted(came, found) from stop
 
 
 def invert_depths(
@@ -330,10 +287,7 @@ def invert_depths(
 
 def regularisers(standardised):
     """Σ |x|^α and the total variation of each picture: tensor (n, size, size, 3) → two of (n,)."""
-    down = standardised[:, 1:, :-1] - standardised[:, :-1, :-1]
-    right = standardised[:, :-1, 1:] - standardised[:, :-1, :-1]
-    return (tf.reduce_sum(tf.abs(standardised) ** ALPHA, (1, 2, 3)),
-            tf.reduce_sum((down**2 + right**2) ** (BETA / 2), (1, 2, 3)))
+    return power_sum(standardised, ALPHA), variation(standardised, BETA)
 
 
 def _recipe(recipe, **given) -> Recipe:
@@ -346,12 +300,16 @@ def _recipe(recipe, **given) -> Recipe:
     recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     if recipe.steps < 1:
         raise ValueError(f"steps must be at least 1, not {recipe.steps}.")
+    for name in ("alpha_weight", "tv_weight"):
+        if not 0 <= getattr(recipe, name) < np.inf:
+            raise ValueError(f"{name} is at least 0 (0 switches the regulariser off), not "
+                             f"{getattr(recipe, name)}.")
     return recipe
 
 
 def _square(image) -> np.ndarray:
     """One picture or several as a batch, if they are square."""
-    images = vz.one_or_more(image)
+    images = vz.one_or_more(image, copy=True)
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"a square RGB picture is needed, (size, size, 3), not {images.shape}; "
                          "vz.read_image(path, size=128) cuts one out of any file.")
@@ -370,64 +328,15 @@ def _target(net: vz.Network, layer: str, original: np.ndarray, pre_activation: b
     return target
 
 
-def _stops(checkpoints, steps: int) -> tuple[list[int], set[int]]:
-    """Steps at which the search comes back: what is kept, and tenths, so that a break loses little.
-
-    Returns the sorted stops, `steps` last, and those of them whose pictures are kept.
-    """
+def _checkpoints(checkpoints, steps: int) -> list[int]:
+    """Steps after which the pictures are kept, in order: those given, or so many of them."""
     if np.ndim(checkpoints) == 0:
         count = min(checkpoints, steps)
         checkpoints = np.linspace(steps / count, steps, count).round()
-    kept = {int(step) for step in checkpoints}
+    kept = sorted({int(step) for step in checkpoints})
     if not all(0 < step <= steps for step in kept):
-        raise ValueError(f"checkpoints lie between 1 and {steps} (the last step), not "
-                         f"{sorted(kept)}.")
-    tenths = range(max(1, steps // 10), steps, max(1, steps // 10))
-    return sorted({*kept, *tenths, steps}), kept
-
-
-def _descent(
-    net: vz.Network, layer: str, pre_activation: bool, size: int, parameterisation, rule
-) -> Callable:
-    """The traced function that takes some steps and tells the loss before them and after each."""
-    body = vz.submodel(net, layer, pre_activation=pre_activation)
-
-    def terms(numbers, target, weights):  # (n, 3)
-        images = parameterisation.picture(numbers, size)
-        found = body(net.preprocess(images), training=False)
-        axes = list(range(1, len(target.shape)))
-        missed = tf.reduce_sum((found - target) ** 2, axes) / tf.reduce_sum(target**2, axes)
-        return weights * tf.stack([missed, *regularisers((images / 255 - MEAN) / SPREAD)], 1)
-
-    def step(state, target, rate, weights):
-        numbers, last, first, second, number, alive = state
-        with tf.GradientTape() as tape:
-            tape.watch(numbers)
-            now = terms(numbers, target, weights)
-        gradient = tape.gradient(now, numbers)
-        alive = tf.logical_and(alive, vz.all_finite(gradient))  # once broken, for good
-        moves = tf.reshape(alive, (-1, *[1] * (len(numbers.shape) - 1)))
-        change, new_first, new_second = rule.change(gradient, first, second, number, rate)
-        return now, (tf.where(moves, numbers - change, last), tf.where(moves, numbers, last),
-                     tf.where(moves, new_first, first), tf.where(moves, new_second, second),
-                     number + 1, alive)
-
-    def advance(state, count, target, rate, weights):
-        def one_more(i, losses, state):
-            now, state = step(state, target, rate, weights)
-            return i + 1, losses.write(i, now), state
-
-        _, losses, (numbers, last, *rest, alive) = tf.while_loop(
-            lambda i, losses, state: i < count, one_more,
-            (0, tf.TensorArray(tf.float32, count + 1), state))
-        sound = vz.all_finite(parameterisation.picture(numbers, size))
-        alive = tf.logical_and(alive, sound)
-        numbers = tf.where(tf.reshape(sound, (-1, *[1] * (len(numbers.shape) - 1))), numbers, last)
-        picture = tf.clip_by_value(parameterisation.picture(numbers, size), 0, 255)
-        losses = losses.write(count, terms(numbers, target, weights))
-        return picture, losses.stack(), (numbers, last, *rest, alive)
-
-    return vz.traced(advance)
+        raise ValueError(f"checkpoints lie between 1 and {steps} (the last step), not {kept}.")
+    return kept
 
 
 # --- measures: what came back -----------------------------------------------------------------
@@ -521,8 +430,8 @@ def _verdicts(net: vz.Network, inversion: Inversion) -> pd.DataFrame:
     seen, each = before.argmax(1), np.arange(len(before))
     rank = 1 + (after > after[each, seen][:, None]).sum(1)
     return pd.DataFrame({
-        "seen": [imagenet.CLASSES[i][1] for i in seen],
-        "found": [imagenet.CLASSES[i][1] for i in after.argmax(1)],
+        "seen": [net.class_name(i) for i in seen],
+        "found": [net.class_name(i) for i in after.argmax(1)],
         "rank": rank, "probability": tf.nn.softmax(after).numpy()[each, seen],
         "top1": rank == 1, "top5": rank <= 5,
     })
@@ -654,7 +563,7 @@ def caricature(
 # --- figures --------------------------------------------------------------------------------
 
 
-@vz._styled
+@style.styled
 def plot_depths(
     inversions: Mapping[str, Inversion], *, picture: int = 0, below: Sequence[str] = (),
     columns: int = 4, heading: str = "",
@@ -680,21 +589,21 @@ def plot_depths(
                       below[i] if below else ""))
     rows = -(-len(drawn) // columns)
     lines = max(text.count("\n") + 1 for text in below) if below else 0
-    figure = vz._figure(rows * (vz.WIDTH / columns + 0.3 + 0.14 * lines)
+    figure = style.blank_figure(rows * (style.WIDTH / columns + 0.3 + 0.14 * lines)
                         + (0.3 if heading else 0))
     if heading:
         figure.suptitle(heading, fontsize=10)
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         if i < len(drawn):
             title, image, words = drawn[i]
-            vz._show(axes, image, title)
+            style.show_picture(axes, image, title)
             axes.set_xlabel(words, fontsize=8)
         else:
             axes.set_axis_off()
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_losses(runs: Mapping[str, Mapping[str, Inversion]], *, picture: int = 0) -> Figure:
     """Loss by step, one panel a recipe, one line a depth.
 
@@ -703,7 +612,7 @@ def plot_losses(runs: Mapping[str, Mapping[str, Inversion]], *, picture: int = 0
     runs : mapping of str to (mapping of str to Inversion)
         Panel → module → inversion.
     """
-    figure = vz._figure(2.9)
+    figure = style.blank_figure(2.9)
     panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
     for axes, (recipe, inversions) in zip(panels, runs.items(), strict=True):
         for i, (module, found) in enumerate(inversions.items()):
@@ -719,7 +628,7 @@ def plot_losses(runs: Mapping[str, Mapping[str, Inversion]], *, picture: int = 0
     return figure
 
 
-@vz._styled
+@style.styled
 def plot_trajectories(
     inversions: Mapping[str, Inversion], *, picture: int = 0, columns: int = 5
 ) -> Figure:
@@ -733,7 +642,7 @@ def plot_trajectories(
                           columns=columns)
 
 
-@vz._styled
+@style.styled
 def plot_information(table: pd.DataFrame, measures: Sequence[str] = tuple(MEASURES)) -> Figure:
     """Each measure by depth: mean over pictures, their range, and every picture's own line.
 
@@ -746,15 +655,15 @@ def plot_information(table: pd.DataFrame, measures: Sequence[str] = tuple(MEASUR
     """
     measures = [m for m in measures if m in table]
     rows = -(-len(measures) // 3)
-    figure = vz._figure(2.3 * rows)
+    figure = style.blank_figure(2.3 * rows)
     for axes, measure in zip(figure.subplots(rows, 3, squeeze=False).flat, measures,
                              strict=False):
         values = by_depth(table, measure)
         places = np.arange(len(values))
         axes.fill_between(places, values.min(axis=1), values.max(axis=1), color="#d9d9d9",
                           linewidth=0)
-        axes.plot(places, values, color=vz.GREY, linewidth=0.6)
-        axes.plot(places, values.mean(axis=1), color=vz.BLUE, marker="o", markersize=4)
+        axes.plot(places, values, color=style.GREY, linewidth=0.6)
+        axes.plot(places, values.mean(axis=1), color=style.BLUE, marker="o", markersize=4)
         axes.set_xticks(places, values.index, rotation=60)
         axes.set_ylabel(MEASURES.get(measure, measure))
         if measure in ("error", "rank"):

@@ -12,9 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from matplotlib.colors import CenteredNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
 from sklearn.decomposition import NMF
 
 import vizutils as vz
+from engine import style
+from engine.graph import made_by
+from engine.kinds import kind_of
 from techniques import circuits
 
 # --- two layers down ----------------------------------------------------------------------------
@@ -76,22 +82,22 @@ def expanded_weights(net: vz.Network, layer: str, filter: int, *, down_to: str) 
     Raises
     ------
     ValueError
-        `down_to` is not below `layer` on a road of plain convolutions, pools and batch norms.
+        `down_to` is not below `layer` on a path of plain convolutions, pools and batch norms.
 
     References
     ----------
     .. [1] C. Voss et al., "Visualizing weights", Distill 2021, doi:10.23915/distill.00024.007.
     """
-    vz._conv_layer(net, down_to)
+    net.convolution(down_to)
     taps = vz.kernels(net, layer, filter, fold=False)
-    circuits._plain_convolution(net, layer)
+    net.plain_convolution(layer)
     signed = _dilated(taps[..., None], net.model.get_layer(layer).dilation_rate)[None, ..., 0]
     weights, sizes = signed, np.abs(signed)
-    operation = net.model.get_layer(layer).input._keras_history.operation
+    operation, _ = made_by(net.layer(layer).input)
     while operation.name != down_to:
         weights = _down(net, operation, weights, down_to)
         sizes = _down(net, operation, sizes, down_to, np.abs)
-        operation = operation.input._keras_history.operation
+        operation, _ = made_by(operation.input)
     return Expanded(weights[0], sizes[0], down_to)
 
 
@@ -100,22 +106,22 @@ def _down(net, operation, weights: np.ndarray, down_to: str, change=np.asarray) 
 
     `change` is applied to the operation's own weights.
     """
-    kind = type(operation).__name__
+    kind, does = type(operation).__name__, kind_of(operation)
     if kind == "BatchNormalization":
         scale = operation.gamma.numpy() if operation.scale else 1.0
         return weights * change(scale / np.sqrt(operation.moving_variance.numpy()
                                                 + operation.epsilon)).astype("float32")
-    if kind in ("MaxPooling2D", "AveragePooling2D"):
+    if does.reads == "window" and does.channels == "kept":  # a pool
         area = np.prod(operation.pool_size)
         box = np.full((*operation.pool_size, 1, 1), 1 / area, "float32")
         each = _transposed(weights.transpose(3, 1, 2, 0), box, operation.strides)  # by channel
         return each.transpose(3, 1, 2, 0)
     if kind == "Conv2D":
-        circuits._plain_convolution(net, operation.name)
+        net.plain_convolution(operation.name)
         kernel = change(_dilated(operation.kernel.numpy(), operation.dilation_rate))
         return _transposed(weights, kernel, operation.strides)
-    if kind in ("Activation", "ReLU", "LeakyReLU", "Dropout", "SpatialDropout2D", "Identity",
-                "ZeroPadding2D"):  # open, or without weights
+    if does.rectifies or (does.channels == "kept" and does.sign
+                          and does.reads in ("position", "border")):  # open, or without weights
         return weights
     raise ValueError(f"between the filter and {down_to!r} lies {operation.name} ({kind}); paths "
                      "are followed through plain convolutions, pools and batch norms only. "
@@ -159,9 +165,9 @@ def linear_prediction(
         over the places, ``control``: the median correlation of the draws, ``percentile``: share
         of the draws (%) below the true one.
     """
-    image_set = vz.as_image_set(image_set)
-    lower = vz._forward(net, expanded.down_to, pre_activation=False)
-    upper = vz._forward(net, layer, pre_activation=True)
+    image_set = vz.as_image_set(image_set, copy=False)
+    lower = net.forward(expanded.down_to, pre_activation=False)
+    upper = net.forward(layer, pre_activation=True)
     below, above = (vz.receptive_field(net, name, input_size=image_set.size)
                     for name in (expanded.down_to, layer))
     rng = np.random.default_rng(seed)
@@ -308,8 +314,8 @@ def clients(net: vz.Network, layer: str, filter: int, *, top: int = 5) -> pd.Dat
     Weights carry the inverse scale of what they read: a channel that speaks softly has larger
     outgoing kernels. The percentile compares within the layer with that caveat.
     """
-    filter = int(vz._check_filters(net, layer, filter)[0])
-    vz._conv_layer(net, layer)
+    filter = net.check_filter(layer, filter)
+    net.convolution(layer)
     if top < 1:
         raise ValueError(f"top must be at least 1, not {top}.")
     readers = [name for name in net.conv_layers if vz.input_layer(net, name).feature == layer]
@@ -319,7 +325,7 @@ def clients(net: vz.Network, layer: str, filter: int, *, top: int = 5) -> pd.Dat
                          "below another convolution.")
     tables, mass = [], 0
     for name in readers:
-        kernel = circuits._plain_convolution(net, name).kernel.numpy().astype("float64")
+        kernel = net.plain_convolution(name).kernel.numpy().astype("float64")
         norms = np.sqrt((kernel**2).sum((0, 1)))  # (channels, clients)
         own = kernel[:, :, filter]
         size = np.abs(own).sum((0, 1))
@@ -339,3 +345,91 @@ def clients(net: vz.Network, layer: str, filter: int, *, top: int = 5) -> pd.Dat
     table = table.reset_index(drop=True)
     table.attrs = {"percentile": float(100 * (mass < mass[filter]).mean()), "excited": excited}
     return table
+
+
+# --- figure ---------------------------------------------------------------------------------------
+
+
+@style.styled
+def plot_two_hop(
+    picture: np.ndarray, inputs: Sequence[np.ndarray], ranking: pd.DataFrame, taps: np.ndarray,
+    feeders: Sequence[Sequence[np.ndarray]], feeder_rankings: Sequence[pd.DataFrame],
+    feeder_taps: Sequence[np.ndarray], *, title: str = "", feature: str = "", below: str = "",
+    words: Sequence[str] = (), contributions: Sequence[float] = (),
+    effects: Sequence[float] = (),
+) -> Figure:
+    """Two hops of a circuit on one sheet: what feeds the inputs - inputs - the filter.
+
+    Parameters
+    ----------
+    picture : ndarray (h, w, 3)
+        The filter's picture, RGB 0-255, shown under `title`.
+    inputs : sequence of ndarray (h, w, 3)
+        Pictures of its strongest input channels.
+    ranking, taps
+        Their rows of `rank_kernels`, and their kernels, shape (rows, columns, len(inputs)).
+    feeders : sequence (an input) of sequence (a feeder) of ndarray (h, w, 3)
+        For each input: the pictures of the channels that feed it most.
+    feeder_rankings, feeder_taps
+        For each input: as `ranking` and `taps`, for its feeders.
+    feature, below : str
+        Layers of the inputs and of the feeders.
+    words, contributions, effects
+        For the inputs, as in `plot_circuit`.
+
+    Notes
+    -----
+    Each hop has a colour scale of its own, for kernels of two layers differ in size.
+    """
+    picture, *inputs = vz.check_each([picture, *inputs])
+    feeders = [vz.check_each(pictures) for pictures in feeders]
+    rows = max(len(pictures) for pictures in feeders)
+    tall, margin = 0.68, 0.9  # inches: one feeder; the headings and the colour bars
+    deep = len(inputs) * (rows * tall + 0.22) + margin
+    figure = style.blank_figure(deep, layout="none")
+    box = np.array([style.WIDTH, deep, style.WIDTH, deep])
+
+    def panel(left, middle, side):  # a square, by its left edge and its middle, in inches
+        return figure.add_axes(np.array([left, middle - side / 2, side, side]) / box)
+
+    def label(x, y, text, **how):
+        figure.text(x / style.WIDTH, y / deep, text, **{"fontsize": 8, "linespacing": 1.1, **how})
+
+    def edge(left, middle, side, kernel, row, norm, to, level, strongest):
+        axes = panel(left, middle, side)
+        drawn = style.draw_kernel(axes, kernel, norm, marks=side > 0.45)
+        sign = {"mostly excitatory": "+", "mostly inhibitory": "−"}.get(row.kind, "±")
+        figure.add_artist(ConnectionPatch(
+            (1, 0.5), (0, level), axes.transAxes, to.transAxes, arrowstyle="-|>", alpha=0.8,
+            color={"+": style.RED, "−": style.BLUE, "±": style.GREY}[sign],
+            linewidth=0.8 + 2.2 * row.l2 / strongest,
+            linestyle={"+": "-", "−": "--", "±": ":"}[sign]))
+        return f"{row.channel}  {sign} {row.l2:.2f}", drawn
+
+    scale = CenteredNorm(0, np.abs(taps).max())
+    scale_below = CenteredNorm(0, max(np.abs(t).max() for t in feeder_taps))
+    centre = panel(5.2, deep / 2, 1.2)
+    style.show_picture(centre, picture, title.replace(" ", "\n", 1))
+    for i, row in enumerate(ranking.itertuples()):
+        middle = deep - 0.25 - (i + 0.5) * (rows * tall + 0.22)
+        mine = panel(2.85, middle + 0.1, 1.0)
+        style.show_picture(mine, inputs[i])
+        text, drawn = edge(4.0, middle + 0.1, 0.5, taps[:, :, i], row, scale, centre,
+                           1 - (i + 0.5) / len(inputs), ranking["l2"].max())
+        word = words[i] if i < len(words) else ""
+        label(2.85, middle - 0.44, f"{text}\n{word}{vz.edge_numbers(i, contributions, effects)}",
+              va="top")
+        l2 = feeder_rankings[i]["l2"].max()
+        for j, below_row in enumerate(feeder_rankings[i].itertuples()):
+            height = middle + (len(feeders[i]) / 2 - 0.5 - j) * tall
+            style.show_picture(panel(0.85, height, 0.6), feeders[i][j])
+            text, drawn_below = edge(1.53, height, 0.5, feeder_taps[i][:, :, j], below_row,
+                                     scale_below, mine, 1 - (j + 0.5) / len(feeders[i]), l2)
+            label(0.8, height, text.replace("  ", "\n"), ha="right", va="center")
+    for x, name in ((0.85, below), (2.85, feature)):
+        label(x, deep - 0.2, name, weight="bold")
+    for left, drawn_on, hop in ((0.85, drawn_below, below), (4.0, drawn, feature)):
+        bar = figure.add_axes(np.array([left, 0.34, 1.2, 0.07]) / box)
+        figure.colorbar(drawn_on, cax=bar, orientation="horizontal")
+        label(left + 1.3, 0.3, f"weight from\n{hop}", va="center", color=style.GREY)
+    return figure

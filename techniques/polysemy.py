@@ -20,6 +20,7 @@ from sklearn.metrics import silhouette_score
 from tqdm import tqdm
 
 import vizutils as vz
+from engine import style
 from techniques import circuits
 
 #: Lower ends of the bands of the spectrum, as shares of the way from the unit's mean to its
@@ -226,11 +227,11 @@ def causes(
     .. [1] C. Olah et al., "Feature visualization", Distill 2017, sections "The spectrum of
        activations" and "Diversity", doi:10.23915/distill.00007.
     """
-    filter = int(vz._check_filters(net, layer, filter)[0])
-    image_set = vz.as_image_set(image_set)
-    diverse = None if diverse is None else vz.as_image_set(diverse)
+    filter = net.check_filter(layer, filter)
+    image_set = vz.as_image_set(image_set, copy=False)
+    diverse = None if diverse is None else vz.as_image_set(diverse, copy=False)
     rng = np.random.default_rng(seed)
-    others = np.setdiff1d(np.arange(vz._layer(net, layer).output.shape[-1]), filter)
+    others = np.setdiff1d(np.arange(net.channels(layer)), filter)
     if len(others) < 3:
         raise ValueError(f"{layer} has {len(others) + 1} filters; likeness between different "
                          "filters, which the rule compares with, needs four or more.")
@@ -270,8 +271,8 @@ def causes(
 
 def _maps(net, layer: str, image_set, filters) -> tuple[np.ndarray, int]:
     """Unpadded pre-activations of a few filters on all pictures, and the first position."""
-    inside = vz.positions_inside(net, layer, image_set.size)
-    forward = vz._forward(net, layer, pre_activation=True)
+    inside = vz.unpadded_positions(net, layer, image_set.size)
+    forward = net.forward(layer, pre_activation=True)
     maps = [tf.gather(forward(images)[:, inside, inside], filters, axis=3).numpy()
             for _, images in tqdm(image_set.batches(8), f"{layer}: spectrum",
                                   -(-len(image_set) // 8), delay=1, leave=False)]
@@ -378,12 +379,12 @@ def _examples(net, layer, image_set, diverse, table, count: int = 8):
     return shown, np.stack(crops)
 
 
-@vz._styled
+@style.styled
 def plot_causes(found: Causes) -> Figure:
     """Patches of each cluster, a row each: strong to weak, then from the diversity pictures."""
     clusters = np.unique(found.shown["cluster"])
     columns = max(found.shown.groupby("cluster").size())
-    figure = vz._figure(1.15 * len(clusters))
+    figure = style.blank_figure(1.15 * len(clusters))
     panels = figure.subplots(len(clusters), columns, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
@@ -392,7 +393,7 @@ def plot_causes(found: Causes) -> Figure:
         for axes, i in zip(line, own, strict=False):
             row = found.shown.loc[i]
             kind = "ascent" if row["source"] == "diversity" else f"{row['value']:.0f}"
-            vz._show(axes, found.images[i], kind)
+            style.show_picture(axes, found.images[i], kind)
             axes.title.set_fontsize(8)
         line[0].text(-0.12, 0.5, f"cluster {cluster}", rotation=90, ha="right", va="center",
                      transform=line[0].transAxes)

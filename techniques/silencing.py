@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 import vizutils as vz
 from data import classes as imagenet
-from techniques import circuits
+from engine.graph import after_norm, made_by
+from engine.network import traced, twin
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,20 +84,18 @@ def class_effect(
     and activation that may follow the convolution. Layers below run once for each picture; only
     what lies above runs again for each filter.
     """
-    if not net.has_classifier:
-        raise ValueError(f"{net.name} has no classifier ({net.weights_source}): load it with "
-                         "weights='packaged' or weights='imagenet'.")
-    filter = int(vz._check_filters(net, layer, filter)[0])
-    image_set = vz.as_image_set(images)
+    _ = net.logits_layer  # refuses a network without a classifier
+    filter = net.check_filter(layer, filter)
+    image_set = vz.as_image_set(images, copy=False)
     lower, upper = _split(net, layer)
-    others = np.delete(np.arange(vz._layer(net, layer).output.shape[-1]), filter)
+    others = np.delete(np.arange(net.channels(layer)), filter)
     drawn = np.random.default_rng(seed).choice(others, min(controls, others.size), replace=False)
     if not drawn.size:
         raise ValueError(f"the control silences other filters of {layer}, which has {others.size}: "
                          f"controls must be at least 1, not {controls}.")
     filters = np.r_[filter, drawn]
     peaks = np.concatenate([np.abs(lower(batch)[0].numpy()).max((1, 2))[:, filters]
-                            for batch in circuits._watched(image_set, layer)])
+                            for batch in image_set.watched(f"{layer}: pictures")])
     ranks = np.argsort(np.argsort(-peaks, axis=0, kind="stable"), axis=0)
     jobs = (ranks < pictures) & (peaks > 0)  # (pictures, filters)
     changes = squares = 0.0
@@ -106,7 +105,7 @@ def class_effect(
         here[jobs[i]] = moved
         changes, squares = changes + here, squares + here**2
     count = np.maximum(jobs.sum(0), 1)
-    mean = np.zeros((len(filters), net.model.output.shape[-1])) + changes / count[:, None]
+    mean = np.zeros((len(filters), net.class_count)) + changes / count[:, None]
     total = np.sqrt(np.mean(np.zeros_like(mean) + squares, axis=1) / count)
     return ClassEffect(
         _class_changes(mean, k), mean[0], float(total[0]), total[1:],
@@ -139,17 +138,17 @@ def _split(net: vz.Network, layer: str):
     """The network as two traced functions, cut where a layer's map is read.
 
     The lower one goes from RGB pictures to the map and to whatever by-passes it (skip
-    connections), the upper one from these to the logits. They work on a copy of the model,
-    for Keras marks layers that are used in a second graph.
+    connections), the upper one from these to the logits. They have a twin of the graph to
+    themselves, for Keras notes in a layer each graph that it is used in.
     """
-    model = keras.models.clone_model(net.model)
-    model.set_weights(net.model.get_weights())
-    cut = _as_read(model, model.get_layer(layer).output)
+    logits = vz.submodel(net, net.logits_layer, pre_activation=True)
+    model = keras.models.clone_model(logits, clone_function=twin)
+    cut = after_norm(model, model.get_layer(layer).output)
     bypass, known = {}, {id(cut): True}
 
     def depends(tensor) -> bool:  # on the cut
         if id(tensor) not in known:
-            below = _parents(tensor)
+            _, below = made_by(tensor)
             inside = [depends(t) for t in below]  # of all: each may have branches of its own
             known[id(tensor)] = any(inside)
             if any(inside):
@@ -160,22 +159,8 @@ def _split(net: vz.Network, layer: str):
         raise ValueError(f"no class logit depends on {layer}.")
     ports = [cut, *bypass.values()]
     below, above = keras.Model(model.input, ports), keras.Model(ports, model.output)
-    return (vz.traced(lambda images: keras.tree.flatten(below(net.preprocess(images),
+    return (traced(lambda images: keras.tree.flatten(below(net.preprocess(images),
                                                               training=False))),
-            vz.traced(lambda read: above(read, training=False)))
+            traced(lambda read: above(read, training=False)))
 
 
-def _parents(tensor) -> list:
-    """The tensors from which a layer made this one."""
-    operation, node, _ = tensor._keras_history
-    return operation._inbound_nodes[node].input_tensors
-
-
-def _as_read(model: keras.Model, tensor):
-    """A convolution's map after the batch normalisation and activation that alone follow it."""
-    readers = [layer for layer in model.layers for node in layer._inbound_nodes
-               if any(t is tensor for t in node.input_tensors)]
-    follows = ("BatchNormalization", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU")
-    if len(readers) != 1 or type(readers[0]).__name__ not in follows:
-        return tensor
-    return _as_read(model, readers[0].output)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 import vizutils as vz
 from conftest import build_tiny_vgg
 from techniques import adversarial as adv
+from techniques.adversarial import attacks
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +202,7 @@ def test_one_trace_for_all_and_seeded(net, images):
     other = adv.pgd(net, images[:5], epsilon=4, steps=2, seed=4)
     np.testing.assert_array_equal(first.images, again.images)
     assert (first.images != other.images).any()
-    assert adv._gradient(net).experimental_get_tracing_count() == 1
+    assert attacks._gradient(net).experimental_get_tracing_count() == 1
 
 
 def test_the_model_is_not_modified(net, images):
@@ -312,7 +313,7 @@ def test_tables_and_figures(net, images):
              adv.plot_adversaries(adv.fgsm(net, images, epsilon=0), [4]),
              adv.plot_rates(adv.rates([found])), adv.plot_layers(adv.layer_change(net, found)),
              adv.plot_filters({"FGSM": change}, 3),
-             adv.plot_maps(found, {"saliency": maps}, asked=("a", "b"))]
+             adv.plot_attributions(found, {"saliency": maps}, asked=("a", "b"))]
     assert all(isinstance(figure, Figure) for figure in drawn)
     panels = drawn[0].axes
     assert panels[0].get_title().startswith(table.before[0])

@@ -221,7 +221,7 @@ def test_kept_refuses_what_it_cannot_answer(clouds):
         alterations.kept(net, "units", 1, clouds, level=level[1])
     with pytest.raises(ValueError, match="filters 0 to 4; 7 is out of range"):
         alterations.kept(net, "units", 7, clouds, level=level)
-    with pytest.raises(ValueError, match="k must be at least 1"):
+    with pytest.raises(ValueError, match="k must be a whole number of at least 1"):
         alterations.kept(net, "units", 1, clouds, level=level, k=0)
     with pytest.raises(ValueError, match="not 'upside down'"):
         alterations.kept(net, "units", 1, clouds, level=level, ways=["upside down"])

@@ -44,7 +44,7 @@ def spied(patch, read):
 @pytest.fixture(scope="module")
 def found(net, random_net, photographs):
     """What `analyse` says, what `_findings` knew, and which pictures each half read."""
-    seen, known = {"observe": set(), "test": set()}, {}
+    seen, known = {"observe": set(), "examine": set()}, {}
 
     def staged(name, whole):
         def stage(*args, **options):
@@ -83,7 +83,7 @@ def test_a_filter_gets_a_verdict(found):
 def test_the_two_halves_share_no_picture(found, photographs):
     seen = found[2]
     known = set(photographs.names)
-    looked_at, tested_on = seen["observe"] & known, seen["test"] & known
+    looked_at, tested_on = seen["observe"] & known, seen["examine"] & known
     assert looked_at and tested_on and not looked_at & tested_on
     half_a, half_b = vz.split_halves(len(photographs))
     assert looked_at == {photographs.names[i] for i in half_a}

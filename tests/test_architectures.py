@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 import vizutils as vz
 from data.fetch import FetchError
@@ -283,6 +284,6 @@ def test_figures_have_no_small_text_and_no_network_is_changed(tiny, noise):
     for figure in figures:
         figure.draw_without_rendering()
         assert figure.get_figwidth() == 6.5
-        assert min(t.get_fontsize() for t in figure.findobj(vz.mpl.text.Text) if t.get_text()) >= 8
+        assert min(t.get_fontsize() for t in figure.findobj(Text) if t.get_text()) >= 8
     for old, new in zip(before, tiny.model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)

@@ -10,6 +10,11 @@ import pytest
 import tensorflow as tf
 
 import vizutils as vz
+from engine.kinds import KINDS
+from engine.parameterisations import COLOUR
+from engine.reading import seen_by
+from engine.render import traced_ascent
+from engine.transforms import draw_warps, warp
 
 
 def toy(kernel, *, bias=None, activation="relu"):
@@ -62,7 +67,7 @@ def test_same_seed_same_pixels_whatever_the_batch(tiny):
 def test_one_trace_serves_ten_calls(tiny):
     for count in range(1, 11):
         vz.maximize(tiny, "block2_conv1", list(range(min(count, 6))), steps=1 + count, size=24)
-    traced = [f for (build, *_), f in tiny._kept.items() if build is vz._ascent]
+    traced = [f for (build, *_), f in tiny._kept.items() if build is traced_ascent]
     assert len(traced) == 1
     assert traced[0].experimental_get_tracing_count() == 1
 
@@ -107,12 +112,12 @@ def test_a_unit_is_climbed_on_what_it_sees_and_nothing_changes(tiny, noise, laye
 
 def test_a_unit_needs_only_the_part_of_the_picture_that_it_sees(tiny):
     readings = vz.unit("block3_conv2", [0]).readings
-    rows, columns = vz._seen_by(tiny, ["block3_conv2"], readings, 96)
+    rows, columns = seen_by(tiny, ["block3_conv2"], readings, 96)
     assert rows == columns
     assert 32 <= rows.stop - rows.start <= 40 and rows.start % 4 == 0
     both = vz.unit("block3_conv2", [0]) + vz.channel("block1_conv1", [0])
     names = [r.layer for r in both.readings]
-    assert vz._seen_by(tiny, names, both.readings, 96) == (slice(0, 96),) * 2
+    assert seen_by(tiny, names, both.readings, 96) == (slice(0, 96),) * 2
     with pytest.raises(ValueError, match="24 × 24 for 96 px"):
         vz.render(tiny, vz.unit("block3_conv2", [0], position=(24, 0)), size=96, steps=1)
 
@@ -263,11 +268,11 @@ def test_a_gradient_that_is_not_finite_stops_its_picture_only():
     goal = vz.Objective((vz.Reading("root", True, 0),), (np.array([0, 1], "int32"),),
                         lambda maps, values: tf.reduce_mean(maps[0], (1, 2))
                         * tf.constant([1.0, -1.0]))
-    vz.POINTWISE.append("Lambda")
+    KINDS["Lambda"] = KINDS["Identity"]
     try:
         result = vz.render(net, goal, size=8, steps=80, optimiser=vz.Adam(0.5), transforms=())
     finally:
-        vz.POINTWISE.remove("Lambda")
+        del KINDS["Lambda"]
     assert result.broken.tolist() == [False, True]
     assert np.isfinite(result.images).all() and result.images[0].mean() > 200
 
@@ -300,7 +305,7 @@ def test_fourier_pictures_are_what_numpy_says():
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
     spectrum = (coefficients[0] + 1j * coefficients[1]) * size / np.maximum(frequency, 1 / size)
     planes = np.fft.irfft2(spectrum, s=(size, size)) / 4
-    colours = np.einsum("khw,ck->hwc", planes, vz.COLOUR)
+    colours = np.einsum("khw,ck->hwc", planes, COLOUR)
     np.testing.assert_allclose(picture, 255 / (1 + np.exp(-colours)), rtol=1e-4)
 
 
@@ -308,27 +313,27 @@ def test_fourier_pictures_are_what_numpy_says():
 def test_warp_by_whole_pixels_is_a_roll(shift, noise):
     warps = np.tile(np.eye(2, 3, dtype="float32"), (4, 1, 1))
     warps[:, :, 2] = shift
-    moved = vz.warp(noise, warps, 64).numpy()
+    moved = warp(noise, warps, 64).numpy()
     np.testing.assert_allclose(moved, np.roll(noise, (-shift[0], -shift[1]), (1, 2)), atol=1e-2)
 
 
 def test_warp_by_a_quarter_turn_is_rot90(noise):
     matrix = np.array([[0, 1, 0], [-1, 0, 0]], "float32")
-    turned = vz.warp(noise, np.tile(matrix, (4, 1, 1)), 64).numpy()
+    turned = warp(noise, np.tile(matrix, (4, 1, 1)), 64).numpy()
     np.testing.assert_allclose(turned, np.rot90(noise, k=1, axes=(1, 2)), atol=1e-2)
 
 
 def test_warp_has_the_exact_gradient():
     rng = np.random.default_rng(0)
     images = tf.constant(rng.uniform(0, 1, (1, 9, 9, 3)), tf.float32)
-    warps = vz.draw_warps(vz.TRANSFORMS, rng, 1)
+    warps = draw_warps(vz.TRANSFORMS, rng, 1)
     weights = rng.normal(size=(1, 9, 9, 3)).astype("float32")
     with tf.GradientTape() as tape:
         tape.watch(images)
-        total = tf.reduce_sum(vz.warp(images, warps, 9) * weights)
+        total = tf.reduce_sum(warp(images, warps, 9) * weights)
     gradient = tape.gradient(total, images)
     change = rng.normal(size=images.shape).astype("float32")  # linear, so any step is exact
-    moved = tf.reduce_sum(vz.warp(images + change, warps, 9) * weights)
+    moved = tf.reduce_sum(warp(images + change, warps, 9) * weights)
     np.testing.assert_allclose(moved - total, tf.reduce_sum(gradient * change), rtol=1e-3)
 
 

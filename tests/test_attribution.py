@@ -17,6 +17,7 @@ from tf_keras_vis.utils.scores import CategoricalScore
 import vizutils as vz
 from conftest import build_tiny_vgg
 from techniques import attribution
+from techniques.attribution import gradients, passes, perturbation
 
 SQUARES = np.add.outer(2 * (np.arange(64) // 32), np.arange(64) // 32)  # four superpixels
 METHODS = {
@@ -90,7 +91,7 @@ def test_targets_are_the_top_class_or_what_was_said(lite0, small_pictures):
     ([1, 2], "2 targets for 4 picture"),
     (True, "a class index or a class name, not True"),
     (1.0, "a class index or a class name"),
-    ("tabby", "this network has 5 classes of its own"),
+    ("tabby", "has 5 classes of its own"),
 ])
 def test_bad_targets(classifier, noise, targets, message):
     with pytest.raises(ValueError, match=message):
@@ -188,7 +189,7 @@ def test_smooth_grad_is_the_mean_over_noisy_copies(classifier, noise):
     rng = np.random.default_rng(0)
     copies = noise[0] + np.float32(0.1 * np.ptp(noise[0])) * np.concatenate(
         [rng.standard_normal((k, 64, 64, 3), "float32") for k in (2, 2, 1)])
-    run = attribution._gradient_pass(classifier)
+    run = passes.gradient_pass(classifier)
     mean = np.mean([run(copy[None], np.zeros(1, "int32"))[1][0] for copy in copies], 0)
     np.testing.assert_allclose(found.rgb[0], mean, rtol=1e-3, atol=1e-7)
     np.testing.assert_allclose(found.logits, plain.logits[:1], rtol=1e-5)
@@ -329,8 +330,8 @@ def test_occlusion_of_a_linear_network_by_hand(ramp):
 
 
 def test_the_last_patch_is_flush_with_the_edge():
-    assert attribution._starts(10, 4, 4) == [0, 4, 6]
-    assert attribution._starts(8, 4, 2) == [0, 2, 4]
+    assert perturbation._starts(10, 4, 4) == [0, 4, 6]
+    assert perturbation._starts(8, 4, 2) == [0, 2, 4]
 
 
 @pytest.fixture
@@ -366,7 +367,7 @@ def test_copies_weigh_by_their_distance_as_limes_authors_have_it():
     switches = np.random.default_rng(0).integers(0, 2, (20, 9)).astype(float)
     switches[0], switches[1] = 1, [1, *[0] * 8]
     far = pairwise_distances(switches, np.ones((1, 9)), metric="cosine").ravel()
-    found = attribution._nearness(switches, 0.25)
+    found = perturbation._nearness(switches, 0.25)
     np.testing.assert_allclose(found, np.sqrt(np.exp(-(far**2) / 0.25**2)), rtol=1e-6)
     assert found[0] == 1 and found[1] < 0.1
 
@@ -375,7 +376,7 @@ def test_the_ridge_is_scikit_learns():
     rng = np.random.default_rng(0)
     inputs, answers, weights = rng.normal(size=(30, 4)), rng.normal(size=(30, 2)), rng.random(30)
     peer = Ridge(alpha=0.7).fit(inputs, answers, sample_weight=weights)
-    found, fit = attribution._weighted_ridge(inputs, answers, weights, 0.7)
+    found, fit = perturbation._weighted_ridge(inputs, answers, weights, 0.7)
     np.testing.assert_allclose(found, peer.coef_.T, rtol=1e-6)
     assert fit[0] == pytest.approx(peer.__class__(alpha=0.7).fit(
         inputs, answers[:, 0], sample_weight=weights).score(inputs, answers[:, 0], weights))
@@ -384,9 +385,10 @@ def test_the_ridge_is_scikit_learns():
 def test_a_picture_asked_twice_is_hidden_once(chequered, monkeypatch):
     net, squares, _, image = chequered
     seen = []
-    inner = attribution._all_logits
-    monkeypatch.setattr(attribution, "_all_logits", lambda net, images, **options: (
-        seen.append(len(images)), inner(net, images, **options))[1])
+    inner = passes.all_logits
+    for module in (passes, perturbation):
+        monkeypatch.setattr(module, "all_logits", lambda net, images, **options: (
+            seen.append(len(images)), inner(net, images, **options))[1])
     both = attribution.lime(net, np.stack([image, image]), [0, 1], segments=squares, samples=32)
     assert sum(seen) == 2 + 32
     assert not both.maps[0].any() or np.abs(both.maps[0]).max() < 1e-4
@@ -421,8 +423,8 @@ def test_every_method_keeps_the_contract(classifier, noise, method):
 @pytest.mark.parametrize("method", ["smooth_grad", "integrated_gradients"])
 def test_batches_are_bounded(classifier, noise, method, monkeypatch):
     sizes = []
-    run = attribution._gradient_pass(classifier)
-    monkeypatch.setattr(attribution, "_gradient_pass", lambda net: lambda images, targets: (
+    run = passes.gradient_pass(classifier)
+    monkeypatch.setattr(gradients, "gradient_pass", lambda net: lambda images, targets: (
         sizes.append(len(images)), run(images, targets))[1])
     count = {"smooth_grad": {"samples": 10}, "integrated_gradients": {"steps": 10}}[method]
     getattr(attribution, method)(classifier, noise[:2], 0, batch=3, **count)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.text import Text
 
 import vizutils as vz
-from techniques import circuits, inhibition, silencing
+from techniques import circuits, inhibition, pathways, silencing
 
 
 @pytest.fixture
@@ -573,7 +573,7 @@ def test_circuit_sheets_print_numbers_only_when_given(tiny):
     assert "gives" not in plain and "gives 31 % · cut −12 %" in full
     assert "gives 0 % · cut 0 %" in full and "cut +20 %" in full
     feeders = [edges("block3_conv1", channel) for channel in ranking["channel"]]
-    sheet = words_of(vz.plot_two_hop(
+    sheet = words_of(pathways.plot_two_hop(
         pictures[0], pictures, ranking, taps, [pictures] * 3, *zip(*feeders, strict=True),
         title="filter 1", feature="block3_conv1", below="block2_conv2", **numbers))
     assert "gives 31 % · cut −12 %" in sheet and "weight from\nblock2_conv2" in sheet

@@ -17,6 +17,7 @@ from PIL import Image
 
 import vizutils as vz
 from techniques import dashboard
+from techniques.dashboard import panels
 
 FAST = {"size": 32, "steps": 2}
 
@@ -113,10 +114,10 @@ def test_what_cannot_be_shown_is_said(name, change, message, tiny, pictures):
 
 
 def test_frames_are_dense_at_first_and_end_with_the_last_step():
-    assert dashboard._stops(128, 96)[:4] == [1, 2, 4, 8]
-    assert dashboard._stops(128, 96)[-1] == 128
-    assert dashboard._stops(5, 400) == [1, 2, 3, 4, 5]
-    assert dashboard._stops(1, 96) == [1]
+    assert panels._stops(128, 96)[:4] == [1, 2, 4, 8]
+    assert panels._stops(128, 96)[-1] == 128
+    assert panels._stops(5, 400) == [1, 2, 3, 4, 5]
+    assert panels._stops(1, 96) == [1]
 
 
 def test_maxima_of_a_layer_are_found_once(view, monkeypatch):
@@ -276,17 +277,21 @@ def test_uploads_of_both_releases_are_read_alike():
     content = file_bytes()
     seven = {"a.png": {"metadata": {"name": "a.png"}, "content": content}}
     eight = ({"name": "a.png", "type": "image/png", "size": 1, "content": memoryview(content)},)
-    assert dashboard.uploaded(seven) == dashboard.uploaded(eight) == [("a.png", content)]
-    assert dashboard.uploaded({}) == dashboard.uploaded(()) == []
+    for value in (seven, eight):
+        found, problem = dashboard.read_uploads(value, size=32)
+        assert list(found) == ["a.png"] and found["a.png"].shape == (32, 32, 3) and not problem
+        np.testing.assert_allclose(found["a.png"], np.broadcast_to([200, 30, 30], (32, 32, 3)))
+    assert dashboard.read_uploads({}) == dashboard.read_uploads(()) == ({}, "")
 
 
 def test_good_uploads_are_kept_and_bad_ones_named():
+    files = {"a.png": file_bytes(), "notes.txt": b"hello", "cut.png": file_bytes()[:60],
+             "raw.nef": file_bytes()}
     found, problem = dashboard.read_uploads(
-        [("a.png", file_bytes()), ("notes.txt", b"hello"), ("cut.png", file_bytes()[:60])], size=32)
-    assert found["a.png"].shape == (32, 32, 3) and list(found) == ["a.png"]
-    np.testing.assert_allclose(found["a.png"], np.broadcast_to([200, 30, 30], (32, 32, 3)))
-    assert problem.startswith("notes.txt is damaged, cut short or no picture")
-    assert "cut.png is damaged" in problem
+        {name: {"content": content} for name, content in files.items()}, size=32)
+    assert list(found) == ["a.png"]
+    assert problem.startswith("notes.txt is a text file")
+    assert "cut.png is damaged" in problem and "raw.nef is of a kind that is not read" in problem
 
 
 SHEET = {"size": 16, "steps": 2, "batch": 4}
@@ -433,7 +438,7 @@ def test_uploads_are_offered_and_the_first_is_chosen(board):
     upload(board, ("mine.png", file_bytes()), ("notes.txt", b"hello"))
     assert board.sides[0].picture.options == ("mine.png", "a", "b", "c", "d")
     assert [side.picture.value for side in board.sides] == ["mine.png", "c"]
-    assert "notes.txt is damaged" in board.message.value
+    assert "notes.txt is a text file" in board.message.value
     np.testing.assert_allclose(board.sides[0].view.image[5, 5], [200, 30, 30])
     assert "paths of your files" in board.sides[0].view.code["pictures"]
     upload(board, ("other.png", file_bytes()))

@@ -126,7 +126,7 @@ def test_rules_differ_but_not_in_what_the_network_says(tiny, noise):
     found = [deconvnet.project(tiny, "block3_conv2", 5, noise, rule=r) for r in deconvnet.RULES]
     for other in found[1:]:
         np.testing.assert_allclose(other.values, found[0].values, rtol=1e-5)
-        assert np.abs(deconvnet.likeness(found[0], other)).max() < 0.999
+        assert np.abs(deconvnet.cosines(found[0], other)).max() < 0.999
     assert [f.rule for f in found] == list(deconvnet.RULES)
 
 

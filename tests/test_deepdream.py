@@ -32,7 +32,7 @@ def test_the_objective_rises_in_every_octave(tiny, picture, filters):
 def test_what_is_measured_is_what_is_said(tiny, picture, filters, options):
     found = deepdream.dream(tiny, picture, "block2_conv2", filters=filters,
                             **{**OPTIONS, "octaves": 1})
-    inside = vz.positions_inside(tiny, "block2_conv2", 64)
+    inside = vz.unpadded_positions(tiny, "block2_conv2", 64)
     maps = vz.activations(tiny, "block2_conv2", found.image[None], **options)[:, inside, inside]
     expected = (maps**2).mean() if filters is None else maps[..., filters].mean()
     assert found.gains["after"].iloc[-1] == pytest.approx(expected, rel=1e-4)

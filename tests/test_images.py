@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import vizutils as vz
+from data import classes as imagenet
 
 RED = (200, 30, 10)
 
@@ -37,6 +38,51 @@ def test_greyscale_one_bit_and_sixteen_bit(tmp_path):
     deep = vz.read_image(tmp_path / "deep.png")
     assert deep.min() == 0 and deep.max() == 255
     np.testing.assert_allclose(deep[..., 0], ramp / 257, atol=0.51)
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif", "deep.pgm"])
+@pytest.mark.parametrize("most", [0, 200, 255, 300, 1020, 65535])
+def test_white_is_65535_in_every_picture_of_16_bits(tmp_path, name, most):
+    ramp = np.linspace(0, most, 64).reshape(8, 8).astype("uint16")
+    Image.fromarray(ramp).save(tmp_path / name)
+    np.testing.assert_array_equal(vz.read_image(tmp_path / name)[..., 0], np.rint(ramp / 257))
+    with Image.open(tmp_path / name) as picture:
+        found = vz.load_images(picture, size=8).images
+    np.testing.assert_array_equal(found, vz.read_image(tmp_path / name, size=8)[None])
+
+
+def test_sixteen_bits_are_known_by_the_file_though_it_must_be_turned(tmp_path):
+    ramp = np.linspace(0, 65535, 32).reshape(4, 8).astype("uint16")
+    picture = Image.fromarray(ramp)
+    picture.save(tmp_path / "turned.tif", tiffinfo={0x0112: 6})
+    np.testing.assert_array_equal(vz.read_image(tmp_path / "turned.tif")[..., 0],
+                                  np.rot90(np.rint(ramp / 257), -1))
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    (np.linspace(0, 1, 64), "is scaled to 0-1"), (np.linspace(0, 1.2, 64), "by 255 and clip"),
+    (np.linspace(-40, 200, 64), "holds values from -40 to 200"),
+    (np.where(np.arange(64) == 5, np.nan, 9.0), "not finite"),
+    (np.linspace(0, 900, 64), "values up to 900"),
+    (np.arange(64, dtype="int32") * 1000, "values up to 6.3e.04"),
+    (np.arange(64, dtype="int32") - 9, "values from -9 to 54")])
+def test_floats_and_32_bits_are_judged_as_arrays_are(tmp_path, values, message):
+    kind = "int32" if values.dtype == np.int32 else "float32"
+    picture = Image.fromarray(values.reshape(8, 8).astype(kind))
+    picture.save(tmp_path / "deep.tif")
+    for given, name in ((tmp_path / "deep.tif", "deep.tif"), ({"b.tif": picture}, "b.tif"),
+                        ([picture], "picture 0")):
+        with pytest.raises(ValueError, match=rf"^{name} .*{message}"):
+            vz.load_images(given)
+
+
+@pytest.mark.parametrize("values", [np.zeros(64), np.linspace(0, 255, 64), np.arange(64) % 2,
+                                    np.arange(64, dtype="int32")])
+def test_floats_and_32_bits_of_the_right_range_are_pictures(tmp_path, values):
+    kind = "int32" if values.dtype == np.int32 else "float32"
+    Image.fromarray(values.reshape(8, 8).astype(kind)).save(tmp_path / "deep.tif")
+    np.testing.assert_array_equal(vz.read_image(tmp_path / "deep.tif")[..., 2].ravel(),
+                                  values.round())
 
 
 def test_transparency_lies_over_white(tmp_path):
@@ -124,7 +170,7 @@ def test_packaged_pictures_are_named_right(vgg16, pictures):
     known = pictures.subset(np.flatnonzero(pictures.labels >= 0)[:20])
     assert len(known) == 20 and len(pictures) >= 28
     guesses = vz.classify(vgg16, known, top=5)
-    wnids = [vz.imagenet.CLASSES[i][0] for i in known.labels]
+    wnids = [imagenet.CLASSES[i][0] for i in known.labels]
     right = [g[0][0] == w for g, w in zip(guesses, wnids, strict=True)]
     among_five = [w in [x[0] for x in g] for g, w in zip(guesses, wnids, strict=True)]
     assert sum(right) >= 14 and sum(among_five) >= 17

@@ -54,3 +54,4 @@ def test_a_mean_of_nothing_is_said(values):
 def test_a_single_climbs_number_stands_in_its_bounds():
     assert within(0.5, 0.45, 0.55) == "≈ 0.50 [0.45, 0.55]"
     assert within(1234.4, 617.2, 2468.8, 0) == "≈ 1,234 [617, 2,469]"
+    assert within(-0.001, -0.05, 0.05) == "≈ 0.00 [-0.05, 0.05]"

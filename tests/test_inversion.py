@@ -87,11 +87,11 @@ def test_a_layer_that_loses_nothing_gives_the_picture_back(cat, kernel, recipe):
 
 
 def test_momentum_is_gradient_descent_with_a_memory():
-    optimiser, place, velocity = inversion.Momentum(rate=0.1, share=0.5), 4.0, 0.0
+    optimiser, place, memory = inversion.Momentum(rate=0.1, share=0.5), 4.0, (0.0,)
     places = []
-    for number in range(3):  # downhill on x², by hand: v ← v / 2 + 2x, x ← x − v / 10
-        change, velocity, _ = optimiser.change(2 * place, velocity, 0.0, number, optimiser.rate)
-        place -= change
+    for number in range(3):  # uphill on −x², by hand: v ← v / 2 − 2x, x ← x + v / 10
+        change, memory = optimiser.change(-2 * place, memory, number, optimiser.rate)
+        place += change
         places.append(place)
     np.testing.assert_allclose(places, [3.2, 2.16, 1.208])
 

@@ -15,6 +15,8 @@ import tensorflow as tf
 
 import vizutils as vz
 from conftest import build_tiny_vgg
+from engine.keys import is_value
+from engine.network import MOST_KEPT, traced
 from techniques import attribution, circuits, deconvnet, inversion
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,12 +63,12 @@ def test_no_function_leaves_a_trace_in_the_users_model(tiny, noise):
 
 
 def test_what_is_kept_is_bounded_and_the_longest_unused_goes_first(tiny):
-    for cosine in range(vz.MOST_KEPT + 5):
+    for cosine in range(MOST_KEPT + 5):
         tiny.kept(_made, cosine)
         tiny.kept(_made, 0)  # used all the time
-    assert len(tiny._kept) == vz.MOST_KEPT
+    assert len(tiny._kept) == MOST_KEPT
     assert tiny.kept(_made, 0) is tiny.kept(_made, 0)
-    assert (_made, 1) not in tiny._kept and (_made, vz.MOST_KEPT + 4) in tiny._kept
+    assert (_made, 1) not in tiny._kept and (_made, MOST_KEPT + 4) in tiny._kept
 
 
 def _made(net, number):
@@ -90,8 +92,8 @@ def test_only_what_equality_says_all_about_is_a_key(tiny):
 
     values = (1, 2.5, "word", None, True, np.float32(1), _made, Record(1.0),
               (Record(1.0, _made), 3))
-    assert all(vz.is_value(value) for value in values)
-    assert not any(vz.is_value(value) for value in (
+    assert all(is_value(value) for value in values)
+    assert not any(is_value(value) for value in (
         closure, lambda: 0, Loose(), Record(1.0, closure), np.zeros(2), [1], {1: 2},
         (1, Record(0.0, Loose()))))
     assert tiny.kept(_made, Loose()) is not tiny.kept(_made, Loose())
@@ -106,7 +108,7 @@ def test_a_copy_with_other_settings_keeps_a_cache_of_its_own(tiny, noise):
 def test_two_threads_share_what_is_kept(tiny):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: tiny.kept(_made, number % 70), range(2000)))
-    assert len(tiny._kept) == vz.MOST_KEPT
+    assert len(tiny._kept) == MOST_KEPT
 
 
 def test_stored_class_responses_are_refused_once_the_weights_changed():
@@ -192,12 +194,12 @@ def test_a_traced_function_is_taken_as_it_is_written():
         return 1.0 if number > 0 else 0.0  # AutoGraph would rewrite this from its source
 
     with pytest.raises(tf.errors.OperatorNotAllowedInGraphError):
-        vz.traced(decides, tf.TensorSpec((), tf.float32))(np.float32(1))
+        traced(decides, tf.TensorSpec((), tf.float32))(np.float32(1))
 
 
 def test_a_module_edited_while_it_is_in_use_goes_on_working(tmp_path):
     """AutoGraph reads sources when it traces; lines that have moved break it."""
-    for name in ("vizutils.py", "techniques", "data"):
+    for name in ("vizutils.py", "engine", "techniques", "data"):
         source, target = ROOT / name, tmp_path / name
         ignore = shutil.ignore_patterns("cache", "__pycache__")
         shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(
@@ -211,7 +213,7 @@ from conftest import build_tiny_vgg
 import vizutils as vz
 from techniques import adversarial, attribution, circuits, deconvnet, inversion
 assert Path(vz.__file__).parent == Path.cwd()
-for path in [Path("vizutils.py"), *Path("techniques").glob("*.py")]:
+for path in [Path("vizutils.py"), *Path("engine").glob("*.py"), *Path("techniques").rglob("*.py")]:
     path.write_text("# a line more\\n(\\n" * 7 + path.read_text(encoding="utf-8"), encoding="utf-8")
 net = vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
 noise = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")

@@ -120,7 +120,7 @@ def normalised_network(kind="plain", *, between=None, read_twice=False, **option
 def test_folded_contributions_add_up_to_the_normalised_unit(kind, options):
     net = normalised_network(kind, **options)
     x = np.random.default_rng(0).normal(size=(1, 8, 8, 6)).astype("float32")
-    assert vz.normalised(net, "conv") == "norm"
+    assert vz.norm_after(net, "conv") == "norm"
     for filter in (0, 3):
         for fold, name in ((True, "norm"), (False, "conv")):
             whole = vz.submodel(net, name)(x)[0, 2, 3, filter].numpy()
@@ -147,14 +147,14 @@ def test_a_negative_scale_turns_the_sign_and_leaves_the_order():
                          ids=["after the ReLU", "read by another layer too"])
 def test_only_a_normalisation_that_directly_and_alone_follows_is_folded(options):
     net = normalised_network(**options)
-    assert vz.normalised(net, "conv") == "conv"
+    assert vz.norm_after(net, "conv") == "conv"
     np.testing.assert_array_equal(vz.kernels(net, "conv", 1),
                                   vz.kernels(net, "conv", 1, fold=False))
 
 
 def test_vgg16_has_nothing_to_fold(vgg16):
     for layer in vgg16.conv_layers:
-        assert vz.normalised(vgg16, layer) == layer
+        assert vz.norm_after(vgg16, layer) == layer
     stored = vgg16.model.get_layer("block3_conv2")
     np.testing.assert_array_equal(vz.kernels(vgg16, "block3_conv2", 17),
                                   stored.kernel.numpy()[..., 17])

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 import vizutils as vz
 from data import fetch, weights
+from engine.builders import choose_vgg16_source
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_auto_falls_back_and_says_so(monkeypatch, capsys):
         raise fetch.FetchError("there is no internet here.")
 
     monkeypatch.setattr(fetch, "fetch", unreachable)
-    source, words = vz._choose_vgg16_source("auto")
+    source, words = choose_vgg16_source("auto")
     assert source == "packaged" and "package" in words
     assert "there is no internet here" in capsys.readouterr().out
 

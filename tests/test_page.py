@@ -240,6 +240,7 @@ def project(tmp_path, monkeypatch):
     """A small project with everything that the site may show."""
     monkeypatch.chdir(tmp_path)
     nbformat.write(tiny_report(), "lab3_circuit.ipynb")
+    Path("vizutils.py").touch()  # the grading sheet asks how old the modules are
     Path("notebooks").mkdir()
     there = "../lab3_circuit.ipynb#1.-The-model-[3-points]"
     links = (f"# Companion\n\nIt asks. See [the report]({there}), [two](2_b.ipynb), "

@@ -20,9 +20,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+import engine
 import techniques
 import vizutils as vz
 from conftest import build_tiny_vgg
+from engine import atlas_store, checks, climb_checks, decoding, parameterisations, style, transforms
 from techniques import (
     adversarial,
     alterations,
@@ -44,6 +46,7 @@ from techniques import (
     silencing,
     stimuli,
 )
+from techniques.attribution import passes, targets
 
 SIDE = 64
 LAYER, DEEP = "block2_conv2", "block3_conv1"
@@ -87,13 +90,13 @@ def taps(net):
 
 
 def seen(net):
-    """As much of an `Observed` as `analysis.test` reads before it looks at pictures."""
+    """As much of an `Observed` as `analysis.examine` reads before it looks at pictures."""
     return types.SimpleNamespace(layer=LAYER, filter=1, net=net)
 
 
 def two_hop(net, picture, inputs, feeders):
     ranking, kernels = taps(net)
-    return vz.plot_two_hop(picture, inputs, ranking, kernels, [feeders, feeders],
+    return pathways.plot_two_hop(picture, inputs, ranking, kernels, [feeders, feeders],
                            [ranking, ranking], [kernels, kernels])
 
 
@@ -144,7 +147,7 @@ BATCHES = {
     alterations.kept: lambda net, x: alterations.kept(net, LAYER, 1, x, level=np.zeros(6),
                                                       ways=("grey",), controls=2),
     analysis.observe: lambda net, x: analysis.observe(net, LAYER, 1, x, top=2, **QUIET),
-    analysis.test: lambda net, x: analysis.test(net, seen(net), x, top=2, **QUIET),
+    analysis.examine: lambda net, x: analysis.examine(net, seen(net), x, top=2, **QUIET),
     analysis.analyse: lambda net, x: analysis.analyse(net, LAYER, 1, x, top=2, **QUIET),
     architectures.compare: lambda net, x: architectures.compare([net], x),
     architectures.similarity: lambda net, x: architectures.similarity(
@@ -192,7 +195,7 @@ SINGLE = {
     "plot_input, original": lambda net, x: vz.plot_input(x, PIXELS[0], net),
     vz.plot_circuit: lambda net, x: vz.plot_circuit(PIXELS[:2], *taps(net), x),
     "plot_circuit, upstream": lambda net, x: vz.plot_circuit([x, x], *taps(net), PIXELS[0]),
-    vz.plot_two_hop: lambda net, x: two_hop(net, x, PIXELS[:2], PIXELS[:2]),
+    pathways.plot_two_hop: lambda net, x: two_hop(net, x, PIXELS[:2], PIXELS[:2]),
     "plot_two_hop, inputs": lambda net, x: two_hop(net, PIXELS[0], [x, x], PIXELS[:2]),
     "plot_two_hop, feeders": lambda net, x: two_hop(net, PIXELS[0], PIXELS[:2], [x, x]),
     architectures.plot_partners: lambda net, x: architectures.plot_partners({"a": ([x], ["b"])}),
@@ -218,6 +221,8 @@ EITHER = {
     vz.load_images: lambda net, x: vz.load_images(x, size=SIDE).images,
     vz.render: lambda net, x: climb(net, x, vz.Fourier()),
     vz.Pixels: lambda net, x: climb(net, x, vz.Pixels()),
+    inversion.Standardised: lambda net, x: climb(net, x, inversion.Standardised()),
+    vz.distance_to: lambda net, x: vz.distance_to(x).values[0],
     adversarial.look: lambda net, x: adversarial.look(net, x),
     adversarial.fgsm: lambda net, x: adversarial.fgsm(net, x, epsilon=2.0).images,
     adversarial.pgd: lambda net, x: adversarial.pgd(net, x, epsilon=2.0, steps=1).images,
@@ -243,15 +248,26 @@ EITHER = {
     inversion.caricature: lambda net, x: inversion.caricature(
         net, LAYER, x, steps=1, **QUIET).images,
 }
-STARTS = {EITHER[vz.render], EITHER[vz.Pixels]}
+STARTS = {EITHER[form] for form in (vz.render, vz.Pixels, inversion.Standardised)}
 EXCEPTIONS = {
     vz.made: "marks what this program made, which is taken as it is",
     vz.read_image: "takes a file",
-    vz.warp: "runs within a climb, on the picture as it grows",
+    climb_checks.as_start: "hands starts on to the parameterisation's `write`, which checks",
+    checks.what_is_wrong: "is the check: takes one picture in any shape, and its extremes",
+    atlas_store.contact_sheet: "lays out what an ascent drew",
+    decoding.centre_crop: "takes a PIL picture that is being read",
+    decoding.to_rgb: "takes a PIL picture that is being read",
+    style.show_picture: "draws what a plot function was given, and its perturbations",
+    parameterisations.standardised: "runs within a climb, on the picture as it grows",
+    transforms.warp: "runs within a climb, on the picture as it grows",
     vz.maximize: "hands `start` on to render",
     vz.survey_layer: "pictures: numbers of stored ones",
     adversarial.plot_adversaries: "pictures: numbers of rows",
-    adversarial.plot_maps: "picture: the number of a row",
+    adversarial.plot_attributions: "picture: the number of a row",
+    passes.all_logits: "after `asked`",
+    passes.in_batches: "after `asked`",
+    passes.target_logits: "after `asked`",
+    targets.asked: "begins each of attribution's methods, which are in the table",
     analysis.upstream_signs: "upstream: an Ascent",
     dashboard.encoded: "a frame of what this program draws; may be one pixel beyond",
     dashboard.image_tag: "picture: a PNG's bytes",
@@ -265,7 +281,7 @@ TELLING = {"images", "image", "picture", "pictures", "patches", "patches_or_imag
            "original", "crop", "diverse", "stimuli", "own", "upstream", "inputs", "feeders",
            "start", "photo", "photos", "photographs", "beside", "folder_or_images"}
 #: Seconds each, and every part of theirs is here by itself.
-LONG = {analysis.observe, analysis.test, analysis.analyse}
+LONG = {analysis.observe, analysis.examine, analysis.analyse}
 
 ENTRIES = [(form, function, call) for form, table in
            (("batch", BATCHES), ("one", SINGLE), ("either", EITHER))
@@ -284,8 +300,9 @@ def cut(x):
 
 def modules():
     yield vz
-    for found in pkgutil.iter_modules(techniques.__path__):
-        yield importlib.import_module(f"techniques.{found.name}")
+    for package in (engine, techniques):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            yield importlib.import_module(found.name)
 
 
 def test_every_function_that_takes_pictures_is_in_the_table():

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 #   conftest.py: nbval's comparison, part of the tests.
 LEFT_OUT = {"mutants.py", "pythons.py"}
 RUN_TIME = sorted(
-    path for folder in (".", "engine", "data", "techniques", "tools")
-    for path in (ROOT / folder).glob("*.py") if path.name not in LEFT_OUT | {"conftest.py"})
+    path for place in (".", "engine", "data", "techniques/**", "tools")
+    for path in ROOT.glob(f"{place}/*.py") if path.name not in LEFT_OUT | {"conftest.py"})
 NOTEBOOKS = sorted([*ROOT.glob("*.ipynb"), *ROOT.glob("notebooks/*.ipynb")])
 
 MODULES = {"crypt", "curses", "fcntl", "grp", "posix", "pty", "pwd", "readline", "resource",
@@ -180,7 +180,8 @@ def test_what_is_sound_is_left_alone(line):
 
 
 def test_no_file_has_a_name_that_windows_refuses():
-    folders = "", "engine", "data", "techniques", "tools", "tests", "notebooks", "figures"
+    folders = ("", "engine", "data", "techniques", "tools", "tests", "notebooks", "figures", "docs",
+               "benchmarks")
     names = [(folder, path.name) for folder in folders if (ROOT / folder).is_dir()
              for path in (ROOT / folder).iterdir()]
     reserved = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import vizutils as vz
-from data import classes, make_class_maxima, make_readout
+from data import classes
+from tools import make_class_maxima, make_readout
 
 DATA = Path(classes.__file__).parent
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import vizutils as vz
+from engine.recipes import recipe_of
 from tools import pythons
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,7 +22,7 @@ SAVE = 'vz.save_figure(vz.plot_images(pictures), "fig", alt="Noise.")'
 
 
 def recipe(*cells):
-    return vz.recipe_of(list(cells), "fig").splitlines()
+    return recipe_of(list(cells), "fig").splitlines()
 
 
 def test_a_recipe_holds_what_the_figure_needs_and_nothing_else():
@@ -118,7 +119,7 @@ def test_a_recipe_is_the_same_in_every_python_that_is_installed(python):
         done = subprocess.run(
             [python.path, "-X", "utf8", "-S", "-c", BARE, name], input="\0".join(cells),
             cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
-        assert done.stdout == vz.recipe_of(cells, name), done.stderr
+        assert done.stdout == recipe_of(cells, name), done.stderr
 
 
 def test_the_last_run_of_a_cell_counts():
@@ -127,7 +128,7 @@ def test_the_last_run_of_a_cell_counts():
 
 def test_broken_cells_and_unknown_figures():
     assert recipe("pictures = 1", "this is (no Python", SAVE) == ["pictures = 1", SAVE]
-    assert vz.recipe_of(["pictures = 1", SAVE], "another") == ""
+    assert recipe_of(["pictures = 1", SAVE], "another") == ""
 
 
 def run(program, folder, *arguments):
@@ -191,7 +192,7 @@ def test_committed_figures_hold_the_recipes_of_the_report():
     cells = [cell.source for cell in report.cells if cell.cell_type == "code"]
     assert COMMITTED
     for path in COMMITTED:
-        assert vz.show_recipe(path).endswith(vz.recipe_of(cells, path.stem)), path.name
+        assert vz.show_recipe(path).endswith(recipe_of(cells, path.stem)), path.name
 
 
 def difference(path, folder):

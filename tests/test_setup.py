@@ -13,6 +13,7 @@ import nbformat
 import pytest
 
 from tools import reports
+from tools.modules import PACKAGES, ingredients, modules
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_TIME = "requirements.txt"
@@ -45,8 +46,8 @@ def test_conda_users_get_the_same_list():
 
 def sources():
     """Each Python text of the project: where it is, and what it says."""
-    for folder in (".", "engine", "data", "techniques", "tools", "tests", "benchmarks"):
-        for path in (ROOT / folder).glob("*.py"):
+    for place in (".", "engine", "data", "techniques/**", "tools", "tests/**", "benchmarks"):
+        for path in ROOT.glob(f"{place}/*.py"):
             yield path, path.read_text()
     for path in [*ROOT.glob("*.ipynb"), *ROOT.glob("notebooks/*.ipynb")]:
         for cell in nbformat.read(path, as_version=4).cells:
@@ -69,7 +70,7 @@ def test_every_import_is_declared():
         own |= {path.stem for path in (ROOT / folder).glob("*.py")}
     carriers = importlib.metadata.packages_distributions()
     for path, text in sources():
-        testing = path.parent.name in ("tests", "benchmarks") or path.name == "conftest.py"
+        testing = path.relative_to(ROOT).parts[0] in ("tests", "benchmarks", "conftest.py")
         declared = distributions(RUN_TIME, *([FOR_TESTS] if testing else []))
         for module in set(imported(text)) - own - sys.stdlib_module_names:
             found = {name.lower().replace("_", "-") for name in carriers.get(module, [module])}
@@ -93,15 +94,33 @@ def test_the_road_without_make_installs_what_make_installs():
     assert (ROOT / road[-1].split()[-1]).exists()
 
 
-def test_every_package_is_installed_hashed_and_dated():
-    """A module that is left out of one of these lists makes an old report pass for a new one."""
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+def test_every_module_is_installed_hashed_and_dated():
+    tracked = subprocess.run(["git", "ls-files", "vizutils.py", *PACKAGES], cwd=ROOT, text=True,
+                             capture_output=True, check=True).stdout.split()
+    listed = {path.relative_to(ROOT).as_posix() for path in modules(ROOT)}
+    assert listed >= {name for name in tracked if name.endswith(".py")}
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert packages == {*settings["tool"]["setuptools"]["packages"]}
-    sheet = (ROOT / "tools/grade.py").read_text(encoding="utf-8")
-    for package in packages:
-        assert f"{package}/*.py" in reports.MODULES
-        assert f'glob("{package}/*.py")' in sheet
+    find = settings["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert find == [f"{package}*" for package in PACKAGES]
+    inside = {Path(name).parent for name in listed} - {Path(".")}
+    assert all((ROOT / folder / "__init__.py").exists() for folder in inside)
+
+
+@pytest.mark.parametrize("touched", ["vizutils.py", "engine/a.py", "techniques/board/deep/b.py",
+                                     "data/c.py", "data/sources.toml"])
+def test_touching_any_module_makes_results_stale(tmp_path, touched):
+    """A module that is left out makes an old report, grade or run pass for a new one."""
+    for name in ("vizutils.py", "engine/a.py", "techniques/board/deep/b.py", "data/c.py",
+                 "data/sources.toml"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("before = 1\n")
+        os.utime(path, (1000, 1000))
+    before = reports.digest_of(tmp_path)
+    assert reports.digest_of(tmp_path) == before
+    (tmp_path / touched).write_text("after = 2\n")  # its date changes as well
+    assert reports.digest_of(tmp_path) != before
+    assert max(path.stat().st_mtime for path in ingredients(tmp_path)) > 1000
 
 
 # --- Makefile, in a folder of its own, with a Python that only writes down what it is asked --

@@ -6,10 +6,12 @@ the dashboard copies. Solutions that take longer than seconds are kept for VIZUT
 
 import ast
 import base64
+import importlib
 import inspect
 import io
 import os
 import pickle
+import pkgutil
 import re
 import sys
 import textwrap
@@ -25,6 +27,7 @@ from PIL import Image
 
 import techniques
 import vizutils as vz
+from engine.recipes import recipe_of
 from techniques import dashboard
 from tools.export_html import export
 
@@ -190,8 +193,8 @@ def test_outside_a_notebook_it_is_a_figure_like_any_other():
 
 def figure_functions():
     """Every function of the house whose result is said to be a figure."""
-    modules = [vz, *(__import__(f"techniques.{path.stem}", fromlist=["x"])
-                     for path in Path(techniques.__path__[0]).glob("[a-z]*.py"))]
+    modules = [vz, *(importlib.import_module(found.name) for found in
+                     pkgutil.walk_packages(techniques.__path__, "techniques."))]
     for module in modules:
         for name, function in vars(module).items():
             if name.startswith("plot_") and function.__module__ == module.__name__:
@@ -207,7 +210,7 @@ def test_every_figure_function_takes_an_alternative_text_and_has_one_of_its_own(
 
 def test_only_the_houses_figures_are_made():
     """A Figure made by hand would not show itself."""
-    for path in [ROOT / "vizutils.py", *ROOT.glob("techniques/*.py")]:
+    for path in [ROOT / "vizutils.py", *ROOT.glob("techniques/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             made = isinstance(node, ast.Call) and ast.unparse(node.func)
             assert made not in ("Figure", "plt.figure", "plt.subplots"), path.name
@@ -270,7 +273,7 @@ def needed(path, code):
             if "parameters" in cell.metadata.get("tags", []) and not LONG:
                 cells.append(QUICK.get(path.name[0], ""))
     body = textwrap.indent(f'# save_figure("solution")\n{code}return', "    ")
-    return vz.recipe_of([*cells, f"def solution():\n{body}"], "solution").partition(
+    return recipe_of([*cells, f"def solution():\n{body}"], "solution").partition(
         "def solution():")[0]
 
 

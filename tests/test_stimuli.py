@@ -274,7 +274,7 @@ def test_real_filters(vgg16, few):
 
 
 def test_figures_show_what_they_are_given(tuned):
-    maps = stimuli.plot_maps(tuned, 0)
+    maps = stimuli.plot_tuning_maps(tuned, 0)
     images = [i for axes in maps.axes for i in axes.get_images()]
     assert [i.get_array().shape for i in images[:2]] == [(5, 12), (4, 24)]
     assert images[0].norm is images[1].norm

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import vizutils as vz
 from data import classes as imagenet
+from engine.graph import chain_below
 
 # Receptive field / stride in input pixels, worked out by hand (SCIENCE, "Geometry").
 VGG16_FIELDS = {
@@ -278,8 +279,8 @@ def test_a_branch_is_answered_on_a_whole_picture_and_a_chain_by_its_unit_alone(t
     joined = keras.layers.Add(name="joined")([first, second])
     last = keras.layers.Conv2D(5, 3, padding="same", activation="relu", name="last")(joined)
     branched = vz.as_network(keras.Model(inputs, last), preprocess=lambda images: images / 255)
-    assert vz._chain_below(branched, "last") is None
-    assert [x.name for x in vz._chain_below(tiny, "block2_conv1")] == [
+    assert chain_below(branched, "last") is None
+    assert [x.name for x in chain_below(tiny, "block2_conv1")] == [
         "block1_conv1", "block1_conv2", "block1_pool", "block2_conv1"]
     for net, layer in ((branched, "last"), (tiny, "block3_conv2")):
         images = vz.as_image_set(noise)

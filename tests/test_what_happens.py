@@ -1,4 +1,4 @@
-"""The README's table "what happens when": each row is done, and must say what the table says.
+"""The table of docs/what_happens.md: each row is done, and must say what the table says.
 
 A row's first column ends in the call, its second holds what the user sees: the kind (an error's
 class, a warning, a printed line, a result) and the sentence, in which … stands for anything. The
@@ -24,6 +24,7 @@ from pathlib import Path
 import h5py
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -44,14 +45,14 @@ from techniques import (
 )
 from tools import grade, report, reports
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "what_happens.md"
 BEGIN, END = "<!-- what happens when -->", "<!-- end of what happens when -->"
 KINDS = ("warning", "printed", "result", "Interrupted")
 
 
 def rows():
-    """(words, call, kind, sentence) of each row between the README's two marks."""
-    text = README.read_text(encoding="utf-8")
+    """(words, call, kind, sentence) of each row between the page's two marks."""
+    text = PAGE.read_text(encoding="utf-8")
     lines = text.partition(BEGIN)[2].partition(END)[0].strip().splitlines()
     found = []
     for line in lines[2:]:
@@ -77,11 +78,24 @@ def files(tmp_path, monkeypatch):
     Path("mixed/good.jpg").write_bytes(photo.getvalue())
     for folder in ("mixed", "."):
         Path(folder, "cut.jpg").write_bytes(photo.getvalue()[:2000])
-    for name in ("good/a.jpg", "good/b.jpg", "odd/a.jpg", "odd/c.dng"):
-        Path(name).parent.mkdir(exist_ok=True)
+    for name in ("good/a.jpg", "good/b.jpg", "odd/a.jpg", "odd/c.dng", "numbered/0/a.jpg",
+                 "numbered/1/b.jpg", "other/a.jpg", "other/c.jpg.crdownload",
+                 "accents/Kätzchen.jpg"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(photo.getvalue())
     Path("odd/b.svg").write_text("<svg/>")
     Path("text.png").write_text("not a picture")
+    for name, content in (("film.mp4", b"\0\0\0\x20ftypisom"), ("album.zip", b"PK\x03\x04"),
+                          ("other/film.MOV", b"\0\0\0\x14ftypqt  "), ("other/b.zip", b"PK\x03\x04"),
+                          ("other/page.pdf", b"%PDF-1.4")):
+        Path(name).write_bytes(content)
+    Path("cp1252.csv").write_bytes("file;label\nKätzchen.jpg;281\n".encode("cp1252"))
+    for name, values in (("scaled.tif", np.linspace(0, 1, 64, dtype="float32")),
+                         ("negative.tif", np.linspace(-40, 90, 64, dtype="float32")),
+                         ("holes.tif", np.full(64, np.nan, "float32")),
+                         ("deep.tif", np.linspace(0, 60_000, 64, dtype="int32")),
+                         ("dark.png", np.linspace(0, 1020, 64).astype("uint16"))):
+        Image.fromarray(values.reshape(8, 8)).save(name)
     Path("cut.xml").write_text("<testsuite><testcase")
     header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
     Path("bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
@@ -102,10 +116,15 @@ def names(vgg16, pictures, tiny):
     kernel[..., 0], bias[0] = 0, -1  # its answer is −1 whatever it sees
     dead.set_weights([kernel, bias])
     noise = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
-    two = [keras.Input((8, 8, 3)) for _ in range(2)]
+    two, grey = [keras.Input((8, 8, 3)) for _ in range(2)], keras.Input((8, 8, 1))
     return {"net": vgg16, "mine": tiny, "pictures": pictures, "noise": noise, "np": np, "vz": vz,
-            "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise), "fetch": fetch,
+            "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise),
+            "fetch": fetch, "pd": pd,
             "two_inputs": keras.Model(two, keras.layers.Add()(two), name="two_inputs"),
+            "two_outputs": keras.Model(two[0], [two[0], keras.layers.ReLU()(two[0])],
+                                       name="two_outputs"),
+            "ten": ten_classes(),
+            "grey": keras.Model(grey, keras.layers.ReLU()(grey), name="grey"),
             "adversarial": adversarial, "analysis": analysis, "architectures": architectures,
             "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
             "deepdream": deepdream, "faithfulness": faithfulness, "inversion": inversion,
@@ -117,6 +136,15 @@ def names(vgg16, pictures, tiny):
 def stop(step, pictures):
     """What pressing stop does to an ascent."""
     raise KeyboardInterrupt
+
+
+def ten_classes():
+    """A classifier of ten classes that takes pictures of 32 px."""
+    inputs = keras.Input((32, 32, 3))
+    maps = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+    found = keras.layers.Dense(10, activation="softmax")(
+        keras.layers.GlobalAveragePooling2D()(maps))
+    return vz.as_network(keras.Model(inputs, found, name="ten"), head="original")
 
 
 def half_precision():

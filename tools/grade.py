@@ -23,6 +23,7 @@ import nbformat
 from bs4 import BeautifulSoup
 
 from tools.export_html import anchor
+from tools.modules import modules
 
 HEADING = re.compile(r"^(#{1,4})\s+(.*)", re.MULTILINE)
 # a caption's first sentence, or as many as make twenty characters
@@ -493,11 +494,8 @@ def main(source, folder, checks=None):
     source = Path(source)
     home = source.resolve().parent
     try:
-        made = max(path.stat().st_mtime for path in [source, *home.glob("*.py"),
-                                                     *home.glob("engine/*.py"),
-                                                     *home.glob("techniques/*.py"),
-                                                     *home.glob("tests/*.py"),
-                                                     *home.glob("data/*.py")])
+        made = max(path.stat().st_mtime for path in [
+            source, *home.glob("*.py"), *home.rglob("tests/*.py"), *modules(home)])
         text = sheet(nbformat.read(source, as_version=4), read_checks(checks, made),
                      name=source.name, page=source.with_suffix(".html").name)
     except (ValueError, OSError) as problem:

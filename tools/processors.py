@@ -32,6 +32,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from tools.execute import execute, is_stderr  # noqa: E402  (started as a file, too)
+from tools.modules import ingredients  # noqa: E402
 
 _spec = importlib.util.spec_from_file_location("root_conftest", ROOT / "conftest.py")
 rules = importlib.util.module_from_spec(_spec)
@@ -163,7 +164,7 @@ def table(found: dict[tuple[str, str], list[Moved]]) -> str:
 def run(path: Path, setting: str, folder: Path, *, root: Path = ROOT) -> nbformat.NotebookNode:
     """The notebook as executed under a setting; a copy in `folder` serves if it is new enough."""
     target = folder / setting.replace(" ", "_") / path.name
-    sources = [path, *root.glob("*.py"), *root.glob("techniques/*.py"), *root.glob("engine/*.py")]
+    sources = [path, *ingredients(root)]
     if target.exists() and target.stat().st_mtime > max(s.stat().st_mtime for s in sources):
         return nbformat.read(target, as_version=4)
     print(f"{path.name}: {setting}", flush=True)
@@ -176,7 +177,7 @@ def run(path: Path, setting: str, folder: Path, *, root: Path = ROOT) -> nbforma
 
 
 def main(notebooks: list[Path], asked: list[str], *, folder: Path | None = None) -> int:
-    """Run, compare, print the table: 0 if every cell is allowed, 2 for a setting of no name."""
+    """Run, compare, print the table: 0 if every cell is allowed, 2 for an unknown setting."""
     if unknown := set(asked) - set(SETTINGS):
         print(f"no setting is called {', '.join(sorted(unknown))}; there are "
               f"{', '.join(SETTINGS)}.", file=sys.stderr)

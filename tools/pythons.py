@@ -145,7 +145,7 @@ def main(asked: list[str], *, root: Path = ROOT) -> int:
             clone(root, folder)
             for command in commands(python):
                 runs.append(run(command, folder, version=python.version, data=data))
-    finally:  # an interrupt goes on its way, after what is known so far
+    finally:  # an interrupt is passed on, after what is known so far
         print(table(runs), flush=True)
     return int(not all(one.passed for one in runs) or bool(asked and missing))
 

@@ -30,12 +30,11 @@ from PIL import Image
 
 from tools.execute import execute, tidy
 from tools.export_html import PAGE, STYLE, export
+from tools.modules import ingredients
 from tools.report import check, prepare, read_parameters, request, tagged
 
 HOME = "build/reports"
 MEMORY = 3e9  # bytes that one report may need
-MODULES = ["vizutils.py", "engine/*.py", "techniques/*.py", "data/*.py", "data/*.toml",
-           "data/*.json", "data/*.npz"]
 LOOK = "td img { max-width: none; } td:nth-child(5) { white-space: nowrap; }"
 RANKING = ["supported", "supported in part", "undecided", "refuted"]  # then others, then failures
 
@@ -59,9 +58,8 @@ def parse_filters(text):
 def digest_of(folder):
     """One digest of all modules and data that a report in `folder` is computed with."""
     found = hashlib.sha256()
-    for pattern in MODULES:
-        for path in sorted(Path(folder).glob(pattern)):
-            found.update(path.read_bytes())
+    for path in ingredients(folder):
+        found.update(path.read_bytes())
     return found.hexdigest()
 
 

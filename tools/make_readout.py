@@ -1,6 +1,6 @@
 """Distil ``data/readout.npz``: a linear classifier for VGG16's convolution trunk.
 
-    python -m data.make_readout --images DIR --work build/readout
+    python -m tools.make_readout --images DIR --work build/readout
 
 No package carries VGG16's own dense layers, so its trunk gets a read-out that is linear in the
 globally averaged maps of ``block5_pool`` (as class activation mapping needs it [1]_) and is
@@ -40,11 +40,12 @@ from scipy.special import log_softmax, softmax
 from tqdm.auto import tqdm
 
 import vizutils
+from data import HOME
 from data.efficientnet_lite0 import efficientnet_lite0, preprocess
-from data.make_class_maxima import one_picture_a_class
 from data.weights import vgg16_arrays
+from tools.make_class_maxima import one_picture_a_class
 
-RESULT = Path(__file__).with_name("readout.npz")
+RESULT = HOME / "readout.npz"
 SIDE = 224
 BATCH = 25
 FOLDS = 5

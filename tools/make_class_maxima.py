@@ -1,6 +1,6 @@
 """Compute ``data/class_maxima.npz``: how strongly each VGG16 filter answers to each class.
 
-    python -m data.make_class_maxima --images DIR
+    python -m tools.make_class_maxima --images DIR
 
 `DIR` holds one photograph for each of the 1,000 ImageNet classes, its name starting with the
 class's WordNet id. For every photograph and every filter of the 13 convolution layers the file
@@ -17,8 +17,9 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 import vizutils
+from data import HOME
 
-RESULT = Path(__file__).with_name("class_maxima.npz")
+RESULT = HOME / "class_maxima.npz"
 CLASSES = 1000
 
 

@@ -1,0 +1,73 @@
+"""What any input is judged by before it is used: pixels, and numbers of things."""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+
+ROUNDING = 1e-3  #: grey levels by which rounding may take a picture beyond 0-255
+#: Largest value below which a picture with fractions is taken for one scaled to 0-1: resizing
+#: (bicubic) or brightening may take it beyond 1, and a picture of 0-255 that is as dark as this
+#: holds whole numbers.
+SCALED_BELOW = 2.0
+#: How far below 0 the same resizing takes such a picture, as a share of its largest value. What
+#: preprocessing makes (−1 to 1; mean subtracted) lies lower.
+UNDERSHOOT = 0.25
+
+
+def what_is_wrong(picture: np.ndarray, low: float, high: float) -> str:
+    """Why an array's values are no picture's, and the remedy.
+
+    Parameters
+    ----------
+    picture : ndarray of any shape
+        One picture, to be judged as RGB or grey, 0-255.
+    low, high : float
+        Its extremes.
+
+    Returns
+    -------
+    str
+        The rest of a sentence that begins with the picture's name; empty for a picture, were it
+        black.
+    """
+    if not np.isfinite([low, high]).all():
+        return "holds values that are not finite (NaN or infinity); pictures are RGB, 0-255."
+    beyond = low < -ROUNDING
+    if high < SCALED_BELOW and low >= -UNDERSHOOT * max(high, 0) - ROUNDING:
+        if beyond or np.abs(picture - np.rint(picture)).max() > ROUNDING:
+            clip = " and clip to 0-255" if beyond or high > 1 + ROUNDING else ""
+            return (f"is scaled to 0-1 (its largest value is {high:.4g}): multiply by 255{clip}; "
+                    "pictures are RGB, 0-255.")
+        return ""
+    if beyond:
+        return (f"holds values from {low:.4g} to {high:.4g}: undo the preprocessing; pictures are "
+                "RGB, 0-255, and each network preprocesses them by itself.")
+    if high > 255 + ROUNDING:
+        return (f"holds values up to {high:.4g}: clip them, or divide 16-bit values by 257; "
+                "pictures are RGB, 0-255.")
+    return ""
+
+
+def whole(name: str, value, least: int = 1, *, hint: str = "") -> int:
+    """A whole number, of Python or NumPy.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls it.
+    least : int
+        The smallest that is allowed.
+    hint : str, optional
+        What else to do, for the error's end.
+
+    Raises
+    ------
+    ValueError
+        Anything else: 0, 2.5, "3", True.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}"
+                         f"{hint and '; '}{hint}.")
+    return int(value)

@@ -1,0 +1,184 @@
+"""Parameterisations: how a picture is written in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from engine.images import check_pictures
+
+# How red, green and blue vary together in ImageNet (columns: brightness, red against blue,
+# green against magenta), from Lucid [Apache-2.0], scaled to its largest column.
+COLOUR = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], "float32")
+COLOUR /= np.linalg.norm(COLOUR, axis=0).max()
+
+# Mean and standard deviation of ImageNet's red, green and blue, as shares of 255, as torchvision
+# and most labs have them.
+MEAN, SPREAD = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], "float32")
+
+
+def standardised(images):
+    """RGB 0-255 → standardised units: (RGB / 255 − mean) / standard deviation of each colour."""
+    return (images / 255 - MEAN) / SPREAD
+
+
+class Parameterisation(Protocol):
+    """What a parameterisation must offer; it need not inherit from this class.
+
+    It is a **frozen dataclass of an imported module** whose fields are numbers, strings or such
+    dataclasses; equal fields share one traced climb (`engine.keys.is_value`). It has no state.
+    """
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Numbers of one picture to start from, drawn from `rng` alone.
+
+        Parameters
+        ----------
+        rng : numpy Generator
+            The picture's own stream; transforms are drawn from it afterwards.
+        size : int
+            The picture's side, px.
+
+        Returns
+        -------
+        float32 ndarray
+            Its shape depends on `size` alone.
+        """
+
+    def picture(self, numbers, size: int):
+        """Numbers of n pictures → RGB 0-255, in TensorFlow operations with gradients.
+
+        Parameters
+        ----------
+        numbers : float32 tensor, shape (n, ...)
+            One row for each picture, as `start` returns it; n is unknown while tracing.
+        size : int
+
+        Returns
+        -------
+        float32 tensor, shape (n, size, size, 3)
+            Each picture depends on its own row only. Values may leave 0-255: the climb goes on
+            with them, what is shown and measured is clipped.
+        """
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        """The numbers whose `picture` is a given one, as nearly as they can write it.
+
+        Parameters
+        ----------
+        image : ndarray, shape (size, size, 3)
+            RGB 0-255.
+
+        Returns
+        -------
+        float32 ndarray
+            Of the shape that `start` has for this size.
+
+        Raises
+        ------
+        ValueError
+            It cannot be written; `engine.images.check_pictures` refuses what is no picture.
+        """
+
+
+@dataclass(frozen=True)
+class Fourier:
+    """Pictures written as spatial frequencies in decorrelated colours.
+
+    A step of the same length on every coefficient then changes coarse and fine structure alike
+    as natural pictures have them (amplitude ~ 1/frequency), instead of the high-frequency noise
+    that pixels give [1]_. A sigmoid keeps pixels within 0-255 by itself.
+
+    Parameters
+    ----------
+    decay : float
+        Amplitudes fall as 1 / frequency ** decay.
+    spread : float
+        Standard deviation of the starting coefficients.
+
+    References
+    ----------
+    .. [1] C. Olah, A. Mordvintsev, L. Schubert, "Feature visualization", Distill 2017,
+       doi:10.23915/distill.00007.
+    """
+
+    decay: float = 1.0
+    spread: float = 0.01
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Random coefficients of one picture: real and imaginary parts, colours, frequencies."""
+        return rng.normal(0, self.spread, (2, 3, size, size // 2 + 1)).astype("float32")
+
+    def amplitude(self, size: int) -> np.ndarray:
+        """What a coefficient of 1 is worth at each frequency, shape (size, size // 2 + 1)."""
+        frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
+        return (size / np.maximum(frequency, 1 / size) ** self.decay / 4).astype("float32")
+
+    def picture(self, coefficients, size: int):
+        """Coefficients of n pictures → RGB 0-255, shape (n, size, size, 3)."""
+        spectrum = tf.complex(coefficients[:, 0], coefficients[:, 1])
+        spectrum *= tf.constant(self.amplitude(size), tf.complex64)
+        planes = tf.signal.irfft2d(spectrum, [size, size])  # (n, 3, size, size)
+        colours = tf.einsum("nkhw,ck->nhwc", planes, tf.constant(COLOUR))
+        return 255 * tf.sigmoid(colours)
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        """The coefficients of a given picture, RGB 0-255, shape (size, size, 3)."""
+        image = check_pictures(np.asarray(image)[None])[0]
+        share = np.clip(image / 255, 0.004, 0.996)  # pure black and white lie at infinity
+        planes = np.einsum("hwc,kc->khw", np.log(share / (1 - share)), np.linalg.inv(COLOUR))
+        spectrum = np.fft.rfft2(planes) / self.amplitude(image.shape[0])
+        return np.stack([spectrum.real, spectrum.imag]).astype("float32")
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pictures written as pixel values, as the first recipes had them: for comparison.
+
+    Parameters
+    ----------
+    spread : float
+        Standard deviation of the starting noise around mid-grey, in grey levels.
+    """
+
+    spread: float = 10.0
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Noise around mid-grey, one picture."""
+        return rng.normal(127.5, self.spread, (size, size, 3)).astype("float32")
+
+    def picture(self, values, size: int):
+        """The values are the picture; not bounded while the ascent runs."""
+        return values
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        """A given picture, RGB 0-255, is its own values."""
+        return check_pictures(np.asarray(image)[None])[0]
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Pixel values in standardised units, see `standardised`: grey is about 0, white about 2.5.
+
+    Parameters
+    ----------
+    spread : float
+        Standard deviation of the starting noise around ImageNet's mean colour, in these units.
+    """
+
+    spread: float = 1e-3
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Noise around ImageNet's mean colour, one picture."""
+        return rng.normal(0, self.spread, (size, size, 3)).astype("float32")
+
+    def picture(self, values, size: int):
+        """Values → RGB 0-255; not bounded while the ascent runs."""
+        return 255 * (values * SPREAD + MEAN)
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        """A given picture, RGB 0-255, in these units."""
+        return standardised(check_pictures(np.asarray(image)[None])[0])

@@ -1,0 +1,174 @@
+"""The house style: sizes, colours, and figures that a notebook shows by themselves."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import inspect
+import io
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from engine.images import check_each
+
+WIDTH, DPI = 6.5, 120  #: inches, and dots an inch, of figures
+STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labelsize": 8,
+         "ytick.labelsize": 8, "legend.fontsize": 8, "axes.spines.top": False,
+         "axes.spines.right": False}
+SIGNED = "RdBu_r"
+RED, BLUE, GREY = "#b2182b", "#2166ac", "#555555"
+NAMED = 12  #: panels that an alternative text names at most
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows by itself, with its alternative text.
+
+    IPython draws a plain Figure only where pyplot was set up, and then without such a text. This
+    class brings its own picture and has IPython prefer it: it is shown once, with pyplot and
+    without, drawn as `save_figure` would write it.
+
+    Attributes
+    ----------
+    alt : str
+        What is to be seen, in a sentence. It goes into the output's metadata, where nbconvert's
+        "basic" and "classic" pages read it; JupyterLab 4 does not read it out.
+    """
+
+    alt = ""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        here = shell()
+        if here is not None:  # a method alone would come after what pyplot registers for Figure
+            here.display_formatter.formatters["image/png"].for_type(
+                ShownFigure, ShownFigure._repr_png_)
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("ShownFigure", "Figure", 1)
+
+    def _repr_png_(self) -> tuple[bytes, dict]:
+        png, size = png_of(self)
+        return png, shown_as(size, self.alt)
+
+
+def png_of(figure: Figure, note: PngInfo | None = None) -> tuple[bytes, tuple[int, int]]:
+    """A figure as a PNG with a note in it, and its width and height in pixels."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, pil_kwargs={"pnginfo": note} if note else {})
+    with Image.open(buffer) as picture:
+        return buffer.getvalue(), picture.size
+
+
+def shown_as(size: tuple[int, int], alt: str) -> dict:
+    """The metadata with which a notebook shows a PNG."""
+    return {"width": size[0], "height": size[1]} | ({"alt": alt} if alt else {})
+
+
+def blank_figure(height: float, width: float = WIDTH, layout: str = "compressed") -> ShownFigure:
+    """An empty figure of the house style, in inches; a notebook shows it by itself."""
+    return ShownFigure(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white")
+
+
+def styled(function):
+    """Apply the house style while a figure function runs, and say in words what it drew.
+
+    The function gets one more option, ``alt``: the figure's alternative text. Without it the text
+    is the first line of the function's docstring, and what is written on the figure: titles of
+    panels, names of axes and lines.
+    """
+    @functools.wraps(function)
+    def drawn(*args, alt: str | None = None, **kwargs):
+        with mpl.rc_context(STYLE):
+            figure = function(*args, **kwargs)
+        figure.alt = _described(figure, function.__doc__) if alt is None else alt
+        return figure
+
+    own = inspect.signature(function)
+    given = inspect.Parameter("alt", inspect.Parameter.KEYWORD_ONLY, default=None,
+                              annotation="str | None")
+    drawn.__signature__ = own.replace(parameters=[*own.parameters.values(), given])
+    return drawn
+
+
+def _described(figure: Figure, says: str) -> str:
+    """What is to be seen on a figure, from a docstring and the words on the figure itself."""
+    def listed(what, words):
+        words = list(dict.fromkeys(filter(None, (" ".join(word.split()) for word in words))))
+        more = f"; and {len(words) - NAMED} more" * (len(words) > NAMED)
+        return [f"{what}: {'; '.join(words[:NAMED])}{more}."] if words else []
+
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in panels))]
+    return " ".join([
+        says.strip().splitlines()[0].replace("`", ""),
+        *listed("Written on it", [figure.get_suptitle(), *(axes.get_title() for axes in panels),
+                                  *(text.get_text() for text in figure.texts)]),
+        *listed("Across", [axes.get_xlabel() for axes in panels]),
+        *listed("Upwards", [axes.get_ylabel() for axes in panels]),
+        *listed("Legend", [text.get_text() for one in legends for text in one.get_texts()])])
+
+
+def show_picture(axes, image, title: str = "", colour: str | None = None):
+    """One RGB picture (0-255) without ticks; `colour` draws a frame around it."""
+    axes.imshow(np.clip(np.asarray(image), 0, 255).astype("uint8"), interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, pad=3)
+    for spine in axes.spines.values():
+        spine.set(visible=colour is not None, color=colour, linewidth=2.5)
+
+
+def draw_kernel(axes, kernel: np.ndarray, norm, *, marks: bool = True):
+    """One kernel on a signed scale, each tap marked + or − unless it is nearly zero."""
+    drawn = axes.imshow(kernel, cmap=SIGNED, norm=norm, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=True, color="#888888", linewidth=0.8)
+    if marks:
+        for (row, column), tap in np.ndenumerate(kernel):
+            strength = abs(tap) / norm.halfrange
+            if strength > 0.08:
+                axes.text(column, row, "+" if tap > 0 else "−", ha="center", va="center",
+                          fontsize=8, color="white" if strength > 0.55 else "#333333")
+    return drawn
+
+
+def shell():
+    """IPython's shell, if this is a notebook or a console of IPython; else None."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
+def thumbnail_table(images: np.ndarray, table: pd.DataFrame, *, side: int = 72):
+    """A table with a small picture before each row, for a notebook.
+
+    Parameters
+    ----------
+    images : ndarray, shape (rows, h, w, 3)
+        RGB 0-255.
+    table : DataFrame
+        As many rows; shown without its index.
+    side : int
+        Thumbnails' side in pixels.
+    """
+    from IPython.display import HTML
+
+    images = check_each(images)
+
+    def tag(image):
+        buffer = io.BytesIO()
+        small = Image.fromarray(np.clip(image, 0, 255).astype("uint8")).resize((side, side))
+        small.save(buffer, "JPEG", quality=85)
+        return ('<img alt="" src="data:image/jpeg;base64,'
+                f'{base64.b64encode(buffer.getvalue()).decode()}">')
+
+    shown = table.copy()
+    shown.insert(0, "picture", [f"@{i}@" for i in range(len(shown))])
+    page = shown.to_html(index=False, border=0)
+    for i, image in enumerate(images):
+        page = page.replace(f"@{i}@", tag(image))
+    return HTML(page)
