@@ -159,7 +159,7 @@ def test_uploads_are_looked_at_and_a_wrong_file_is_named(page):
            ("notes.txt", "text/plain", b"not a picture"))
     alert = page.get_by_role("alert")
     alert.wait_for(timeout=20 * SECOND)
-    assert alert.inner_text().startswith("notes.txt is damaged, cut short or no picture")
+    assert alert.inner_text().startswith("notes.txt is a text file")
     card(page, "Activation map").get_by_text("over sky.png").wait_for(timeout=60 * SECOND)
     assert picture_of(page, "Activation map") != before
     assert page.get_by_label("Picture", exact=True).locator("option").all_inner_texts()[:2] == [
