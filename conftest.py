@@ -14,10 +14,9 @@ that lies here. Two rules are added to nbval's own:
   padded may follow its numbers' widths.
 """
 
+import functools
 import re
 from decimal import Decimal
-
-from nbval.plugin import IPyNbCell, IPyNbFile
 
 # How far a number after ≈ may be from the committed one: this share of it, and
 # one unit of its last printed digit (either number may be rounded by half).
@@ -82,26 +81,34 @@ class Printed(str):
         return not self == reference
 
 
-class TolerantCell(IPyNbCell):
-    """A notebook's cell under nbval whose texts are compared as `Printed`."""
+@functools.cache
+def tolerant(cell_class):
+    """Nbval's class of cells, whose texts are compared as `Printed`."""
 
-    def sanitize(self, output):
-        """Return the text to compare."""
-        text = super().sanitize(output)
-        return Printed(text) if isinstance(text, str) else text
+    class TolerantCell(cell_class):
+        def sanitize(self, output):
+            """Return the text to compare."""
+            text = super().sanitize(output)
+            return Printed(text) if isinstance(text, str) else text
 
-    def format_output_compare(self, key, left, right):
-        """Report a difference, leaving out numbers that are near enough."""
-        super().format_output_compare(key, str(left), settle(right, left))
+        def format_output_compare(self, key, left, right):
+            """Report a difference, leaving out numbers that are near enough."""
+            super().format_output_compare(key, str(left), settle(right, left))
+
+    return TolerantCell
+
+
+# nbval's classes are known here by name: importing them takes seconds, and most runs of pytest
+# (each deliberate fault is one) have no notebook.
 
 
 def pytest_collectstart(collector):
     """Leave stderr out of the comparison."""
-    if isinstance(collector, IPyNbFile):
+    if type(collector).__name__ == "IPyNbFile":
         collector.skip_compare += ("stderr",)
 
 
 def pytest_itemcollected(item):
     """Have every notebook cell compared with tolerance (nbval has no option for it)."""
-    if isinstance(item, IPyNbCell):
-        item.__class__ = TolerantCell
+    if type(item).__name__ == "IPyNbCell":
+        item.__class__ = tolerant(type(item))

@@ -19,7 +19,7 @@ folds that scale into its signs; here kernels are read as they are stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,29 +81,44 @@ def windows(
     image_set = vz.as_image_set(image_set, copy=False)
     conv = net.plain_convolution(layer)
     taps = vz.kernels(net, layer, filter, fold=False)
-    forward = _reads_and_writes(net, layer)
+    forward = layer_windows(net, layer)
     inputs = np.empty((len(places), *taps.shape), "float32")
     values = np.empty(len(places), "float32")
     pictures = places["picture"].to_numpy()
     for picture in np.unique(pictures):
         here = np.flatnonzero(pictures == picture)
         rows, columns = (places[axis].to_numpy()[here] for axis in ("row", "column"))
-        read, written = forward(image_set.read([picture]))
-        unfolded = tf.image.extract_patches(
-            read, [1, *conv.kernel_size, 1], [1, *conv.strides, 1],
-            [1, *conv.dilation_rate, 1], conv.padding.upper())[0].numpy()
-        side = unfolded.shape[:2]
+        unfolded, written = forward(image_set.read([picture]))
+        side = written.shape[:2]
         if (rows >= side[0]).any() or (columns >= side[1]).any() or min(*rows, *columns) < 0:
             raise ValueError(f"a place lies outside the {side[0]} × {side[1]} map of {layer}.")
-        inputs[here] = unfolded[rows, columns].reshape(-1, *taps.shape)
-        values[here] = written[0].numpy()[rows, columns, filter]
+        inputs[here] = unfolded[rows, columns]
+        values[here] = written[rows, columns, filter]
     bias = float(conv.bias.numpy()[filter]) if conv.use_bias else 0.0
     return Windows(inputs, taps, bias, values)
 
 
-def _reads_and_writes(net: vz.Network, layer: str):
-    """A traced function from RGB pictures to what a layer reads and its pre-activation."""
-    return net.kept(_traced_reads_and_writes, layer)
+def layer_windows(net: vz.Network, layer: str) -> Callable:
+    """A function from one picture to what a convolution reads at each position, and answers.
+
+    Returns
+    -------
+    function
+        float32 RGB 0-255, shape (1, h, w, 3) → windows, shape (rows, columns, kernel rows,
+        kernel columns, channels), and pre-activations, shape (rows, columns, filters).
+    """
+    conv = net.plain_convolution(layer)
+    forward = net.kept(_traced_reads_and_writes, layer)
+    taps = (*conv.kernel_size, conv.kernel.shape[2])
+
+    def read_and_write(picture):
+        read, written = forward(picture)
+        unfolded = tf.image.extract_patches(
+            read, [1, *conv.kernel_size, 1], [1, *conv.strides, 1],
+            [1, *conv.dilation_rate, 1], conv.padding.upper())[0].numpy()
+        return unfolded.reshape(*unfolded.shape[:2], *taps), written[0].numpy()
+
+    return read_and_write
 
 
 def _traced_reads_and_writes(net: vz.Network, layer: str):
