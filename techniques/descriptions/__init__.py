@@ -1,0 +1,26 @@
+"""Descriptions that predict: what a filter answers to, in a few things that can be drawn.
+
+A description is at most eight signed parts. Each names a thing - a bar, a curve, a net, ... with
+orientation, size, tone, colour and place - and says how much likeness to it adds to the answer.
+From it follow a sentence, a printed text, and a prediction for any patch of a photograph,
+without the network; from the text follows the same description again.
+
+In this order: ``things`` (things in words, and drawn), ``bank`` (a fixed way to look at a patch),
+``describing`` (how parts are chosen), ``scores`` (what a description is worth on photographs that
+nobody used), ``figures``.
+"""
+
+from techniques.descriptions.bank import Bank, bank
+from techniques.descriptions.describing import (
+    PARTS,
+    Description,
+    Part,
+    describe_layer,
+    from_text,
+    part,
+    predictions,
+)
+from techniques.descriptions.things import NOUNS, Thing, thing, things_of
+
+__all__ = ["Bank", "bank", "Description", "Part", "describe_layer", "from_text", "part", "predictions", "PARTS",
+           "NOUNS", "Thing", "thing", "things_of"]
