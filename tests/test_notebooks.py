@@ -275,7 +275,22 @@ CASES = {  # name: (what the cell prints, what is committed)
     "interval": ("≈ 6 of 16 [2, 10] fooled", "≈ 8 of 16 [4, 12] fooled"),
     "outside": ("≈ 2 of 16 [0, 6] fooled", "≈ 8 of 16 [4, 12] fooled"),
 }
-REFUSED = {"far", "integer", "unmarked", "words", "outside"}
+REFUSED = {"far", "integer", "unmarked", "words", "outside", "other_html"}
+
+# A table as pandas shows it: the same HTML, plain text with other line breaks.
+TABLE = r"""
+class Table:
+    def _repr_mimebundle_(self, **kwargs):
+        return {"text/plain": "a \\\n0 ≈ 10.0\nb\n0", "text/html": "<td>≈ 10.0</td>"}
+Table()"""
+
+
+def table_notebook(plain, html):
+    cell = new_code_cell(TABLE, execution_count=1)
+    data = {"text/plain": plain, "text/html": html}
+    cell.outputs = [new_output("execute_result", data, execution_count=1)]
+    return new_notebook(cells=[cell])
+
 
 
 def nbval_run(folder):
@@ -296,12 +311,14 @@ def test_nbval_compares_with_tolerance_and_without_stderr(tmp_path):
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
     noisy = printed_notebook(WARN, "kept\n")
     nbformat.write(noisy, tmp_path / "noisy.ipynb")
+    nbformat.write(table_notebook("a b\n0 ≈ 9.8", "<td>≈ 9.8</td>"), tmp_path / "wrapped.ipynb")
+    nbformat.write(table_notebook("a b\n0 ≈ 9.8", "<td>≈ 8.0</td>"), tmp_path / "other_html.ipynb")
 
     run = nbval_run(tmp_path)
     refused = set(re.findall(r"^FAILED (?:.*/)?(\w+)\.ipynb", run.stdout, re.MULTILINE))
     passed = set(re.findall(r"^PASSED (?:.*/)?(\w+)\.ipynb", run.stdout, re.MULTILINE))
     assert refused == REFUSED, run.stdout
-    assert passed == {*CASES, "noisy"} - REFUSED
+    assert passed == {*CASES, "noisy", "wrapped"} - REFUSED
 
 
 def test_a_changed_number_in_the_report_is_noticed(tmp_path):

@@ -22,5 +22,5 @@ from techniques.descriptions.describing import (
 )
 from techniques.descriptions.things import NOUNS, Thing, thing, things_of
 
-__all__ = ["Bank", "bank", "Description", "Part", "describe_layer", "from_text", "part", "predictions", "PARTS",
-           "NOUNS", "Thing", "thing", "things_of"]
+__all__ = ["Bank", "bank", "Description", "Part", "describe_layer", "from_text", "part",
+           "predictions", "PARTS", "NOUNS", "Thing", "thing", "things_of"]
