@@ -331,7 +331,7 @@ def _has_stored_responses(net: Network, layer: str) -> bool:
 
 
 def class_table(
-    net: Network, layer: str, filter: int, image_set: ImageSet | None = None
+    net: Network, layer: str, filter: int, image_set: ImageSet | None = None, *, own: bool = False,
 ) -> pd.DataFrame:
     """How strongly a filter answers to each ImageNet class.
 
@@ -341,6 +341,8 @@ def class_table(
         The unit.
     image_set : ImageSet, optional
         Pictures with class labels; VGG16's stored answers to 1,000 photographs by default.
+    own : bool
+        In standard deviations over the pictures, less the mean of all filters for a picture.
 
     Returns
     -------
@@ -355,16 +357,17 @@ def class_table(
     if not known.any():
         raise ValueError("no picture has a class label: give load_images(..., labels=...), or name "
                          "files or folders by WordNet id.")
+    if own:
+        values = (values - values[known].mean(0)) / np.maximum(values[known].std(0), 1e-12)
+        values -= values.mean(1, keepdims=True)
     grouped = pd.Series(values[known, filter]).groupby(labels[known])
-    table = pd.DataFrame({"mean": grouped.mean(), "spread": grouped.std(),
-                          "pictures": grouped.size()})
+    table = grouped.agg(mean="mean", spread="std", pictures="size")
     table.insert(0, "index", table.index)
     table.insert(1, "wnid", [imagenet.CLASSES[i][0] for i in table.index])
     table.insert(2, "label", [imagenet.CLASSES[i][1] for i in table.index])
     table.insert(3, "group", [imagenet.group_of(i) for i in table.index])
     table = table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
-    fewest = int(table["pictures"].min())
-    table.attrs["note"] = "" if fewest >= 5 else (
+    table.attrs["note"] = "" if (fewest := table["pictures"].min()) >= 5 else (
         f"as few as {fewest} picture(s) a class: single classes are anecdotes, read the groups")
     return table
 

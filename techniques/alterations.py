@@ -143,7 +143,7 @@ def kept(
 
     whole = answers(patches).groupby(owner).mean()
     whole = whole.where(whole > 1e-5 * np.abs(level[whole.index]))  # more than rounding
-    rows = []
+    rows, others = [], {}
     for way in ways:
         after = answers(alter(vz.made(patches), way, seed=seed))
         shares = after.groupby(owner).mean() / whole
@@ -151,4 +151,7 @@ def kept(
         less = np.nan if np.isnan(mine) else 100 * (rest < mine).mean()
         spread = (after[owner == filter] / whole[filter]).std(ddof=0)
         rows.append((way, mine, rest.median(), less, spread))
-    return pd.DataFrame(rows, columns=["way", "kept", "control", "percentile", "spread"])
+        others[way] = rest.tolist()
+    table = pd.DataFrame(rows, columns=["way", "kept", "control", "percentile", "spread"])
+    table.attrs["others"] = others
+    return table

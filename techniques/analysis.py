@@ -19,13 +19,19 @@ from techniques import (
     alterations,
     circuits,
     claims,
+    descriptions,
     families,
     inhibition,
+    layer_analysis,
     polysemy,
     silencing,
     stimuli,
 )
 from techniques.claims import Finding
+from techniques.layer_analysis import LayerAnalysis, analyse_layer
+
+__all__ = ["observe", "examine", "analyse", "analyse_layer", "upstream_signs", "Observed", "Tested",
+           "Analysis", "Signs", "LayerAnalysis", "DECIDES"]
 
 #: The alteration of real patches that decides a claim about a property.
 DECIDES = {"orientation": "turned", "polarity": "inverted", "colour": "grey",
@@ -157,25 +163,33 @@ def observe(
     filter = net.check_filter(layer, filter)
     tuned = stimuli.tuning(net, layer, image_set=image_set, colours=colours, progress=progress)
     summary = stimuli.summary(tuned, filter)
+    about = None
+    if vz.receptive_field(net, layer).size >= descriptions.SMALLEST_FIELD:
+        about, = layer_analysis.hypotheses(net, layer, image_set, filters=[filter], tuned=tuned,
+                                           seed=seed, progress=progress)
     classes = _class_half(net, layer, filter, image_set, 0, seed)
     groups = vz.group_table(classes, seed=seed) if len(classes) else pd.DataFrame(
         columns=["group", "classes", "difference", "p", "p_holm"])
     clear = groups[(groups.p_holm < 0.05) & (groups.difference > 0)].group.tolist()
     hypothesis = claims.hypothesise(layer, filter, summary.properties, clear, top=top,
-                                    channels=vz.kernels(net, layer, filter).shape[2])
+                                    channels=vz.kernels(net, layer, filter).shape[2],
+                                    about=about)
     return Observed(layer, filter, tuned, summary, groups, hypothesis)
 
 
 def _class_half(net, layer: str, filter: int, image_set, half: int, seed: int) -> pd.DataFrame:
     """Class table of one half: of the stored responses if there are any, else of the pictures.
 
-    Empty if no picture has a label: then nothing is said about classes.
+    ``mean`` is the filter's own part: filters answer alike to much of what a photograph holds
+    (contrast, large objects), so each picture's mean over the layer is subtracted. Empty if no
+    picture has a label: then nothing is said about classes.
     """
+    if net.responses is None and not (image_set.labels >= 0).any():
+        return pd.DataFrame(columns=["index", "group", "mean"])
+    table = vz.class_table(net, layer, filter, image_set if net.responses is None else None,
+                           own=True)
     if net.responses is None:
-        known = (image_set.labels >= 0).any()
-        return vz.class_table(net, layer, filter, image_set) if known else pd.DataFrame(
-            columns=["index", "group", "mean"])
-    table = vz.class_table(net, layer, filter)
+        return table
     return table[table["index"].isin(vz.split_halves(len(table), seed=seed)[half])]
 
 
@@ -351,8 +365,14 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
     channels = len(found["edges"])
     nothing = ("it never fires" if found["top"].values.mean() <= 0 else
                f"all {channels} kernels are ranked" if top == channels else "")
-    findings = {about: Finding(kept.kept[way], kept.control[way])
-                for about, way in DECIDES.items()}
+    findings = _core_findings(net, seen, image_set, seed)
+    predicted = {p.about: p for p in seen.hypothesis.predictions}
+    others = found["kept"].attrs["others"]
+    for about, way in DECIDES.items():
+        passed = [predicted[about].judge(n) == claims.SUPPORTED for n in others[way]
+                  ] if about in predicted else []
+        findings[about] = Finding(kept.kept[way], kept.control[way],
+                                  base=np.mean(passed) if passed else np.nan)
     table = _class_half(net, seen.layer, seen.filter, image_set, 1, seed)
     member = table["group"].isin(seen.hypothesis.groups)
     effect, p = claims.group_p(table, member, seed=seed)
@@ -390,6 +410,22 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
     return findings
 
 
+def _core_findings(net, seen: Observed, image_set, seed: int) -> dict[str, Finding]:
+    """What the description and the named edges are worth on half B, beside all other filters."""
+    if seen.hypothesis.description is None:
+        return {}
+    evidence = claims.gather(net, seen.layer, image_set, each=layer_analysis.EACH_B, seed=seed + 1)
+    found = claims.numbers(evidence, [seen.hypothesis], seed=seed)
+    rates = claims.base_rates(found, [seen.filter])
+    findings = {}
+    for about, one in found.items():
+        value, low, high = (float(a[0, seen.filter]) for a in (one.value, one.low, one.high))
+        others = np.delete(one.value[0], seen.filter)
+        findings[about] = Finding(value, float(np.median(others)), low=low, high=high,
+                                  base=float(rates[about][0]))
+    return findings
+
+
 def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places, seed) -> dict:
     """Findings with the same numbers for the filter of a network with random weights."""
     layer, filter = seen.layer, seen.filter
@@ -403,7 +439,9 @@ def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places
         net, layer, image_set, places, seed=seed))
     cuts = circuits.ablation_table(strong, anywhere, count=top, draws=draws, seed=seed)
     pairs = circuits.compare_rankings(circuits.edge_table(strong, anywhere), count=top)
-    numbers = {about: kept.kept[way] for about, way in DECIDES.items()}
+    numbers = {about: finding.number for about, finding in
+               _core_findings(net, seen, image_set, seed).items()}
+    numbers |= {about: kept.kept[way] for about, way in DECIDES.items()}
     numbers["cut"] = cuts.set_index(["ranking", "way"]).percentile["l2", "zero"]
     numbers["ranking"] = pairs.set_index(["ranking", "other"]).overlap["l2", "top"] / top
     return {about: dataclasses.replace(f, random=numbers.get(about, np.nan))

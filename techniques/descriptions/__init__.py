@@ -10,7 +10,7 @@ In this order: ``things`` (things in words, and drawn), ``bank`` (a fixed way to
 nobody used), ``figures``.
 """
 
-from techniques.descriptions.bank import Bank, bank
+from techniques.descriptions.bank import SMALLEST_FIELD, Bank, bank
 from techniques.descriptions.describing import (
     PARTS,
     Description,
@@ -23,4 +23,5 @@ from techniques.descriptions.describing import (
 from techniques.descriptions.things import NOUNS, Thing, thing, things_of
 
 __all__ = ["Bank", "bank", "Description", "Part", "describe_layer", "from_text", "part",
-           "predictions", "PARTS", "NOUNS", "Thing", "thing", "things_of"]
+           "predictions", "PARTS", "NOUNS",
+           "SMALLEST_FIELD", "Thing", "thing", "things_of"]

@@ -7,6 +7,7 @@ wherever it is read.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from techniques import samples, stimuli
 from techniques.descriptions.things import Thing, things_of
 from techniques.stimuli.drawing import MID_GREY, paint
 
+SMALLEST_FIELD = 8  #: pixels; a smaller field holds no period
 DIRECTIONS = 8  #: orientations of the Gabor features over 180 degrees
+KEPT = 8192  #: templates that a bank remembers, some 60 MB
 WIDTH = 0.5  #: standard deviation of a Gabor's window, in periods
 #: What is looked at: luminance, red against green, yellow against blue (rows; of R, G, B).
 AXES = np.array([[1 / 3, 1 / 3, 1 / 3], [2**-0.5, -(2**-0.5), 0],
@@ -55,6 +58,7 @@ class Bank:
     gabors: tuple[np.ndarray, np.ndarray, np.ndarray]
     means: np.ndarray
     scales: np.ndarray
+    _known: dict[str, np.ndarray] = dataclasses.field(default_factory=dict, repr=False)
 
     def features(self, patches: np.ndarray) -> np.ndarray:
         """Features of patches.
@@ -115,11 +119,19 @@ class Bank:
         """Weights of features that say how like each thing a patch is, float32 (things, features).
 
         A thing's features at length 1, less what any drawn pattern has; in a unit such that a
-        patch that shows the thing itself scores 1.
+        patch that shows the thing itself scores 1. Things are drawn once: `KEPT` of them are
+        remembered.
         """
-        own = self.of_things(things)
+        words = [one.words for one in things]
+        new = {w: one for w, one in zip(words, things, strict=True) if w not in self._known}
+        own = self.of_things(list(new.values()))
         special = _to_length_1(own) - self.ordinary
-        return (special / np.sum(own * special, axis=1, keepdims=True)).astype("float32")
+        special /= np.sum(own * special, axis=1, keepdims=True)
+        known = dict(zip(new, special.astype("float32"), strict=True))
+        found = np.stack([known.get(w, self._known.get(w)) for w in words]) if words else (
+            np.zeros((0, self.scales.size), "float32"))
+        self._known.update(list(known.items())[:max(0, KEPT - len(self._known))])
+        return found
 
 
 def _to_length_1(features: np.ndarray) -> np.ndarray:
@@ -133,11 +145,11 @@ def bank(field: int) -> Bank:
     Raises
     ------
     ValueError
-        A field below 8 pixels, which holds no period.
+        A field below `SMALLEST_FIELD`.
     """
-    if field < 8:
+    if field < SMALLEST_FIELD:
         raise ValueError(f"a receptive field of {field} px holds no period of the bank's features: "
-                         "describe a layer whose field has 8 px or more.")
+                         f"describe a layer whose field has {SMALLEST_FIELD} px or more.")
     periods = np.geomspace(max(4, 0.7 * field**0.5), max(8, field / 2), 5)
     offset = field / 5
     places = [(0, 0), *((r, c) for r in (offset, -offset) for c in (offset, -offset))]

@@ -26,7 +26,7 @@ APART = 0.25  #: share of a part's variance that the parts before it must leave 
 PLAIN = 0.9  #: a coloured part must explain this much less for a grey one to be preferred
 LEAST = 1e-4  #: share of the answers' variance that a part must explain
 RIDGE = 0.01  #: penalty on weights, per place, of standardised likenesses
-SAME = 0.9  #: correlation with its own variant from which a description is indifferent to it
+SAME = 0.9  #: likeness to its own variant from which a description is indifferent to it
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,8 @@ class Description:
         """What it likes, dislikes and is indifferent to, in words; made from the parts alone."""
         likes = sorted((p for p in self.parts if p.weight > 0), key=lambda p: -p.weight)
         dislikes = sorted((p for p in self.parts if p.weight < 0), key=lambda p: p.weight)
+        if not self.parts:
+            return f"Filter {self.filter} of {self.layer} answers to no drawn thing in particular."
         indifferent = [name for name, same in self.indifferent().items() if same]
         said = [f"likes {_listed(likes)}" if likes else "",
                 f"dislikes {_listed(dislikes)}" if dislikes else "",
@@ -117,7 +119,7 @@ class Description:
                 + "; ".join(filter(None, said)) + ".")
 
     def indifferent(self) -> dict[str, bool]:
-        """Whether it predicts the same for the battery's stimuli when all its things change so.
+        """Whether it weighs features alike (cosine ≥ `SAME`) when all its things change so.
 
         Returns
         -------
@@ -125,11 +127,16 @@ class Description:
             ``orientation`` (turned by 90°), ``dark or light`` (exchanged), ``colour`` (opposite
             hues; also where no part has a colour).
         """
-        changed = {"orientation": self.turned(90), "dark or light": self.inverted(),
-                   "colour": self.recoloured()}
-        own, *others = predictions([self, *changed.values()], bank(self.field).battery).T
-        return {name: bool(np.corrcoef(own, other)[0, 1] >= SAME)
-                for name, other in zip(changed, others, strict=True)}
+        return {name: self.likeness(other) >= SAME for name, other in (
+            ("orientation", self.turned(90)), ("dark or light", self.inverted()),
+            ("colour", self.recoloured()))}
+
+    def likeness(self, other: Description) -> float:
+        """How alike two descriptions of one field weigh features: cosine, −1 to 1."""
+        one, two = (each.weights @ bank(each.field).templates(each.things)
+                    for each in (self, other))
+        length = np.linalg.norm(one) * np.linalg.norm(two)
+        return float(one @ two / length) if length else 0.0
 
     def changed(self, change: Callable[[Thing], Thing]) -> Description:
         """The same weights on other things."""
@@ -148,14 +155,15 @@ class Description:
         """Every part in the opposite colour."""
         return self.changed(Thing.recoloured)
 
+    def with_noun(self, noun: str) -> Description:
+        """Every part another form, the same for all; place, breadth, angle and tone as they are."""
+        return self.changed(lambda one: one.with_noun(noun, self.field))
+
     def with_wrong_nouns(self, seed: int = 0) -> Description:
-        """Every part another form, drawn at random; place, size, angle and tone as they are."""
+        """Every part another form, drawn at random for each."""
         rng = np.random.default_rng(seed)
-
-        def other(one):
-            return one.with_noun(rng.choice([n for n in NOUNS if n != one.form]), self.field)
-
-        return self.changed(other)
+        return self.changed(lambda one: one.with_noun(
+            rng.choice([n for n in NOUNS if n != one.form]), self.field))
 
     def shortened(self, parts: int) -> Description:
         """Its first parts only, with the weights they have here."""

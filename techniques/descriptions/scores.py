@@ -29,14 +29,19 @@ def correlations(predicted: np.ndarray, answers: np.ndarray) -> np.ndarray:
     float64 ndarray, shape (explanations, filters)
         0 where one of the two is constant: that predicts nothing.
     """
-    return _r(*_moments(predicted, answers, np.zeros(len(answers), int))).squeeze(0)
+    return correlations_and_samples(predicted, answers, np.zeros(len(answers), int), draws=0)[0]
 
 
-def resampled_correlations(
+def resampled(pictures: int, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """How often each picture is in each bootstrap sample, int (draws, pictures)."""
+    return np.random.default_rng(seed).multinomial(pictures, np.full(pictures, 1 / pictures), draws)
+
+
+def correlations_and_samples(
     predicted: np.ndarray, answers: np.ndarray, pictures: np.ndarray, *, draws: int = DRAWS,
     seed: int = 0,
 ) -> np.ndarray:
-    """`correlations` for bootstrap samples of the pictures.
+    """`correlations` of all pictures, then of bootstrap samples of them.
 
     Parameters
     ----------
@@ -45,13 +50,13 @@ def resampled_correlations(
 
     Returns
     -------
-    float64 ndarray, shape (draws, explanations, filters)
+    float64 ndarray, shape (1 + draws, explanations, filters)
         The same `seed` draws the same pictures, so that two explanations can be compared
         sample by sample.
     """
     moments = _moments(predicted, answers, pictures)
     count = len(moments[0])
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), draws)
+    drawn = np.concatenate([np.ones((1, count)), resampled(count, draws=draws, seed=seed)])
     return _r(*(np.tensordot(drawn, m, 1) for m in moments))
 
 
@@ -118,8 +123,8 @@ def score_table(
         95th percentile over `draws` samples of the pictures.
     """
     filters = np.asarray(filters)
-    r = correlations(predicted, answers)
-    sampled = resampled_correlations(predicted, answers, pictures, draws=draws, seed=seed)
+    r, *sampled = correlations_and_samples(predicted, answers, pictures, draws=draws, seed=seed)
+    sampled = np.array(sampled)
     ranks = identification(sampled, filters)
     at = np.arange(len(filters)), filters
     own = sampled[:, *at]

@@ -1,168 +1,40 @@
-"""Claims that could fail: a hypothesis made by rule, its predictions, and their verdicts.
-
-The order is the point. What was seen on half A of the pictures becomes a hypothesis
-(`hypothesise`); the hypothesis becomes predictions, each with the number that would support it
-and the number that would refute it; only then do tests on half B produce findings, and `judge`
-compares the two. Nobody writes a verdict by hand, so prose and numbers cannot drift apart.
-"""
+"""A hypothesis by rule: what half A showed becomes a sentence, and predictions for half B."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
+from techniques.claims.rules import BEYOND, KEEPS, LOSES, WITHIN, Prediction
+from techniques.descriptions import Description, from_text, predictions
+from techniques.descriptions.scores import correlations
 
-#: A unit that keeps this share of its response to altered patches does not mind the alteration ...
-KEEPS = 0.7
-#: ... and one that keeps no more than this does; between the two nothing is decided.
-LOSES = 0.5
-#: Percentile among matched controls that counts as more than chance, and one that does not.
-BEYOND, WITHIN = 95.0, 80.0
+CLAIMED = 0.1  #: r that half A must lose by an exchange for a direction to be claimed
+EDGES = 10  #: edges that a hypothesis names
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """A claim, and the numbers that would support or refute it, written down before the test.
-
-    Attributes
-    ----------
-    about : str
-        Short name, by which a finding is matched to it.
-    claim : str
-        What is claimed, as half a sentence.
-    supported, refuted : float
-        The claim is supported from `supported` on and refuted from `refuted` on, in the
-        direction that leads from the one to the other; between them it is undecided. Equal
-        numbers: supported at that number and beyond it - above it (`more`) or below - and
-        refuted on its other side.
-    test, control : str
-        How it is tested, and what stands beside the number.
-    core : bool
-        Whether it says what the unit answers to (the hypothesis itself) or how that is made.
-    form : str
-        How the number is printed, e.g. ``"{:.2f}"``.
-    more : bool
-        Only for equal bounds: whether large numbers support.
-    """
-
-    about: str
-    claim: str
-    supported: float
-    refuted: float
-    test: str
-    control: str
-    core: bool = False
-    form: str = "{:.2f}"
-    more: bool = True
-
-    @property
-    def grows(self) -> bool:
-        """Whether large numbers support the claim."""
-        return self.more if self.supported == self.refuted else self.supported > self.refuted
-
-    @property
-    def demanded(self) -> str:
-        """The two bounds in words."""
-        good, bad = (self.form.format(bound) for bound in (self.supported, self.refuted))
-        one, other = ("≥", "≤") if self.grows else ("≤", "≥")
-        if self.supported == self.refuted:
-            other = "<" if self.grows else ">"
-        return f"{one} {good} (refuted: {other} {bad})"
-
-    def judge(self, number: float) -> str:
-        """Supported, refuted or undecided by a number; undecided for none (NaN)."""
-        sign = 1 if self.grows else -1
-        if np.isnan(number):
-            return UNDECIDED
-        if sign * number >= sign * self.supported:
-            return SUPPORTED
-        return REFUTED if sign * number <= sign * self.refuted or (
-            self.supported == self.refuted) else UNDECIDED
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a test gave.
-
-    Attributes
-    ----------
-    number : float
-        NaN if the test could not be made.
-    control : float
-        The same number for the control that the prediction names.
-    random : float
-        The same test on a network with random weights (NaN: not made).
-    words : str
-        Said beside the number, e.g. why there is none.
-    approximate : bool
-        Whether the number comes out of an ascent, whose last digits depend on the processor.
-    """
-
-    number: float
-    control: float = np.nan
-    random: float = np.nan
-    words: str = ""
-    approximate: bool = False
-
-
-def judge(predictions: Sequence[Prediction], findings: Mapping[str, Finding]) -> pd.DataFrame:
-    """Hold findings against predictions.
-
-    Returns
-    -------
-    DataFrame, one row a prediction
-        ``about, claim, demanded, found, control, random weights, verdict, core``, and
-        ``random too``: would random weights support the claim as well? A prediction without a
-        finding is undecided.
-
-    Raises
-    ------
-    ValueError
-        A finding that nothing predicted: predictions come first.
-    """
-    unasked = set(findings) - {p.about for p in predictions}
-    if unasked:
-        raise ValueError(f"no prediction was made about {', '.join(sorted(unasked))}.")
-    rows = []
-    for p in predictions:
-        found = findings.get(p.about, Finding(np.nan, words="not tested"))
-        near = "≈ " if found.approximate else ""
-        said = ["–" if np.isnan(n) else near + p.form.format(n)
-                for n in (found.number, found.control, found.random)]
-        said[0] = f"{said[0]} ({found.words})" if found.words else said[0]
-        rows.append((p.about, p.claim, p.demanded, *said, p.judge(found.number), p.core,
-                     p.judge(found.random) == SUPPORTED))
-    return pd.DataFrame(rows, columns=["about", "claim", "demanded", "found", "control",
-                                       "random weights", "verdict", "core", "random too"])
-
-
-def verdict(table: pd.DataFrame) -> str:
-    """The hypothesis's verdict by rule.
-
-    *Refuted* if one of its core claims is; *supported* if at least one core claim is supported,
-    none is undecided, and no more of the other claims are refuted than supported; else
-    *undecided*.
-    """
-    is_core = table["core"].astype(bool)  # an empty table's column is not
-    core, other = table[is_core], table[~is_core]
-    if (core.verdict == REFUTED).any():
-        return REFUTED
-    sound = len(core) and (core.verdict == SUPPORTED).all()
-    others_hold = (other.verdict == SUPPORTED).sum() >= (other.verdict == REFUTED).sum()
-    return SUPPORTED if sound and others_hold else UNDECIDED
-
-
-def predictions_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
-    """What stands before the tests: claim, test, control, the demanded number."""
-    return pd.DataFrame([(p.about, p.claim, p.test, p.control, p.demanded) for p in predictions],
-                        columns=["about", "claim", "test", "control", "demanded"])
-
-
-# --- a hypothesis by rule -----------------------------------------------------------------------
+#: The core claims of a hypothesis with a description: what it answers to, each of them judged on
+#: every filter of the layer, and what makes it answer. Gains are differences of Pearson's r.
+CORE = {p.about: p for p in (
+    Prediction("predicts", "the description predicts this filter, not the layer's others", BEYOND,
+               WITHIN, "percentile of its own filter among all by r at random places",
+               "by chance: 50", True, "{:.0f}"),
+    Prediction("noun", "the things it names are those things and no others", 0.03, 0.0,
+               "r less that of the same description with the best other noun", "0: as good", True),
+    Prediction("contrast", "dark and light are as it says", 0.03, 0.0,
+               "r less that of the same description dark for light", "0: as good", True),
+    Prediction("angle", "orientations are as it says", 0.03, 0.0,
+               "r less that of the same description turned by 90°", "0: as good", True),
+    Prediction("hue", "colours are as it says", 0.02, 0.0,
+               "r less that of the same description in opposite colours", "0: as good", True),
+    Prediction("edges", "the edges it names make the answer", 0.2, 0.1,
+               "share of the response above its mean that they give at its strongest places",
+               "other filters with the same edges, median", True),
+)}
+DIRECTIONS = ("contrast", "angle", "hue")  #: claimed only where half A says that they matter
 
 
 @dataclass(frozen=True)
@@ -172,18 +44,103 @@ class Hypothesis:
     Attributes
     ----------
     text : str
-        One sentence, made from `properties` and `groups`.
+        What it answers to, in a sentence.
     properties : dict
         From the tuning: see ``stimuli.Summary.properties``.
     groups : tuple of str
         Groups of classes that led clearly in half A.
     predictions : tuple of Prediction
+    description : descriptions.Description or None
+        The signed parts that predict its answers; None where a field is too small for any.
+    edges : tuple of int
+        Input channels that are said to make the answer, most first.
     """
 
     text: str
     properties: dict[str, str]
     groups: tuple[str, ...]
     predictions: tuple[Prediction, ...]
+    description: Description | None = None
+    edges: tuple[int, ...] = ()
+
+    def with_description(self, description: Description) -> Hypothesis:
+        """The same claims and edges about another description: a swap, an opposite, ..."""
+        return dataclasses.replace(self, description=description, text=description.sentence)
+
+    def opposites(self) -> dict[str, Hypothesis]:
+        """For each direction that it claims (contrast, angle), the hypothesis that denies it."""
+        claimed = {p.about for p in self.predictions}
+        changed = {"contrast": Description.inverted, "angle": lambda one: one.turned(90)}
+        return {about: self.with_description(change(self.description))
+                for about, change in changed.items() if about in claimed}
+
+
+def by_hand(
+    text: str, edges: Sequence[int], *, directions: Sequence[str] = DIRECTIONS,
+) -> Hypothesis:
+    """Your own hypothesis: a description in words, and the edges that make the answer.
+
+    Parameters
+    ----------
+    text : str
+        As `descriptions.from_text` reads it: a line with layer, filter and field, then a line a
+        part.
+    edges : sequence of int
+        Input channels.
+    directions : sequence of str
+        Which of `DIRECTIONS` you claim.
+
+    Examples
+    --------
+    >>> by_hand('''block3_conv2 filter 36, field 32 px
+    ... +1 dark curve; orientation 75°; width 4 px; radius 16 px''', [1, 2]).edges
+    (1, 2)
+
+    Raises
+    ------
+    ValueError
+        Words that name no thing, an unknown direction, no edge.
+    """
+    wrong = set(directions) - set(DIRECTIONS)
+    if wrong:
+        raise ValueError(f"directions are of {', '.join(DIRECTIONS)}, not {', '.join(wrong)}.")
+    if not len(edges):
+        raise ValueError("name at least one edge: a verdict needs a claim about what makes the "
+                         "answer.")
+    description = from_text(text)
+    made = {"predicts", "noun", "edges", *directions}
+    return Hypothesis(description.sentence, {}, (), tuple(
+        p for about, p in CORE.items() if about in made), description, tuple(map(int, edges)))
+
+
+def about_layer(evidence, described: Sequence[Description]) -> list[Hypothesis]:
+    """Hypotheses by rule from descriptions: directions and edges as half A shows them.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of half A, from which `described` was made.
+    """
+    filters = [one.filter for one in described]
+    at = np.arange(len(filters)), filters
+    answers = evidence.answers
+
+    def r(changed):
+        return correlations(predictions(changed, evidence.features), answers)[at]
+
+    own = r(described)
+    lost = {"contrast": own - r([one.inverted() for one in described]),
+            "angle": own - r([one.turned(90) for one in described]),
+            "hue": own - r([one.recoloured() for one in described])}
+    made = []
+    for i, one in enumerate(described):
+        about = {"predicts", "edges", *(name for name, loss in lost.items() if loss[i] >= CLAIMED)}
+        if any(thing.form != "patch" for thing in one.things):
+            about.add("noun")
+        made.append(Hypothesis(one.sentence, {}, (), tuple(
+            p for name, p in CORE.items() if name in about),
+            one, evidence.strongest_edges(one.filter, EDGES)))
+    return made
 
 
 #: What a property of the tuning says about patches of real pictures: (property, its value) →
@@ -218,7 +175,7 @@ THINGS = {
 
 def hypothesise(
     layer: str, filter: int, properties: Mapping[str, str], groups: Sequence[str], *,
-    top: int = 10, channels: int = 256,
+    top: int = 10, channels: int = 256, about: Hypothesis | None = None,
 ) -> Hypothesis:
     """A hypothesis about a filter that nobody has looked at, from what half A showed.
 
@@ -232,24 +189,33 @@ def hypothesise(
         How many kernels are ranked (all, if there are fewer).
     channels : int
         How many kernels there are.
+    about : Hypothesis, optional
+        What its description says (`about_layer`): its core claims then; what altered patches
+        and classes say stands beside them.
     """
     groups, top = tuple(groups), min(top, channels)
     known = [(k, v) for k, v in properties.items() if (k, v) in ALTERED]
-    core = [_altered(*ALTERED[item], name=item[0]) for item in known]
-    if properties.get("family") != "patch":
-        core.append(Prediction(
-            "arrangement", "how the parts are arranged matters, not their spectrum alone", LOSES,
-            KEEPS, "share of the response kept when phases are random", "other filters, median"))
+    beside = [_altered(*ALTERED[item], name=item[0]) for item in known]
     if groups:
-        core.append(Prediction(
+        beside.append(Prediction(
             "classes", f"among photographs, {_listed(groups)} excite it more than others", 0.05,
             0.5, "permutation p in half B", "random groups of as many classes", True, "{:.3f}"))
-    thing = _thing(properties.get("family", "none"))
-    said = ", ".join([thing, *(WORDS[item] for item in known)])
+    if properties.get("family") != "patch":
+        beside.insert(len(known), Prediction(
+            "arrangement", "how the parts are arranged matters, not their spectrum alone", LOSES,
+            KEEPS, "share of the response kept when phases are random", "other filters, median"))
     where = f"; among photographs most of all to {_listed(groups)}" if groups else (
         "; no group of classes leads")
-    return Hypothesis(f"Filter {filter} of {layer} answers to {said}{where}.", dict(properties),
-                      groups, (*core, *_mechanism(properties, top, channels)))
+    made = _mechanism(properties, top, channels)
+    if about is None:
+        said = ", ".join([_thing(properties.get("family", "none")),
+                          *(WORDS[item] for item in known)])
+        return Hypothesis(f"Filter {filter} of {layer} answers to {said}{where}.",
+                          dict(properties), groups, (*beside, *made))
+    beside = [dataclasses.replace(p, core=False) for p in beside]
+    return dataclasses.replace(
+        about, text=f"{about.text[:-1]}{where}.", properties=dict(properties), groups=groups,
+        predictions=(*about.predictions, *beside, *made))
 
 
 def _thing(family: str) -> str:

@@ -1,0 +1,232 @@
+"""A hypothesis judged on every filter of its layer: its own, and all the others as controls.
+
+A claim is worth what it separates. `numbers` gives each core claim's number for each hypothesis
+on each filter, with an interval over pictures; `verdicts` turns them into verdicts by one rule;
+`base_rates` says how many other filters pass a claim. A claim that most of them pass does not
+count. `swap` asks all of it of one hypothesis, one written by hand too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+import vizutils as vz
+from techniques import descriptions
+from techniques.claims.evidence import Evidence, gather
+from techniques.claims.hypotheses import CORE, Hypothesis
+from techniques.claims.rules import COMMON, REFUTED, SUPPORTED, UNDECIDED
+from techniques.descriptions import scores
+
+DRAWS = 200  #: bootstrap samples of pictures
+AT_ONCE = 8  #: hypotheses judged at a time: some 300 MB for a layer of 256 filters
+#: What each claim about a direction exchanges in the description.
+EXCHANGED = {"contrast": lambda d: d.inverted(), "angle": lambda d: d.turned(90),
+             "hue": lambda d: d.recoloured()}
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """One claim's number for each hypothesis on each filter of the layer.
+
+    Attributes
+    ----------
+    value, low, high : float64 ndarray, shape (hypotheses, filters)
+        The number, and the 5th and 95th percentile over bootstrap samples of the pictures. NaN
+        where the hypothesis does not make the claim.
+    """
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def numbers(
+    evidence: Evidence, hypotheses: Sequence[Hypothesis], *, draws: int = DRAWS, seed: int = 0,
+) -> dict[str, Numbers]:
+    """Every core claim of hypotheses about a layer, on every filter of it.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of half B: pictures that no hypothesis was made from.
+    hypotheses : sequence of Hypothesis
+        With a description, and named edges.
+
+    Returns
+    -------
+    dict of str to Numbers
+        ``predicts``: percentile of the filter among all of the layer by the description's r;
+        ``noun, contrast, angle, hue``: r less the r of the same description with each thing
+        another noun (the best of all), dark for light, turned by 90°, in the opposite colour;
+        ``edges``: share of the response above its mean that the named edges give.
+    """
+    parts = [_numbers(evidence, hypotheses[i : i + AT_ONCE], draws, seed)
+             for i in range(0, len(hypotheses), AT_ONCE)]
+    return {about: Numbers(*(np.concatenate([getattr(part[about], name) for part in parts])
+                             for name in ("value", "low", "high"))) for about in CORE}
+
+
+def _numbers(evidence: Evidence, hypotheses, draws: int, seed: int) -> dict[str, Numbers]:
+    own = [hypothesis.description for hypothesis in hypotheses]
+    asked = {"own": own} | {about: [change(one) for one in own]
+                            for about, change in EXCHANGED.items()}
+    asked |= {noun: [one.with_noun(noun) for one in own] for noun in descriptions.NOUNS}
+    predicted = descriptions.predictions(sum(asked.values(), []), evidence.features)
+    # (1 + draws, hypotheses, filters) each: of all pictures, then of each sample of them
+    r = dict(zip(asked, np.split(scores.correlations_and_samples(
+        predicted, evidence.answers, evidence.sample.pictures, draws=draws, seed=seed),
+        len(asked), axis=1), strict=True))
+    whole = r["own"]
+    gains = {about: whole - r[about] for about in EXCHANGED}
+    best = np.full_like(whole, -np.inf)
+    for noun in descriptions.NOUNS:
+        same = np.array([other.things == one.things
+                         for one, other in zip(own, asked[noun], strict=True)])
+        best = np.maximum(best, np.where(same[:, None], -np.inf, r[noun]))
+    gains["noun"] = whole - best
+    below = stats.rankdata(whole, "min", axis=-1) - 1  # filters that it fits less well
+    gains["predicts"] = 100 * below / max(1, whole.shape[-1] - 1)
+    gains["edges"] = _edges(evidence, hypotheses, draws, seed)
+    made = {about: np.array([about in {p.about for p in hypothesis.predictions}
+                             for hypothesis in hypotheses])[:, None] for about in CORE}
+    return {about: Numbers(*(np.where(made[about], a, np.nan) for a in (
+        gains[about][0], *np.quantile(gains[about][1:], [0.05, 0.95], axis=0))))
+        for about in CORE}
+
+
+def _edges(evidence: Evidence, hypotheses, draws: int, seed: int) -> np.ndarray:
+    """Share that each hypothesis's edges give, (1 + draws, hypotheses, filters)."""
+    carried = evidence.carried.astype("float64")
+    named = np.stack([carried[:, list(h.edges)].sum(1) for h in hypotheses], 1)  # (p, h, f)
+    whole = carried.sum(1)  # (pictures, filters)
+    drawn = scores.resampled(len(carried), draws=draws, seed=seed)
+    weights = np.concatenate([np.ones((1, len(carried))), drawn])
+    above = (weights @ whole)[:, None]
+    given = np.tensordot(weights, named, 1)
+    return np.divide(given, above, out=np.zeros_like(given),
+                     where=np.broadcast_to(above > 1e-9, given.shape))
+
+
+def judged(found: Mapping[str, Numbers], about: str) -> np.ndarray:
+    """One claim's verdict for each hypothesis on each filter: 1, −1, 0, or NaN if not made."""
+    numbers, bounds = found[about], CORE[about]
+    supported = (numbers.value >= bounds.supported) & (numbers.low > bounds.refuted)
+    verdict = np.where(supported, 1.0, np.where(numbers.value <= bounds.refuted, -1.0, 0.0))
+    return np.where(np.isnan(numbers.value), np.nan, verdict)
+
+
+def base_rates(
+    found: Mapping[str, Numbers], filters: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Share of the layer's other filters that pass each claim of each hypothesis.
+
+    Parameters
+    ----------
+    filters : sequence of int
+        The filter that each hypothesis is about.
+
+    Returns
+    -------
+    dict of str to float64 ndarray, shape (hypotheses,)
+        NaN where the claim is not made.
+    """
+    others = ~np.eye(next(iter(found.values())).value.shape[1], dtype=bool)[list(filters)]
+    rates = {}
+    for about in found:
+        passed = judged(found, about)
+        made = ~np.isnan(passed[:, 0])
+        share = ((passed == 1) & others).sum(1) / others.sum(1)
+        rates[about] = np.where(made, share, np.nan)
+    return rates
+
+
+def verdicts(found: Mapping[str, Numbers], filters: Sequence[int]) -> np.ndarray:
+    """Verdict of each hypothesis on each filter, by the rule of `rules.verdict`.
+
+    Returns
+    -------
+    ndarray of str, shape (hypotheses, filters)
+    """
+    rates = base_rates(found, filters)
+    passed, failed, counted = (np.zeros(next(iter(found.values())).value.shape, int)
+                               for _ in range(3))
+    for about in found:
+        verdict = judged(found, about)
+        counts = (rates[about] < COMMON)[:, None] & ~np.isnan(verdict)
+        passed += counts & (verdict == 1)
+        failed += counts & (verdict == -1)
+        counted += counts
+    causal = np.nan_to_num(judged(found, "edges")) == 1
+    causal &= (rates["edges"] < COMMON)[:, None]
+    return np.where(failed > 0, REFUTED, np.where(
+        (counted > 0) & (passed == counted) & causal, SUPPORTED, UNDECIDED))
+
+
+@dataclass(frozen=True, eq=False)
+class Swap:
+    """What one hypothesis is worth on filters that it is not about.
+
+    Attributes
+    ----------
+    table : DataFrame, one row a filter of the layer
+        ``filter, own`` (is it the hypothesis's own?), a column for each claim (its number), and
+        ``verdict``.
+    """
+
+    table: pd.DataFrame
+
+    @property
+    def supported(self) -> list[int]:
+        """The other filters for which it would be supported."""
+        found = self.table
+        return found.loc[~found["own"] & (found["verdict"] == SUPPORTED), "filter"].tolist()
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on its own filter."""
+        return self.table.loc[self.table["own"], "verdict"].item()
+
+    @property
+    def sentence(self) -> str:
+        """Both, in words."""
+        others, found = len(self.table) - 1, len(self.supported)
+        return (f"On its own filter: {self.verdict}. Of the layer's {others} other filters it "
+                f"would be supported for {found} ({100 * found / others:.1f} %).")
+
+
+def swap(
+    net: vz.Network, hypothesis: Hypothesis, *, image_set: vz.ImageSet | None = None,
+    evidence: Evidence | None = None, seed: int = 0,
+) -> Swap:
+    """Judge a hypothesis on all filters of its layer: for how many would it be supported?
+
+    Parameters
+    ----------
+    hypothesis : Hypothesis
+        By rule, or your own (`by_hand`).
+    image_set : ImageSet, optional
+        All pictures, of which half B by `seed` is used; the packaged ones by default.
+    evidence : Evidence, optional
+        Of half B, if it is there already.
+    """
+    if hypothesis.description is None:
+        raise ValueError("a hypothesis without a description says nothing about other filters: "
+                         "write one with claims.by_hand(text, edges=...).")
+    layer, filter = hypothesis.description.layer, hypothesis.description.filter
+    net.check_filter(layer, filter)
+    if evidence is None:
+        image_set = vz.load_images(size=net.input_size) if image_set is None else image_set
+        image_set = vz.as_image_set(image_set, copy=False)
+        _, half_b = vz.split_halves(len(image_set), seed=seed)
+        evidence = gather(net, layer, image_set.subset(half_b), seed=seed + 1)
+    found = numbers(evidence, [hypothesis])
+    table = pd.DataFrame({"filter": np.arange(evidence.answers.shape[1])})
+    table["own"] = table["filter"] == filter
+    for about, one in found.items():
+        table[about] = one.value[0]
+    return Swap(table.assign(verdict=verdicts(found, [filter])[0]))

@@ -1,0 +1,204 @@
+"""A whole layer: every filter's hypothesis on every filter, and how often a verdict is wrong.
+
+One pass over the pictures gives a table of hypothesis × filter × claim. Verdicts on a filter's own
+hypothesis, on another's (swapped), on the opposite and on wrong nouns are look-ups in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+import vizutils as vz
+from techniques import claims, descriptions, stimuli
+
+#: Random places in each picture: of half A, where descriptions are made, and of half B.
+EACH_A, EACH_B = 300, 150
+
+
+@dataclass(frozen=True, eq=False)
+class LayerAnalysis:
+    """Hypotheses about filters of a layer, judged on all of its filters.
+
+    Attributes
+    ----------
+    layer : str
+    evidence : claims.Evidence
+        Of half B.
+    hypotheses : list of claims.Hypothesis
+        By rule, from half A.
+    numbers : dict of str to claims.Numbers
+        Each core claim's number, (hypotheses, filters).
+    verdicts : ndarray of str, shape (hypotheses, filters)
+    """
+
+    layer: str
+    evidence: claims.Evidence
+    hypotheses: list[claims.Hypothesis]
+    numbers: dict[str, claims.Numbers]
+    verdicts: np.ndarray
+
+    @property
+    def filters(self) -> np.ndarray:
+        """The filter that each hypothesis is about."""
+        return np.array([one.description.filter for one in self.hypotheses])
+
+    @property
+    def own(self) -> np.ndarray:
+        """The verdict of each hypothesis on its own filter."""
+        return self.verdicts[np.arange(len(self.hypotheses)), self.filters]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a filter: each claim's number on its own filter, the verdict, the sentence.
+
+        ``NAME others``: share of the layer's other filters that pass the same claim; ``elsewhere``:
+        for how many other filters the whole hypothesis would be supported.
+        """
+        at, filters = np.arange(len(self.hypotheses)), self.filters
+        table = pd.DataFrame({"filter": filters})
+        rates = claims.base_rates(self.numbers, filters)
+        for about, found in self.numbers.items():
+            table[about] = found.value[at, filters]
+            table[f"{about} others"] = rates[about]
+        supported = self.verdicts == claims.SUPPORTED
+        supported[at, filters] = False
+        return table.assign(verdict=self.own, elsewhere=supported.sum(1),
+                            sentence=[one.text for one in self.hypotheses])
+
+    def rates_of_claims(self) -> pd.DataFrame:
+        """How often each claim is supported: on its own filter, and on the layer's others.
+
+        Returns
+        -------
+        DataFrame, one row a claim
+            ``claim, made`` (hypotheses that make it), ``own, swapped`` (shares).
+        """
+        at, filters = np.arange(len(self.hypotheses)), self.filters
+        others = ~np.eye(self.verdicts.shape[1], dtype=bool)[filters]
+        rows = []
+        for about in self.numbers:
+            verdict = claims.judged(self.numbers, about)
+            made = ~np.isnan(verdict[:, 0])
+            rows.append((about, int(made.sum()), (verdict[at, filters][made] == 1).mean(),
+                         (verdict[made] == 1)[others[made]].mean()))
+        return pd.DataFrame(rows, columns=["claim", "made", "own", "swapped"])
+
+    def rates(self, random: claims.Evidence | None = None, *, seed: int = 0) -> pd.DataFrame:
+        """How often hypotheses are supported that are true by rule, and that are false.
+
+        Parameters
+        ----------
+        random : claims.Evidence, optional
+            Of the same layer and pictures in a network with random weights.
+        seed : int
+            For the wrong nouns.
+
+        Returns
+        -------
+        DataFrame, one row a kind of hypothesis
+            ``kind``: ``own``; ``swapped``: another filter's; ``opposite``: dark for light or
+            turned by 90°, where the hypothesis claims that direction; ``wrong noun``; ``random
+            weights``: the filter of that number in `random`; ``asked, supported, refuted``
+            (counts), ``share`` supported, with Wilson's 95 % interval ``low, high``.
+        """
+        filters = self.filters
+        others = ~np.eye(self.verdicts.shape[1], dtype=bool)[filters]
+        opposites = [one for each in self.hypotheses for one in each.opposites().values()]
+        wrong = [one.with_description(one.description.with_wrong_nouns(seed + i))
+                 for i, one in enumerate(self.hypotheses)]
+        kinds = {"own": self.own, "swapped": self.verdicts[others],
+                 "opposite": self._verdicts_on_own(opposites, self.evidence),
+                 "wrong noun": self._verdicts_on_own(wrong, self.evidence)}
+        if random is not None:
+            kinds["random weights"] = self._verdicts_on_own(self.hypotheses, random)
+        return pd.DataFrame([rate(kind, found) for kind, found in kinds.items()])
+
+    @staticmethod
+    def _verdicts_on_own(hypotheses, evidence) -> np.ndarray:
+        if not hypotheses:
+            return np.array([], dtype="<U9")
+        filters = [one.description.filter for one in hypotheses]
+        found = claims.verdicts(claims.numbers(evidence, hypotheses), filters)
+        return found[np.arange(len(filters)), filters]
+
+
+def rate(kind: str, verdicts: np.ndarray) -> dict:
+    """A row of `LayerAnalysis.rates`."""
+    asked, supported = len(verdicts), int((verdicts == claims.SUPPORTED).sum())
+    row = {"kind": kind, "asked": asked, "supported": supported,
+           "refuted": int((verdicts == claims.REFUTED).sum())}
+    if not asked:
+        return row | dict.fromkeys(("share", "low", "high"), np.nan)
+    ends = binomtest(supported, asked).proportion_ci(method="wilson")
+    return row | {"share": supported / asked, "low": ends.low, "high": ends.high}
+
+
+def analyse_layer(
+    net: vz.Network, layer: str, image_set: vz.ImageSet | None = None, *,
+    filters: Sequence[int] | None = None, parts: int = descriptions.PARTS, seed: int = 0,
+    progress: bool = True,
+) -> LayerAnalysis:
+    """Describe filters of a layer on half A, and judge each hypothesis on all filters on half B.
+
+    Parameters
+    ----------
+    image_set : ImageSet, optional
+        Real pictures, halved by `seed`; the packaged ones by default.
+    filters : sequence of int, optional
+        Whose hypotheses; all by default. All filters of the layer are controls either way.
+    parts : int
+        Parts of a description, at most.
+    seed : int
+        For the halves and the places.
+
+    Raises
+    ------
+    ValueError
+        A layer that is no plain convolution, a receptive field below 8 px, too few pictures.
+    """
+    image_set = (vz.load_images(size=net.input_size) if image_set is None
+                 else vz.as_image_set(image_set, copy=False))
+    half_a, half_b = (image_set.subset(half) for half in halves(image_set, seed))
+    made = hypotheses(net, layer, half_a, filters=filters, parts=parts, seed=seed,
+                      progress=progress)
+    evidence = claims.gather(net, layer, half_b, each=EACH_B, seed=seed + 1)
+    found = claims.numbers(evidence, made)
+    about = [one.description.filter for one in made]
+    return LayerAnalysis(layer, evidence, made, found, claims.verdicts(found, about))
+
+
+def halves(image_set: vz.ImageSet, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """`vizutils.split_halves` of at least four pictures."""
+    if len(image_set) < 4:
+        raise ValueError(f"{len(image_set)} picture(s) cannot be halved into some to look at and "
+                         "some to test on: give four or more, better forty.")
+    return vz.split_halves(len(image_set), seed=seed)
+
+
+def hypotheses(
+    net: vz.Network, layer: str, half_a: vz.ImageSet, *, filters: Sequence[int] | None = None,
+    tuned: stimuli.Tuning | None = None, parts: int = descriptions.PARTS, seed: int = 0,
+    progress: bool = True,
+) -> list[claims.Hypothesis]:
+    """Hypotheses by rule from half A: descriptions, directions, named edges.
+
+    Parameters
+    ----------
+    half_a : ImageSet
+        Pictures that no test will use.
+    tuned : stimuli.Tuning, optional
+        The layer's answers to drawn stimuli, if they are there already.
+    """
+    net.plain_convolution(layer)  # before the long part
+    descriptions.bank(vz.receptive_field(net, layer).size)
+    if tuned is None:
+        tuned = stimuli.tuning(net, layer, image_set=half_a, progress=progress)
+    evidence = claims.gather(net, layer, half_a, each=EACH_A, seed=seed)
+    described = descriptions.describe_layer(tuned, evidence.sample, evidence.features,
+                                            evidence.field, filters=filters, parts=parts)
+    return claims.about_layer(evidence, described)
