@@ -259,7 +259,7 @@ def inhibitors_at_work(
     the control's: regard ``peers``, where every edge has that advantage.
     """
     (terms,) = contributions(sample.inputs, kernels[..., None])
-    real = sample.answers[:, filter]
+    real = sample.answers[:, filter].astype("float64")
     limit = float(np.quantile(real, 0.99)) if limit is None else limit
     table = pd.DataFrame({"channel": np.arange(terms.shape[1]),
                           "l2": np.linalg.norm(kernels, axis=(0, 1)), "sum": kernels.sum((0, 1))})
@@ -278,7 +278,7 @@ def inhibitors_at_work(
         here = where[channel]
         if not len(here):
             continue
-        ours, given = released([channel], here), terms[here, channel]
+        ours, given = released([channel], here), terms[here, channel].astype("float64")
         sets = circuits.matched_controls(inhibits, [channel], draws=draws, seed=seed)
         controls = np.array([released(drawn, here).mean() for drawn in sets])
         pictures = sample.pictures[here]

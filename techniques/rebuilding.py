@@ -31,6 +31,7 @@ import pandas as pd
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from scipy.optimize import nnls
+from sklearn.metrics import average_precision_score
 
 import vizutils as vz
 from engine import style
@@ -38,6 +39,7 @@ from techniques import circuits, samples
 
 # --- shapes ---------------------------------------------------------------------------------------
 
+STRONGEST = 0.05  #: share of places that count as a filter's strongest
 AGAINST = " minus "  #: between the two sides of a shape
 #: What each shape is, of row and column counted in half taps from the kernel's centre. Six were
 #: enough: lines along the rows, columns and diagonals, or a ring, made no list better (half A).
@@ -190,7 +192,9 @@ def rebuild(
     Notes
     -----
     The answers are linear in the inputs. The fit therefore learns nothing that is not in the
-    kernels and in the inputs' covariance; it weighs errors by what the filter really reads.
+    kernels and in the inputs' covariance; it weighs errors by what the filter really reads. A
+    listed channel also speaks for unlisted ones that resemble it, so its strength may be larger
+    than its own kernel's; `read_off` has no such freedom.
 
     References
     ----------
@@ -307,15 +311,18 @@ def agreement(
     DataFrame, one row a prediction
         ``prediction``; ``r``: Pearson's; ``low, high``: its 95 % interval by bootstrap over
         *pictures*, since places of one picture resemble each other; ``rank``: 1 if the prediction
-        fits no other filter of the layer better, 2 if one, ...
+        fits no other filter of the layer better, 2 if one, ...; ``precision``: average precision
+        for the strongest 5 % of places (chance: 0.05), which silence elsewhere cannot raise.
     """
     columns = np.stack([np.asarray(p, "float64") for p in predictions.values()], 1)
     real = sample.answers.astype("float64")
     with_all = _columnwise(columns, real)  # (predictions, filters)
     own = with_all[:, filter]
     low, high = bootstrapped(columns, real[:, filter], sample.pictures, draws=draws, seed=seed)
+    strong = real[:, filter] >= np.quantile(real[:, filter], 1 - STRONGEST)
     return pd.DataFrame({"prediction": list(predictions), "r": own, "low": low, "high": high,
-                         "rank": 1 + (with_all > own[:, None]).sum(1)})
+                         "rank": 1 + (with_all > own[:, None]).sum(1),
+                         "precision": [average_precision_score(strong, p) for p in columns.T]})
 
 
 def correlations(predictions: np.ndarray, real: np.ndarray) -> np.ndarray:
@@ -410,7 +417,7 @@ def plot_rebuilt(
     ----------
     rebuilt : Rebuilt
     kernels : ndarray, shape (kernel rows, kernel columns, channels)
-        The real ones, on the same colour scale.
+        The real ones; both rows share one colour scale.
     sample : Sample
         Where both answer: one dot a place.
     count : int
@@ -421,7 +428,8 @@ def plot_rebuilt(
     grid = figure.add_gridspec(3, count, height_ratios=[1, 1, 4])
     taps = rebuilt.taps
     shown = rebuilt.table["channel"].to_numpy()[:count]
-    norm = CenteredNorm(halfrange=float(np.abs(kernels[..., shown]).max()) or 1.0)
+    largest = max(np.abs(from_[..., shown]).max() for from_ in (kernels, taps))
+    norm = CenteredNorm(halfrange=float(largest) or 1.0)
     panels = []
     for row, (name, from_) in enumerate((("real", kernels), ("by hand", taps))):
         for place, channel in enumerate(shown):

@@ -181,6 +181,8 @@ def test_agreement_of_the_truth_its_opposite_another_filter_and_a_constant(halve
     assert table.loc["another", "r"] == pytest.approx(
         np.corrcoef(real, sample.answers[:, 3])[0, 1], abs=1e-5)
     assert table.loc["constant", ["r", "low", "high"]].tolist() == [0, 0, 0]
+    assert table["precision"]["itself"] == 1
+    assert table["precision"]["opposite"] < table["precision"]["constant"] == 8 / 160
 
 
 def test_the_interval_is_that_of_drawing_pictures():
