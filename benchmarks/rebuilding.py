@@ -7,7 +7,7 @@ a picture), every number is measured on half B (150). Named filters one by one; 
 drawn with a seed, as a distribution: a claim that holds for all of them says nothing about one.
 
 1. **Lists** (`techniques/rebuilding.py`): r with the real filter for 10, 20 and 40 numbers, fitted
-   and read off the weights, and rivals of the list of 40.
+   and read off the weights, and rivals of the list of 40; how many numbers a given r needs.
 2. **Ladders**: r of 1, 3, 10, 30 edges; the whole layer's filters for the named ones' percentile.
 3. **Fair cuts** at half B's nine strongest patches: the ten edges of largest L2, against edges of
    either sign; the ten of largest contribution at half A's nine, against excitatory edges too.
@@ -54,6 +54,17 @@ def lists(sample_a, sample_b, kernels: np.ndarray, filters: list[int]) -> pd.Dat
         longest["prediction"] += f" {SIZES[-1]}"
         tables.append(pd.concat([short, longest]).assign(filter=filter))
     return pd.concat(tables, ignore_index=True)
+
+
+def needed(sample_a, sample_b, kernels: np.ndarray, filters: list[int]) -> pd.DataFrame:
+    """Numbers that a list needs for r of 0.8, 0.85 and 0.9 on half B; none: more than the last."""
+    rows = []
+    for filter in filters:
+        steps = rebuilding.growth(sample_a, sample_b, filter, kernels[..., filter],
+                                  numbers=SIZES[-1])
+        rows.append([filter, *(steps.loc[steps["r"] >= least, "numbers"].min()
+                               for least in (0.8, 0.85, 0.9))])
+    return pd.DataFrame(rows, columns=["filter", "r 0.8", "r 0.85", "r 0.9"])
 
 
 def strongest_windows(net, layer: str, image_set, kernels, filters: list[int]) -> dict:
@@ -182,6 +193,9 @@ def main():
     filters = named + seeded_others(kernels.shape[3], named, others)
     tables = {"lists": lists(sample_a, sample_b, kernels, filters)}
     report_lists(tables["lists"], named)
+    tables["needed"] = needed(sample_a, sample_b, kernels, filters)
+    say("numbers needed, named filters", tables["needed"].head(len(named)), index=False)
+    say("and all", tables["needed"].drop(columns="filter").describe().round(0))
     tables["ladder"] = pd.concat([
         edge_experiments.edge_ladder(sample_a, sample_b, f, kernels[..., f]).assign(filter=f)
         for f in named], ignore_index=True)

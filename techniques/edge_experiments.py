@@ -253,11 +253,19 @@ def inhibitors_at_work(
         ``released`` over random sets; ``percentile``: random sets (%) that release fewer places;
         ``peers``: other inhibitory edges (%) that release fewer, each at its own places.
 
+    Raises
+    ------
+    ValueError
+        The layer's inputs can be negative (colours, features before a ReLU): no edge inhibits.
+
     Notes
     -----
     The places are chosen by the edge itself, so its cut nearly always raises the answers more than
     the control's: regard ``peers``, where every edge has that advantage.
     """
+    if sample.inputs.min() < 0:
+        raise ValueError(f"{sample.layer} reads negative inputs: no edge of it inhibits; choose a "
+                         "layer that reads the output of a ReLU.")
     (terms,) = contributions(sample.inputs, kernels[..., None])
     real = sample.answers[:, filter].astype("float64")
     limit = float(np.quantile(real, 0.99)) if limit is None else limit

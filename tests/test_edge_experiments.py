@@ -198,6 +198,12 @@ def test_a_limit_can_be_given_and_excitatory_edges_are_left_out(halves, layer_ke
     assert (found["contribution"] < 0).all() and (found["places"] <= 20).all()
 
 
+def test_signed_inputs_have_no_inhibitors(tiny, noise):
+    half = samples.sample(tiny, "block1_conv1", vz.made(noise), each=5)
+    with pytest.raises(ValueError, match="block1_conv1 reads negative inputs"):
+        edge_experiments.inhibitors_at_work(half, 0, vz.kernels(tiny, "block1_conv1", 0))
+
+
 def test_the_interval_draws_pictures_not_places():
     values = np.r_[np.zeros(99), 100.0]
     one = edge_experiments._mean_interval(values, np.zeros(100, int), seed=0)

@@ -1,5 +1,8 @@
 """Filters by hand: lists that are known come out again, and are judged against the network."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +10,7 @@ from matplotlib.text import Text
 
 import vizutils as vz
 from conftest import build_tiny_vgg
-from techniques import rebuilding, samples
+from techniques import circuits, rebuilding, samples
 
 LAYER = "block3_conv2"  # 8 channels in, 8 filters
 
@@ -110,6 +113,18 @@ def test_longer_lists_fit_half_a_better(halves, tiny):
     r = [np.corrcoef(rebuilding.rebuild(halves[0], 1, kernels, numbers=n).answers(
         halves[0].inputs), halves[0].answers[:, 1])[0, 1] for n in (1, 3, 8)]
     assert r[0] < r[1] < r[2]
+
+
+def test_growth_ends_where_the_list_does(halves, tiny):
+    kernels = vz.kernels(tiny, LAYER, 1, fold=False)
+    steps = rebuilding.growth(*halves, 1, kernels, numbers=4)
+    assert steps["numbers"].tolist() == [0, 1, 2, 3, 4] and steps["r"][0] == 0
+    whole = rebuilding.rebuild(halves[0], 1, kernels, numbers=4).answers(halves[1].inputs)
+    assert steps["r"].iloc[-1] == pytest.approx(
+        np.corrcoef(whole, halves[1].answers[:, 1])[0, 1], abs=1e-4)
+    sample, known = planted(halves[0], KNOWN)
+    exact = rebuilding.growth(sample, planted(halves[1], KNOWN)[0], 0, known.taps)
+    assert exact["r"][4] > 0.999 > exact["r"][2]
 
 
 def test_steps_of_the_selection_are_least_squares():
@@ -227,6 +242,31 @@ def test_on_real_weights_forty_numbers_beat_as_many_of_random_channels(vgg16, pi
     table = rebuilding.compare(sample_a, sample_b, 36, vz.kernels(vgg16, LAYER, 36, fold=False))
     r = table.set_index("prediction")["r"]
     assert r["rebuilt"] > 0.85 and r["rebuilt"] > r["random channels"] and table["rank"][0] == 1
+
+
+# --- benchmark ------------------------------------------------------------------------------------
+
+
+def test_the_benchmark_measures_what_it_says(halves, tiny):
+    path = Path(__file__).resolve().parents[1] / "benchmarks" / "rebuilding.py"
+    spec = importlib.util.spec_from_file_location("benchmark", path)
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    assert program.seeded_others(8, [2, 5], 3) == program.seeded_others(8, [2, 5], 6)[:3]
+    assert set(program.seeded_others(8, [2, 5], 9)) == {0, 1, 3, 4, 6, 7}
+    kernels = tiny.layer(LAYER).kernel.numpy()
+    pictures = vz.made(np.random.default_rng(5).uniform(0, 255, (4, 64, 64, 3)).astype("float32"))
+    top = program.strongest_windows(tiny, LAYER, pictures, kernels, [6, 2])
+    for filter in (6, 2):
+        table = vz.top_patches(tiny, pictures, LAYER, filter).table
+        alone = circuits.windows(tiny, LAYER, filter, pictures, table)
+        for part in ("inputs", "taps", "bias", "values"):
+            np.testing.assert_allclose(getattr(top[filter], part), getattr(alone, part),
+                                       rtol=1e-4, atol=1e-5)
+    found = program.lists(*halves, kernels, [6, 2])
+    assert found["prediction"].nunique() == 10 and len(found) == 20
+    assert list(program.by_filter(found, "prediction", [6]).index) == [6, "1 others"]
+    assert len(program.cuts(top, top, 5)) == 24
 
 
 # --- figure ---------------------------------------------------------------------------------------
