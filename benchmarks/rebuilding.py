@@ -7,7 +7,8 @@ a picture), every number is measured on half B (150). Named filters one by one; 
 drawn with a seed, as a distribution: a claim that holds for all of them says nothing about one.
 
 1. **Lists** (`techniques/rebuilding.py`): r with the real filter for 10, 20 and 40 numbers, fitted
-   and read off the weights, and rivals of the list of 40; how many numbers a given r needs.
+   and read off the weights, and rivals of the list of 40; how many numbers a given r needs; the
+   same for filters of random weights, which no explanation should fit.
 2. **Ladders**: r of 1, 3, 10, 30 edges; the whole layer's filters for the named ones' percentile.
 3. **Fair cuts** at half B's nine strongest patches: the ten edges of largest L2, against edges of
    either sign; the ten of largest contribution at half A's nine, against excitatory edges too.
@@ -30,12 +31,19 @@ from techniques import circuits, edge_experiments, rebuilding, samples
 RESULTS = Path(__file__).resolve().parent / "results"
 CURVES = [36, 57, 37, 230]  # curve detectors
 SIZES = (10, 20, 40)  # numbers in a list
+CONTROLS = 16  # filters of random weights, at most
 
 
 def seeded_others(filters: int, named: list[int], count: int) -> list[int]:
     """Filters of the layer that are not named."""
     order = np.random.default_rng(0).permutation(filters)
     return [int(f) for f in order if f not in named][:count]
+
+
+def two_samples(net, layer: str, halves, each: tuple[int, int]) -> list[samples.Sample]:
+    """Random places of half A and of half B."""
+    return [samples.sample(net, layer, half, each=count, seed=seed)
+            for half, count, seed in zip(halves, each, (1, 2), strict=True)]
 
 
 def lists(sample_a, sample_b, kernels: np.ndarray, filters: list[int]) -> pd.DataFrame:
@@ -186,8 +194,7 @@ def main():
     net = vz.load_network("vgg16", weights="packaged")
     pictures = vz.load_images()
     halves = [pictures.subset(half) for half in vz.split_halves(len(pictures), seed=0)]
-    sample_a, sample_b = (samples.sample(net, options.layer, half, each=n, seed=seed)
-                          for half, n, seed in zip(halves, each, (1, 2), strict=True))
+    sample_a, sample_b = two_samples(net, options.layer, halves, each)
     kernels = net.layer(options.layer).kernel.numpy()
     named = options.filters
     filters = named + seeded_others(kernels.shape[3], named, others)
@@ -196,6 +203,12 @@ def main():
     tables["needed"] = needed(sample_a, sample_b, kernels, filters)
     say("numbers needed, named filters", tables["needed"].head(len(named)), index=False)
     say("and all", tables["needed"].drop(columns="filter").describe().round(0))
+    control = vz.load_network("vgg16", weights="random")
+    tables["lists_random"] = lists(
+        *two_samples(control, options.layer, halves, each),
+        control.layer(options.layer).kernel.numpy(), filters[len(named):][:CONTROLS])
+    say("filters of random weights", tables["lists_random"].groupby("prediction", sort=False)[
+        ["r", "precision"]].agg(spread))
     tables["ladder"] = pd.concat([
         edge_experiments.edge_ladder(sample_a, sample_b, f, kernels[..., f]).assign(filter=f)
         for f in named], ignore_index=True)
