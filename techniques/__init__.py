@@ -3,6 +3,8 @@
 The filter and its circuit:
 
 ``circuits``: what each edge contributes to a response, and what cutting edges does.
+``edge_experiments``: a few edges as predictors, cuts with fair controls, inhibitors at work.
+``rebuilding``: a filter written by hand as a short list, and how well it answers like the real one.
 ``inhibition``: what a filter answers to once its inhibitory weights are taken away.
 ``silencing``: which class scores fall and rise when a filter is set to zero.
 ``pathways``: which channels two layers down feed a filter, and which filters read it.
