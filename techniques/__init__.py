@@ -16,6 +16,7 @@ Evidence and verdicts:
 ``samples``: random places of pictures, and what a whole layer reads and answers there.
 ``claims``: a hypothesis made by rule, its predictions, and their verdicts.
 ``analysis``: a filter's whole analysis in one call, from hypothesis to verdict.
+``planted``: units whose answer is known by construction, to mark verdicts with.
 ``intervals``: how to print a number that another processor, picture or seed would change.
 
 Families of visualisation techniques, one companion notebook or more:
