@@ -53,10 +53,11 @@ class Planted:
         The planted ones.
     truth : mapping of str to object
         Claim → True, False or a value, the same for all filters; a list: one for each filter.
-        The claims are ``orientation matters``, ``colour matters``, ``strongest kernel`` (input
-        channel of the largest L2 norm), ``strongest kernel carries`` (the response), ``used
-        later``, ``causes`` and ``inhibited by`` (tuples of input channels), ``several causes``
-        (each by itself is enough), ``all needed`` (none of the causes is enough by itself);
+        The claims are ``orientation matters`` (False: not by quarters, nor mirrored), ``colour
+        matters``, ``strongest kernel`` (input channel of the largest L2 norm), ``strongest kernel
+        carries`` (the response), ``used later``, ``causes`` and ``inhibited by`` (tuples of input
+        channels), ``several causes`` (each by itself is enough), ``all needed`` (none of the
+        causes is enough by itself);
         of hand-made units ``noun, orientation`` (degrees, as in `techniques.stimuli`),
         ``polarity`` (1 light figure, −1 dark), ``hue`` ("" for none) and ``size`` (pixels: width
         of a bar, radius of a curve or blob, period of a net, standard deviation of an edge's
@@ -155,10 +156,13 @@ def turned(
 ) -> Planted:
     """Orientation cannot matter: all kernels up to the layer averaged over eight turns and flips.
 
+    The answer to a patch that was turned by a quarter or mirrored is the same but for rounding.
+    Angles between quarters are another matter: square kernels tell 45° from 0°, and along such
+    a unit's own strongest patches up to half of the answer is lost there.
+
     Averaging takes contrast away, layer after layer. So every filter is scaled (at most
     `MOST_SCALED` times) and shifted until its mean and spread on real pictures are what they were;
-    that leaves the symmetry as it is. The answer to a patch that was turned by a quarter or
-    mirrored is the same but for rounding.
+    that leaves the symmetry as it is.
 
     Parameters
     ----------
@@ -405,7 +409,9 @@ def wired(
     They read the channels of A and B by the centre of their kernels only. Each channel is divided
     by its `Pairs.strength`, so that A and B count alike, and multiplied by the median strength,
     so that answers are as large as the layer's. For ``A and B`` the bias is such that at its
-    largest, in the pictures that the pairs were drawn on, each alone comes to just zero.
+    largest, in the pictures that the pairs were drawn on, each alone comes to just zero. Before
+    the ReLU that is A or B less a constant: the two differ in their activations, and in what is
+    left when an edge is cut, not in how their pre-activations go up and down.
 
     Parameters
     ----------

@@ -144,6 +144,6 @@ def test_the_figure_shows_each_kind(built):
     net, shown = built
     table = stimuli.junction_tuning(net, "only", [0, 1], shown=shown)
     figure = stimuli.plot_junctions(table[table["filter"] == 0], shown.stimuli)
-    assert "thick cut net" in figure.alt and "light on dark" in figure.alt
+    assert "thick cut net" in figure.alt and "filter 0: light on dark" in figure.alt
     with pytest.raises(ValueError, match="one filter"):
         stimuli.plot_junctions(table, shown.stimuli)

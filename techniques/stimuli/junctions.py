@@ -345,7 +345,8 @@ def plot_junctions(table: pd.DataFrame, drawn: Junctions) -> Figure:
                           linewidth=1, label=f"{cell:g} px cells")
         axes.axhline(0, color=style.GREY, linewidth=0.8)
         axes.set_xticks(range(len(KINDS)), KINDS, rotation=45, ha="right")
-        axes.set(title=title, ylabel="score (SD)" if polarity == 1 else "")
+        axes.set(title=f"filter {table['filter'].iloc[0]}: {title}",
+                 ylabel="score (SD)" if polarity == 1 else "")
     bottom.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3,
                   frameon=False)
     return figure
