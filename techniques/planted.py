@@ -157,8 +157,8 @@ def turned(
     """Orientation cannot matter: all kernels up to the layer averaged over eight turns and flips.
 
     The answer to a patch that was turned by a quarter or mirrored is the same but for rounding.
-    Angles between quarters are another matter: square kernels tell 45° from 0°, and along such
-    a unit's own strongest patches up to half of the answer is lost there.
+    Angles between quarters are another matter: square kernels tell 45° from 0°. There such units
+    keep some 0.8 of the answer to their own strongest patches (median), and some only a quarter.
 
     Averaging takes contrast away, layer after layer. So every filter is scaled (at most
     `MOST_SCALED` times) and shifted until its mean and spread on real pictures are what they were;
