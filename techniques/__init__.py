@@ -15,9 +15,11 @@ Evidence and verdicts:
 
 ``stimuli``: drawn stimuli that differ in one property, and tuning curves for them.
 ``alterations``: real patches turned, mirrored, made grey or blurred, and what remains.
+``turning``: real patches turned in small steps behind a round window.
 ``samples``: random places of pictures, and what a whole layer reads and answers there.
 ``claims``: a hypothesis made by rule, its predictions, and their verdicts.
 ``analysis``: a filter's whole analysis in one call, from hypothesis to verdict.
+``planted``: units whose answer is known by construction, to mark verdicts with.
 ``intervals``: how to print a number that another processor, picture or seed would change.
 
 Families of visualisation techniques, one companion notebook or more:

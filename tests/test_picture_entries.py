@@ -42,9 +42,11 @@ from techniques import (
     inhibition,
     inversion,
     pathways,
+    planted,
     polysemy,
     silencing,
     stimuli,
+    turning,
 )
 from techniques.attribution import passes, targets
 
@@ -187,6 +189,8 @@ BATCHES = {
     stimuli.tuning: lambda net, x: stimuli.tuning(
         net, "block1_conv2", 1, image_set=x, angles=12, colours=False, **QUIET).mean,
     stimuli.on_pictures: lambda net, x: stimuli.on_pictures(net, LAYER, x, **QUIET),
+    turning.turn: lambda net, x: turning.turn(net, LAYER, 1, x, level=np.zeros(6), step=90,
+                                              controls=2).answers,
 }
 SINGLE = {
     vz.check_each: lambda net, x: vz.check_each([x, x]),
@@ -273,6 +277,15 @@ EXCEPTIONS = {
     dashboard.image_tag: "picture: a PNG's bytes",
     faithfulness.plot_cascade: "picture: the number of a row",
     faithfulness.plot_curves: "picture: the number of a row",
+    planted.all_mechanisms: "hands image_set on to the mechanisms",
+    planted.turned: "hands image_set on to on_pictures and image_maxima",
+    planted.grey: "hands image_set on to image_maxima",
+    planted.dead_channel: "hands image_set on to image_maxima",
+    planted.no_use: "hands image_set on to image_maxima",
+    planted.unlike_pairs: "hands image_set on to image_maxima",
+    stimuli.shown_junctions: "hands image_set on to on_pictures",
+    turning.behind_window: "patches that `turn` has cut",
+    turning.plot_turning: "pictures: numbers of rows",
     inversion.plot_depths: "picture: the number of a row",
     inversion.plot_losses: "picture: the number of a row",
     inversion.plot_trajectories: "picture: the number of a row",

@@ -3,7 +3,8 @@
 `battery` draws some 1,800 stimuli scaled to a unit's receptive field, `tuning` shows them all to
 a layer, `summary` turns one filter's responses into indices and properties by rule, and the
 `plot_*` functions draw its tuning maps. They lie, in this order, in ``drawing`` and
-``catalogue``, ``responses``, ``indices``, ``figures``.
+``catalogue``, ``responses``, ``indices``, ``figures``. ``junctions`` draws what tells nets, grids,
+discs and lone lines apart, and is no part of the battery: `junction_tuning`, `meeting_effect`.
 
 **Orientation** is that of the stripe, bar or edge itself, in degrees, counter-clockwise from
 horizontal as seen on the screen: 0 lies flat, 45 runs from bottom left to top right, 90 stands.
@@ -44,11 +45,21 @@ from techniques.stimuli.indices import (
     Summary,
     summary,
 )
+from techniques.stimuli.junctions import (
+    KINDS,
+    Junctions,
+    junction_tuning,
+    junctions,
+    meeting_effect,
+    plot_junctions,
+    shown_junctions,
+)
 from techniques.stimuli.responses import Tuning, on_pictures, tuning
 
 __all__ = [
     "waves", "battery", "Stimuli", "hue_direction", "tuning", "Tuning", "on_pictures", "summary",
     "Summary", "best_stimuli", "plot_tuning_maps", "plot_polar", "plot_colour", "plot_tuning",
     "MID_GREY", "CONTRAST", "COLOURED", "CHROMA", "HUES", "FORMS", "COLUMNS", "SMALLEST",
-    "EXCITED", "SELECTIVE", "FLAT", "CYCLES", "SIGNED", "SIZES",
+    "junctions", "Junctions", "KINDS", "shown_junctions", "junction_tuning", "meeting_effect",
+    "plot_junctions", "EXCITED", "SELECTIVE", "FLAT", "CYCLES", "SIGNED", "SIZES",
 ]
