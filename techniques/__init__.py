@@ -17,7 +17,9 @@ Evidence and verdicts:
 ``alterations``: real patches turned, mirrored, made grey or blurred, and what remains.
 ``turning``: real patches turned in small steps behind a round window.
 ``samples``: random places of pictures, and what a whole layer reads and answers there.
-``claims``: a hypothesis made by rule, its predictions, and their verdicts.
+``descriptions``: a few drawn things that predict a filter's answers, without the network.
+``claims``: a hypothesis, its predictions, their verdicts, and how often such verdicts are wrong.
+``layer_analysis``: every filter's hypothesis judged on every filter of its layer.
 ``analysis``: a filter's whole analysis in one call, from hypothesis to verdict.
 ``planted``: units whose answer is known by construction, to mark verdicts with.
 ``intervals``: how to print a number that another processor, picture or seed would change.
