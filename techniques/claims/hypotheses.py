@@ -27,7 +27,8 @@ CORE = {p.about: p for p in (
     Prediction("contrast", "dark and light are as it says", 0.03, 0.0,
                "r less that of the same description dark for light", "0: as good", True),
     Prediction("angle", "orientations are as it says", 0.03, 0.0,
-               "r less that of the same description turned by 90°", "0: as good", True),
+               "r less that of the same description turned by 90°, the better way round", "0: as good",
+               True),
     Prediction("hue", "colours are as it says", 0.02, 0.0,
                "r less that of the same description in opposite colours", "0: as good", True),
     Prediction("edges", "the edges it names make the answer", 0.2, 0.1,
@@ -35,6 +36,10 @@ CORE = {p.about: p for p in (
                "other filters with the same edges, median", True),
 )}
 DIRECTIONS = ("contrast", "angle", "hue")  #: claimed only where half A says that they matter
+#: What the claims about directions exchange in a description; the best exchange is the control.
+EXCHANGED = {"contrast": (Description.inverted,),
+             "angle": (lambda one: one.turned(90), lambda one: one.turned(270)),
+             "hue": (Description.recoloured,)}
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,8 @@ class Hypothesis:
     def opposites(self) -> dict[str, Hypothesis]:
         """For each direction that it claims (contrast, angle), the hypothesis that denies it."""
         claimed = {p.about for p in self.predictions}
-        changed = {"contrast": Description.inverted, "angle": lambda one: one.turned(90)}
-        return {about: self.with_description(change(self.description))
-                for about, change in changed.items() if about in claimed}
+        return {about: self.with_description(EXCHANGED[about][0](self.description))
+                for about in ("contrast", "angle") if about in claimed}
 
 
 def by_hand(
@@ -129,9 +133,8 @@ def about_layer(evidence, described: Sequence[Description]) -> list[Hypothesis]:
         return correlations(predictions(changed, evidence.features), answers)[at]
 
     own = r(described)
-    lost = {"contrast": own - r([one.inverted() for one in described]),
-            "angle": own - r([one.turned(90) for one in described]),
-            "hue": own - r([one.recoloured() for one in described])}
+    lost = {about: own - np.max([r([change(one) for one in described]) for change in changes], 0)
+            for about, changes in EXCHANGED.items()}
     made = []
     for i, one in enumerate(described):
         about = {"predicts", "edges", *(name for name, loss in lost.items() if loss[i] >= CLAIMED)}

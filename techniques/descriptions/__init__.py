@@ -20,8 +20,9 @@ from techniques.descriptions.describing import (
     part,
     predictions,
 )
+from techniques.descriptions.figures import maps, plot_maps, plot_parts
 from techniques.descriptions.things import NOUNS, Thing, thing, things_of
 
 __all__ = ["Bank", "bank", "Description", "Part", "describe_layer", "from_text", "part",
            "predictions", "PARTS", "NOUNS",
-           "SMALLEST_FIELD", "Thing", "thing", "things_of"]
+           "SMALLEST_FIELD", "maps", "plot_maps", "plot_parts", "Thing", "thing", "things_of"]
