@@ -31,6 +31,7 @@ from techniques.claims.hypotheses import (
     group_p,
     hypothesise,
 )
+from techniques.claims.rates import error_rate, measured
 from techniques.claims.rules import (
     BEYOND,
     COMMON,
@@ -51,5 +52,6 @@ __all__ = [
     "SUPPORTED", "REFUTED", "UNDECIDED", "KEEPS", "LOSES", "BEYOND", "WITHIN", "COMMON",
     "Prediction", "Finding", "judge", "verdict", "predictions_table", "Hypothesis", "hypothesise",
     "by_hand", "about_layer", "group_p", "CORE", "DIRECTIONS", "EDGES", "Evidence", "gather",
-    "Numbers", "numbers", "judged", "base_rates", "verdicts", "Swap", "swap",
+    "Numbers", "numbers", "judged", "base_rates", "verdicts", "Swap", "swap", "error_rate",
+    "measured",
 ]

@@ -1,0 +1,40 @@
+"""How often this rule's verdicts are wrong: rates that were measured, layer by layer.
+
+``data/verdict_rates.json`` is written by ``benchmarks/verdicts.py``; nothing here measures.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import vizutils as vz
+
+RATES = Path(__file__).resolve().parents[2] / "data" / "verdict_rates.json"
+
+
+@functools.cache
+def measured() -> dict[str, dict[str, dict]]:
+    """Rates by network and layer, then by kind: ``own, swapped, opposite, ...``."""
+    return json.loads(RATES.read_text(encoding="utf-8")) if RATES.exists() else {}
+
+
+def error_rate(net: vz.Network, layer: str) -> str:
+    """The line a report prints beside its verdict: how often such a verdict is wrong.
+
+    Returns
+    -------
+    str
+        For a layer without rates, how to measure them.
+    """
+    rates = measured().get(net.name, {}).get(layer) if net.responses is not None else None
+    if rates is None:
+        return (f"How often this rule is wrong for {layer} of {net.name} has not been measured: "
+                "analysis.analyse_layer(net, layer).rates() does it.")
+    said = {kind: f"{100 * r['share']:.1f} % [{100 * r['low']:.1f}, {100 * r['high']:.1f}] of "
+                  f"{r['asked']:,}" for kind, r in rates.items()}
+    return (f"In {layer} this rule supports {said['own']} filters' own hypotheses; of hypotheses "
+            f"that belong to another filter of the layer {said['swapped']}, of opposite ones "
+            f"{said['opposite']}, with wrong nouns {said['wrong noun']}, on random weights "
+            f"{said['random weights']} (95 % intervals).")
