@@ -67,7 +67,7 @@ def shared_part(found: layer_analysis.LayerAnalysis) -> list[dict]:
             for row, one in zip(table.itertuples(index=False), found.hypotheses, strict=True)]
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run what is missing, then write the tables."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -117,4 +117,4 @@ def rounded(row: dict) -> dict:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -20,6 +20,7 @@ from techniques import (
     circuits,
     claims,
     descriptions,
+    edge_experiments,
     families,
     inhibition,
     layer_analysis,
@@ -75,6 +76,10 @@ class Tested:
     edges, rankings, shares, cuts, effects : DataFrame
         `circuits.edge_table`, `compare_rankings`, `cumulative_shares`, `ablation_table`, and
         `edge_effects` of the strongest kernels by L2.
+    fair : DataFrame or None
+        `edge_experiments.fair_cuts` of the strongest kernels by L2; None for fewer than two.
+    swap : claims.Swap or None
+        The hypothesis on all filters of the layer; None where it has no description.
     kept : DataFrame
         `alterations.kept`.
     release : inhibition.Release or None
@@ -96,6 +101,8 @@ class Tested:
     shares: pd.DataFrame
     cuts: pd.DataFrame
     effects: pd.DataFrame
+    fair: pd.DataFrame | None
+    swap: claims.Swap | None
     kept: pd.DataFrame
     release: inhibition.Release | None
     use: silencing.ClassEffect | None
@@ -245,6 +252,8 @@ def examine(
         "shares": circuits.cumulative_shares(strong, anywhere, seed=seed),
         "cuts": circuits.ablation_table(strong, anywhere, count=top, draws=draws, seed=seed),
         "effects": circuits.edge_effects(strong, anywhere, ranking.channel),
+        "fair": edge_experiments.fair_cuts(strong, ranking.channel, draws=25 * draws, seed=seed)
+        if len(ranking) > 1 and strong.values.mean() > 0 else None,
         "release": inhibition.released(net, layer, filter, image_set, k=k, draws=draws,
                                      seed=seed) if rectified else None,
         "use": silencing.class_effect(net, layer, filter, image_set, controls=controls,
@@ -255,11 +264,13 @@ def examine(
             net, layer, filter, ranking, upstream=upstream, controls=controls, steps=steps,
             seed=seed, progress=progress),
     }
-    findings = _findings(net, seen, image_set, found, top, seed)
+    core, swap = _core_findings(net, seen, image_set, seed)
+    findings = core | _findings(net, seen, image_set, found, top, seed)
     if random_net is not None:
         findings = _with_random(random_net, seen, image_set, findings, top, draws, k, places, seed)
     predicted = {p.about for p in seen.hypothesis.predictions}
-    return Tested(**found, findings={a: f for a, f in findings.items() if a in predicted})
+    return Tested(**found, swap=swap,
+                  findings={a: f for a, f in findings.items() if a in predicted})
 
 
 def analyse(
@@ -360,12 +371,12 @@ def _relatives(net, seen: Observed, image_set, below, pieces: int, seed: int):
 
 def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: int) -> dict:
     """Numbers for every prediction that could have been made."""
-    kept, cuts = found["kept"].set_index("way"), found["cuts"].set_index(["ranking", "way"])
+    kept = found["kept"].set_index("way")
     pairs = found["rankings"].set_index(["ranking", "other"])
     channels = len(found["edges"])
     nothing = ("it never fires" if found["top"].values.mean() <= 0 else
                f"all {channels} kernels are ranked" if top == channels else "")
-    findings = _core_findings(net, seen, image_set, seed)
+    findings = {}
     predicted = {p.about: p for p in seen.hypothesis.predictions}
     others = found["kept"].attrs["others"]
     for about, way in DECIDES.items():
@@ -377,9 +388,14 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
     member = table["group"].isin(seen.hypothesis.groups)
     effect, p = claims.group_p(table, member, seed=seed)
     findings["classes"] = Finding(p, 0.5, words="" if np.isnan(p) else f"{effect:.2f} sd")
-    findings["cut"] = Finding(np.nan, words=nothing) if nothing else Finding(
-        cuts.percentile["l2", "zero"], cuts.percentile["top", "zero"],
-        words=f"{100 * cuts.left['l2', 'zero']:.0f} % left")
+    fair = found["fair"]
+    if nothing or fair is None:
+        findings["cut"] = Finding(np.nan, words=nothing or "fewer than two kernels are ranked")
+    else:
+        whole, rest = (fair.set_index(["cut", "control"]).loc[named] for named in (
+            ("named set", "any edges"), ("without its largest", "any but the largest")))
+        findings["cut"] = Finding(whole["percentile"], rest["percentile"],
+                                  words=f"{100 * whole['left']:.0f} % left")
     findings["ranking"] = Finding(np.nan, words=nothing) if nothing else Finding(
         pairs.overlap["l2", "top"] / top, top / channels)
     if found["signs"] is None:
@@ -410,10 +426,12 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
     return findings
 
 
-def _core_findings(net, seen: Observed, image_set, seed: int) -> dict[str, Finding]:
+def _core_findings(
+    net, seen: Observed, image_set, seed: int
+) -> tuple[dict[str, Finding], claims.Swap | None]:
     """What the description and the named edges are worth on half B, beside all other filters."""
     if seen.hypothesis.description is None:
-        return {}
+        return {}, None
     evidence = claims.gather(net, seen.layer, image_set, each=layer_analysis.EACH_B, seed=seed + 1)
     found = claims.numbers(evidence, [seen.hypothesis], seed=seed)
     rates = claims.base_rates(found, [seen.filter])
@@ -423,7 +441,7 @@ def _core_findings(net, seen: Observed, image_set, seed: int) -> dict[str, Findi
         others = np.delete(one.value[0], seen.filter)
         findings[about] = Finding(value, float(np.median(others)), low=low, high=high,
                                   base=float(rates[about][0]))
-    return findings
+    return findings, claims.swapped(found, seen.filter)
 
 
 def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places, seed) -> dict:
@@ -437,12 +455,14 @@ def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places
     strong = circuits.windows(net, layer, filter, image_set, patches.table)
     anywhere = circuits.windows(net, layer, filter, image_set, circuits.random_places(
         net, layer, image_set, places, seed=seed))
-    cuts = circuits.ablation_table(strong, anywhere, count=top, draws=draws, seed=seed)
     pairs = circuits.compare_rankings(circuits.edge_table(strong, anywhere), count=top)
     numbers = {about: finding.number for about, finding in
-               _core_findings(net, seen, image_set, seed).items()}
+               _core_findings(net, seen, image_set, seed)[0].items()}
     numbers |= {about: kept.kept[way] for about, way in DECIDES.items()}
-    numbers["cut"] = cuts.set_index(["ranking", "way"]).percentile["l2", "zero"]
+    if strong.values.mean() > 0 and top > 1:
+        fair = edge_experiments.fair_cuts(strong, vz.rank_kernels(
+            net, layer, filter, top=top).channel, draws=25 * draws, seed=seed)
+        numbers["cut"] = fair.set_index(["cut", "control"]).percentile["named set", "any edges"]
     numbers["ranking"] = pairs.set_index(["ranking", "other"]).overlap["l2", "top"] / top
     return {about: dataclasses.replace(f, random=numbers.get(about, np.nan))
             for about, f in findings.items()}

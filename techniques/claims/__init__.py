@@ -18,6 +18,7 @@ from techniques.claims.against_layer import (
     judged,
     numbers,
     swap,
+    swapped,
     verdicts,
 )
 from techniques.claims.evidence import Evidence, gather
@@ -52,6 +53,7 @@ __all__ = [
     "SUPPORTED", "REFUTED", "UNDECIDED", "KEEPS", "LOSES", "BEYOND", "WITHIN", "COMMON",
     "Prediction", "Finding", "judge", "verdict", "predictions_table", "Hypothesis", "hypothesise",
     "by_hand", "about_layer", "group_p", "CORE", "DIRECTIONS", "EDGES", "Evidence", "gather",
-    "Numbers", "numbers", "judged", "base_rates", "verdicts", "Swap", "swap", "error_rate",
+    "Numbers", "numbers", "judged", "base_rates", "verdicts", "Swap", "swap", "swapped",
+    "error_rate",
     "measured",
 ]

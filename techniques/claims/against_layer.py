@@ -116,7 +116,8 @@ def judged(found: Mapping[str, Numbers], about: str) -> np.ndarray:
     """One claim's verdict for each hypothesis on each filter: 1, −1, 0, or NaN if not made."""
     numbers, bounds = found[about], CORE[about]
     supported = (numbers.value >= bounds.supported) & (numbers.low > bounds.refuted)
-    verdict = np.where(supported, 1.0, np.where(numbers.value <= bounds.refuted, -1.0, 0.0))
+    refuted = (numbers.value <= bounds.refuted) & (numbers.high < bounds.supported)
+    verdict = np.where(supported, 1.0, np.where(refuted, -1.0, 0.0))
     return np.where(np.isnan(numbers.value), np.nan, verdict)
 
 
@@ -224,9 +225,12 @@ def swap(
         image_set = vz.as_image_set(image_set, copy=False)
         _, half_b = vz.split_halves(len(image_set), seed=seed)
         evidence = gather(net, layer, image_set.subset(half_b), seed=seed + 1)
-    found = numbers(evidence, [hypothesis])
-    table = pd.DataFrame({"filter": np.arange(evidence.answers.shape[1])})
-    table["own"] = table["filter"] == filter
-    for about, one in found.items():
-        table[about] = one.value[0]
+    return swapped(numbers(evidence, [hypothesis]), filter)
+
+
+def swapped(found: Mapping[str, Numbers], filter: int) -> Swap:
+    """`swap`, from the `numbers` of one hypothesis about a filter."""
+    table = pd.DataFrame({about: one.value[0] for about, one in found.items()})
+    table.insert(0, "filter", table.index)
+    table.insert(1, "own", table["filter"] == filter)
     return Swap(table.assign(verdict=verdicts(found, [filter])[0]))

@@ -242,8 +242,10 @@ def _mechanism(properties: Mapping[str, str], top: int, channels: int) -> list[P
     """Claims about how the filter is built, the same for every filter but for the family."""
     made = [
         Prediction("cut", f"the {top} strongest kernels by L2 carry the response", BEYOND, WITHIN,
-                   "share of random sets of as much weight that cost less (%)",
-                   "the first by contribution instead", form="{:.0f}"),
+                   "percentile of what cutting them costs among random sets of as much weight, "
+                   "the strongest kernel among them",
+                   "the same without the strongest kernel, among sets that lack it",
+                   form="{:.0f}"),
         Prediction("ranking", "L2 finds the edges that matter", 0.5, 0.2,
                    f"share of L2's first {top} among the first {top} by contribution",
                    f"by chance, {top} of {channels}"),

@@ -78,15 +78,18 @@ class Prediction:
     def judge(self, number: float, low: float = np.nan, high: float = np.nan) -> str:
         """Supported, refuted or undecided by a number; undecided for none (NaN).
 
-        With an interval, the claim is supported only if all of it lies beyond `refuted`.
+        With an interval, the claim is supported only if all of it lies beyond `refuted`, and
+        refuted only if none of it reaches `supported`.
         """
         sign = 1 if self.grows else -1
         if np.isnan(number):
             return UNDECIDED
-        worst = low if self.grows else high
+        worst, best = (low, high) if self.grows else (high, low)
         if sign * number >= sign * self.supported:
             sure = np.isnan(worst) or sign * worst > sign * self.refuted
             return SUPPORTED if sure else UNDECIDED
+        if sign * best >= sign * self.supported:
+            return UNDECIDED
         return REFUTED if sign * number <= sign * self.refuted or (
             self.supported == self.refuted) else UNDECIDED
 
