@@ -1,0 +1,84 @@
+"""What benchmarks/verdicts.py committed is what the code computes: a seeded eighth, once more."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vizutils as vz
+from techniques import claims, descriptions, layer_analysis
+
+LAYER = "block3_conv2"
+SHARED = Path(__file__).resolve().parents[1] / "data" / f"descriptions_{LAYER}.json"
+
+
+@pytest.fixture(scope="module")
+def net():
+    return vz.load_network("vgg16", weights="packaged")
+
+
+@pytest.fixture(scope="module")
+def halves(net):
+    photos = vz.load_images(size=net.input_size)
+    return [photos.subset(half) for half in layer_analysis.halves(photos, 0)]
+
+
+@pytest.fixture(scope="module")
+def eighth():
+    rows = json.loads(SHARED.read_text(encoding="utf-8"))
+    assert [row["filter"] for row in rows] == list(range(256))
+    return [rows[i] for i in np.sort(np.random.default_rng(1).choice(256, 32, replace=False))]
+
+
+def as_hypothesis(row):
+    description = descriptions.from_text(row["text"])
+    return claims.Hypothesis("", {}, (), tuple(claims.CORE[about] for about in row["claims"]),
+                             description, tuple(row["edges"]))
+
+
+def test_numbers_and_verdicts_of_an_eighth_come_out_again(net, halves, eighth):
+    evidence = claims.gather(net, LAYER, halves[1], each=layer_analysis.EACH_B, seed=1)
+    made = [as_hypothesis(row) for row in eighth]
+    filters = [row["filter"] for row in eighth]
+    found = claims.numbers(evidence, made)
+    for about, one in found.items():
+        own = one.value[np.arange(32), filters]
+        stored = np.array([row.get(about, np.nan) for row in eighth])
+        np.testing.assert_array_equal(np.isnan(own), np.isnan(stored), err_msg=about)
+        np.testing.assert_allclose(own, stored, atol=1.0 if about == "predicts" else 0.005,
+                                   err_msg=about)
+    verdicts = claims.verdicts(found, filters)
+    own = verdicts[np.arange(32), filters]
+    same = [a == row["verdict"] for a, row in zip(own, eighth, strict=True)]
+    assert sum(same) >= 31  # a bound that a last digit crosses
+    elsewhere = (verdicts == claims.SUPPORTED).sum(1) - (own == claims.SUPPORTED)
+    stored = np.array([row["elsewhere"] for row in eighth])
+    assert np.abs(elsewhere - stored).max() <= 1
+
+
+LONG = pytest.mark.skipif("VIZUTILS_LONG" not in os.environ, reason="a minute: VIZUTILS_LONG=1")
+
+
+@LONG
+def test_descriptions_of_an_eighth_come_out_again(net, halves, eighth):
+    made = layer_analysis.hypotheses(net, LAYER, halves[0], filters=[r["filter"] for r in eighth],
+                                     progress=False)
+    same = [one.description.text == row["text"] for one, row in zip(made, eighth, strict=True)]
+    assert np.mean(same) >= 0.75  # near ties may fall otherwise on another processor
+    alike = [one.description.likeness(descriptions.from_text(row["text"]))
+             for one, row in zip(made, eighth, strict=True)]
+    assert np.median(alike) > 0.99
+
+
+def test_the_line_that_reports_print_holds_the_committed_rates(net):
+    rates = claims.measured()["vgg16"][LAYER]
+    said = claims.error_rate(net, LAYER)
+    for kind in ("own", "swapped", "opposite", "wrong noun", "random weights"):
+        assert rates[kind]["low"] <= rates[kind]["share"] <= rates[kind]["high"]
+        assert f"{100 * rates[kind]['share']:.1f} %" in said
+    assert rates["swapped"]["asked"] == 256 * 255
+    assert "has not been measured" in claims.error_rate(net, "block1_conv2")
+    tiny = vz.load_network("vgg16", weights="random")
+    assert "has not been measured" in claims.error_rate(tiny, LAYER)
