@@ -39,7 +39,7 @@ import tensorflow as tf
 
 import vizutils as vz
 from engine.kinds import kind_of
-from engine.network import twin
+from engine.network import PICTURES, traced, twin
 
 RULES = ("gradient", "deconvnet", "guided")
 BATCH_PIXELS = 2**17  #: pixels sent back together; a pass keeps some 2 kB of VGG16's maps for each
@@ -200,27 +200,30 @@ def project(
     else:
         shown, top = images, 0
         places = [vz.unpadded_positions(net, layer, side) for side in (height, width)]
-    derived = net.kept(with_rule, layer, rule)  # many filters are asked one after the other
+    send_back = net.kept(_traced_projection, layer, rule)  # for many filters, one after the other
     step = int(np.clip(BATCH_PIXELS // (shown.shape[1] * shown.shape[2]), 1, 64))
-    parts = [_send_back(net, derived, filter, shown[first : first + step], places)
+    window = np.int32([(place.start, place.stop) for place in places])
+    parts = [send_back(shown[first : first + step], np.int32(filter), window)
              for first in range(0, len(shown), step)]
-    projected, values, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
+    projected, values, chosen = (np.concatenate(part) for part in zip(*parts, strict=True))
+    rows, columns = np.divmod(chosen, window[1, 1] - window[1, 0]) + window[:, :1]
     return Projections(projected[:, top : top + height, top : top + width], values, rows, columns,
                        rule)
 
 
-def _send_back(net, derived, filter: int, images: np.ndarray, places):
-    """(projections, values, rows, columns) of one batch."""
-    images = tf.constant(images)
-    with tf.GradientTape() as tape:
-        tape.watch(images)
-        maps = derived(net.preprocess(images), training=False)[:, places[0], places[1], filter]
-        flat = tf.reshape(maps, (len(images), -1))
+def _traced_projection(net: vz.Network, layer: str, rule: str) -> Callable:
+    """(pictures, filter, window of the map) → (projections, values, places within the window)."""
+    derived = with_rule(net, layer, rule)
+
+    def send_back(images, filter, window):
+        (top, bottom), (left, right) = (tf.unstack(ends) for ends in tf.unstack(window))
+        maps = derived(net.preprocess(images), training=False)[:, top:bottom, left:right, filter]
+        flat = tf.reshape(maps, (tf.shape(maps)[0], -1))
         chosen = tf.argmax(flat, 1)  # one unit; the gradient of a maximum would take all equals
         strongest = tf.gather(flat, chosen, batch_dims=1)
-    rows, columns = np.divmod(chosen.numpy(), maps.shape[2])
-    return (tape.gradient(strongest, images).numpy(), strongest.numpy(),
-            rows + places[0].start, columns + places[1].start)
+        return tf.gradients(strongest, images)[0], strongest, chosen  # no gradient of any weight
+
+    return traced(send_back, PICTURES, tf.TensorSpec((), tf.int32), tf.TensorSpec((2, 2), tf.int32))
 
 
 # --- for looking at -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ def build_tiny_vgg(seed=0):
     for block, (filters, count) in enumerate(zip(TINY_FILTERS, (2, 2, 3, 3, 3), strict=True), 1):
         for conv in range(1, count + 1):
             layer = keras.layers.Conv2D(filters, 3, padding="same", activation="relu",
+                                        kernel_initializer="zeros",  # replaced below
                                         name=f"block{block}_conv{conv}")
             x = layer(x)
             kernel = rng.normal(0, (2 / np.prod(layer.kernel.shape[:3])) ** 0.5,

@@ -220,37 +220,45 @@ CLIMBS = {
 }
 
 
-@pytest.mark.parametrize("climb", CLIMBS)
-def test_stop_stops_a_notebook_that_runs_all_cells(climb):
-    """As JupyterLab does it: all cells are queued, then the kernel is interrupted."""
+@pytest.fixture(scope="module")
+def client():
+    """A kernel with a tiny network, for both climbs: each test asks it for `last_value` anew."""
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(ROOT))
     try:
         client.execute_interactive(NOTEBOOK, timeout=180)
-        cells = [client.execute(f"found = {CLIMBS[climb]}"),
-                 client.execute("print('went on with tainted pictures')")]
-        printed, replies, pressed = "", {}, False
-        while len(replies) < 2:
-            with contextlib.suppress(queue.Empty):
-                message = client.get_iopub_msg(timeout=0.2)
-                printed += message["content"].get("text", "")
-            if not pressed and printed.count("step ") >= 2:
-                manager.interrupt_kernel()
-                pressed = True
-            with contextlib.suppress(queue.Empty):
-                reply = client.get_shell_msg(timeout=0.05)
-                replies[reply["parent_header"]["msg_id"]] = reply["content"]
-        first, second = (replies[cell] for cell in cells)
-        assert (first["status"], first["ename"]) == ("error", "Interrupted")
-        assert "sys.last_value.finished" in first["evalue"]
-        assert second["status"] != "ok" and "went on" not in printed
-        seen = []
-        client.execute_interactive(
-            "import sys; half = sys.last_value.finished; print(half.ended, half.images.shape[0], "
-            "'found' in dir())", output_hook=lambda m: seen.append(m["content"].get("text", "")))
-        assert "".join(seen).split()[0] == "interrupted" and "False" in "".join(seen)
+        client.manager = manager
+        yield client
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.parametrize("climb", CLIMBS)
+def test_stop_stops_a_notebook_that_runs_all_cells(client, climb):
+    """As JupyterLab does it: all cells are queued, then the kernel is interrupted."""
+    client.execute_interactive("import sys; sys.last_value = found = None; del found", timeout=60)
+    cells = [client.execute(f"found = {CLIMBS[climb]}"),
+             client.execute("print('went on with tainted pictures')")]
+    printed, replies, pressed = "", {}, False
+    while len(replies) < 2:
+        with contextlib.suppress(queue.Empty):
+            message = client.get_iopub_msg(timeout=0.2)
+            printed += message["content"].get("text", "")
+        if not pressed and printed.count("step ") >= 2:
+            client.manager.interrupt_kernel()
+            pressed = True
+        with contextlib.suppress(queue.Empty):
+            reply = client.get_shell_msg(timeout=0.05)
+            replies[reply["parent_header"]["msg_id"]] = reply["content"]
+    first, second = (replies[cell] for cell in cells)
+    assert (first["status"], first["ename"]) == ("error", "Interrupted")
+    assert "sys.last_value.finished" in first["evalue"]
+    assert second["status"] != "ok" and "went on" not in printed
+    seen = []
+    client.execute_interactive(
+        "half = sys.last_value.finished; print(half.ended, half.images.shape[0], "
+        "'found' in dir())", output_hook=lambda m: seen.append(m["content"].get("text", "")))
+    assert "".join(seen).split()[0] == "interrupted" and "False" in "".join(seen)
 
 
 # ---------------------------------------------------------------------------------------------

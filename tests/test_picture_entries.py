@@ -44,6 +44,7 @@ from techniques import (
     pathways,
     planted,
     polysemy,
+    samples,
     silencing,
     stimuli,
     turning,
@@ -185,6 +186,8 @@ BATCHES = {
     polysemy.causes: lambda net, x: polysemy.causes(net, LAYER, 1, x, draws=2),
     "polysemy.causes, diverse": lambda net, x: polysemy.causes(
         net, LAYER, 1, vz.as_image_set(PIXELS), diverse=x, draws=2),
+    samples.sample: lambda net, x: samples.sample(net, LAYER, x, each=2).answers,
+    samples.patches: lambda net, x: list(samples.patches(net, LAYER, x, places(net))),
     silencing.class_effect: lambda net, x: silencing.class_effect(net, LAYER, 1, x, controls=2),
     stimuli.tuning: lambda net, x: stimuli.tuning(
         net, "block1_conv2", 1, image_set=x, angles=12, colours=False, **QUIET).mean,

@@ -131,10 +131,10 @@ def test_broken_cells_and_unknown_figures():
     assert recipe_of(["pictures = 1", SAVE], "another") == ""
 
 
-def run(program, folder, *arguments):
+def run(program, folder, *, arguments=()):
     done = subprocess.run(
-        [sys.executable, *arguments, *([] if program is None else ["-c", program])], cwd=folder,
-        capture_output=True, text=True,
+        [sys.executable, "-c", program, *map(str, arguments)], cwd=folder, capture_output=True,
+        text=True,
         env={**os.environ, "VIZUTILS_FIGURES": str(folder), "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -152,16 +152,16 @@ for cell in ["import numpy as np\\nimport vizutils as vz", "unused = 1",
 '''
 
 
-def test_a_notebooks_figure_is_made_again_from_its_own_metadata(tmp_path):
+def test_a_notebooks_figure_is_made_again_from_its_own_metadata(tmp_path, capsys):
     run(KERNEL, tmp_path)
     first = np.asarray(Image.open(tmp_path / "fig.png"))
-    printed = run(None, tmp_path, "-m", "vizutils", "show-recipe", "fig.png")
+    assert vz.main(["show-recipe", str(tmp_path / "fig.png")]) == 0
+    printed = capsys.readouterr().out
     digest = vz.load_network("vgg16", weights="random").digest
     assert all(x in printed for x in ('"seed": 0', digest, '"tensorflow": "', '"numpy": "'))
     assert "unused" not in printed
     (tmp_path / "fig.png").unlink()
-    (tmp_path / "again.py").write_text(printed)
-    run(None, tmp_path, "again.py")
+    run(printed, tmp_path)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "fig.png")), first)
 
 
@@ -195,30 +195,46 @@ def test_committed_figures_hold_the_recipes_of_the_report():
         assert vz.show_recipe(path).endswith(recipe_of(cells, path.stem)), path.name
 
 
-def difference(path, folder):
-    """Largest and mean difference, in grey levels, between a figure and its remake."""
-    with Image.open(path) as picture:
-        drawn_by = json.loads(picture.info["Versions"])["matplotlib"]
-    if drawn_by.split(".")[:2] != matplotlib.__version__.split(".")[:2]:
-        pytest.skip(f"{path.name} was drawn by matplotlib {drawn_by}; {matplotlib.__version__} "
-                    "lays text out otherwise, by 10 grey levels on average")
-    (folder / "again.py").write_text(vz.show_recipe(path))
-    run(None, folder, "again.py")
-    old, new = (np.asarray(Image.open(x).convert("RGB"), float)
-                for x in (path, folder / path.name))
-    assert old.shape == new.shape
-    return np.abs(old - new).max(), np.abs(old - new).mean()
+EACH = """
+import runpy, sys
+for program in sys.argv[1:]:
+    runpy.run_path(program, run_name="__main__")
+"""
 
 
-@pytest.mark.parametrize("name", ["fig07_groups", "fig14_kernels"])
-def test_a_committed_figure_is_made_again(name, tmp_path):
+def differences(folder, *paths):
+    """Largest and mean difference, in grey levels, between each figure and its remake.
+
+    The recipes run one after the other in a fresh process, each as a program of its own.
+    """
+    programs = []
+    for path in paths:
+        with Image.open(path) as picture:
+            drawn_by = json.loads(picture.info["Versions"])["matplotlib"]
+        if drawn_by.split(".")[:2] != matplotlib.__version__.split(".")[:2]:
+            pytest.skip(f"{path.name} was drawn by matplotlib {drawn_by}; "
+                        f"{matplotlib.__version__} lays text out otherwise, by 10 grey levels on "
+                        "average")
+        programs.append(folder / f"{path.stem}.py")
+        programs[-1].write_text(vz.show_recipe(path), encoding="utf-8")
+    run(EACH, folder, arguments=programs)
+    for path in paths:
+        old, new = (np.asarray(Image.open(x).convert("RGB"), float)
+                    for x in (path, folder / path.name))
+        assert old.shape == new.shape
+        yield np.abs(old - new).max(), np.abs(old - new).mean()
+
+
+def test_committed_figures_are_made_again(tmp_path):
     """To a grey level on average: fonts and encoders differ a little between machines."""
-    assert difference(ROOT / "figures" / f"{name}.png", tmp_path)[1] < 1
+    names = ["fig07_groups", "fig14_kernels"]
+    for _, mean in differences(tmp_path, *(ROOT / "figures" / f"{name}.png" for name in names)):
+        assert mean < 1
 
 
 @pytest.mark.skipif(not os.environ.get("VIZUTILS_LONG"), reason="minutes: make test-long")
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_every_committed_figure_is_made_again(path, tmp_path):
-    largest, mean = difference(path, tmp_path)
+    ((largest, mean),) = differences(tmp_path, path)
     print(f"{path.stem}: largest difference {largest:.0f}, mean {mean:.4f} grey levels")
     assert mean < 1

@@ -250,7 +250,7 @@ SOLUTION = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.DOTALL
 HEAVY = {"1.3", "2.1", "2.2", "2.3", "3.2", "3.3", "4.1", "4.2", "4.3", "5.1", "5.2", "6.1", "6.2",
          "6.3"}
 #: Parameters of companions that are made smaller unless VIZUTILS_LONG is set.
-QUICK = {"3": "SIZE, STEPS, COPIES, SAMPLES = 64, 4, 2, 16"}
+QUICK = {"3": "SIZE, STEPS, COPIES, SAMPLES = 64, 4, 2, 16", "5": "STEPS = 8"}
 
 
 def solutions():

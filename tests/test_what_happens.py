@@ -2,7 +2,7 @@
 
 A row's first column ends in the call, its second holds what the user sees: the kind (an error's
 class, a warning, a printed line, a result) and the sentence, in which … stands for anything. The
-call runs with the names of `names` at hand, in a folder with the files of `files`; a row whose
+call runs with the names of `AT_HAND` and `MADE`, in a folder with the files of `files`; a row whose
 words are a key of `SITUATIONS` is done under that trouble.
 """
 
@@ -108,29 +108,32 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def names(vgg16, pictures, tiny):
-    """The names that a row's call may use."""
+def mine(request):
+    """The tiny VGG with a filter that is dead: its answer is −1 whatever it sees."""
+    tiny = request.getfixturevalue("tiny")
     dead = tiny.model.get_layer("block2_conv1")
     kernel, bias = dead.get_weights()
-    kernel[..., 0], bias[0] = 0, -1  # its answer is −1 whatever it sees
+    kernel[..., 0], bias[0] = 0, -1
     dead.set_weights([kernel, bias])
-    noise = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
-    two, grey = [keras.Input((8, 8, 3)) for _ in range(2)], keras.Input((8, 8, 1))
-    return {"net": vgg16, "mine": tiny, "pictures": pictures, "noise": noise, "np": np, "vz": vz,
-            "small": vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, noise),
-            "fetch": fetch, "pd": pd,
-            "two_inputs": keras.Model(two, keras.layers.Add()(two), name="two_inputs"),
-            "two_outputs": keras.Model(two[0], [two[0], keras.layers.ReLU()(two[0])],
-                                       name="two_outputs"),
-            "ten": ten_classes(),
-            "grey": keras.Model(grey, keras.layers.ReLU()(grey), name="grey"),
-            "adversarial": adversarial, "analysis": analysis, "architectures": architectures,
-            "attribution": attribution, "circuits": circuits, "deconvnet": deconvnet,
-            "deepdream": deepdream, "faithfulness": faithfulness, "inversion": inversion,
-            "silencing": silencing, "stimuli": stimuli, "report": report, "reports": reports,
-            "grade": grade, "restricted_pickle": restricted_pickle,
-            "stop": stop, "half": half_precision()}
+    return tiny
+
+
+def two_inputs():
+    """A model of two pictures."""
+    two = [keras.Input((8, 8, 3)) for _ in range(2)]
+    return keras.Model(two, keras.layers.Add()(two), name="two_inputs")
+
+
+def two_outputs():
+    """A model that gives back its input as well."""
+    one = keras.Input((8, 8, 3))
+    return keras.Model(one, [one, keras.layers.ReLU()(one)], name="two_outputs")
+
+
+def grey():
+    """A model of pictures without colours."""
+    one = keras.Input((8, 8, 1))
+    return keras.Model(one, keras.layers.ReLU()(one), name="grey")
 
 
 def stop(step, pictures):
@@ -152,6 +155,33 @@ def half_precision():
     inputs = keras.Input((8, 8, 3))
     layer = keras.layers.Conv2D(2, 3, name="conv", dtype="mixed_float16")
     return keras.Model(inputs, layer(inputs), name="half")
+
+
+def two_of_noise():
+    return np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+
+
+AT_HAND = {module.__name__.rpartition(".")[2]: module for module in (
+    adversarial, analysis, architectures, attribution, circuits, deconvnet, deepdream, faithfulness,
+    fetch, grade, inversion, report, reports, restricted_pickle, silencing, stimuli)}
+AT_HAND |= {"np": np, "pd": pd, "vz": vz, "stop": stop}
+#: What takes time to make, made only for the rows that name it.
+MADE = {
+    "net": lambda request: request.getfixturevalue("vgg16"),
+    "pictures": lambda request: request.getfixturevalue("pictures"),
+    "mine": mine,
+    "noise": lambda request: two_of_noise(),
+    "small": lambda request: vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, two_of_noise()),
+    "two_inputs": lambda request: two_inputs(), "two_outputs": lambda request: two_outputs(),
+    "ten": lambda request: ten_classes(), "grey": lambda request: grey(),
+    "half": lambda request: half_precision(),
+}
+
+
+def names_in(call, request):
+    """The names that a row's call may use, as far as it does."""
+    return AT_HAND | {name: make(request) for name, make in MADE.items()
+                      if re.search(rf"\b{name}\b", call)}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -248,7 +278,8 @@ def happened(call, names):
 
 @pytest.mark.parametrize(("words", "call", "kind", "sentence"), rows(),
                          ids=[words for words, *_ in rows()])
-def test_what_happens_when(words, call, kind, sentence, files, names, monkeypatch):
+def test_what_happens_when(words, call, kind, sentence, files, request, monkeypatch):
+    names = names_in(call, request)
     SITUATIONS.get(words, lambda monkeypatch: None)(monkeypatch)
     said = happened(call, names)
     wanted = ".*".join(map(re.escape, sentence.split("…")))

@@ -25,8 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 3600  # seconds that the tests of one fault may take
 NOT_RUN = "COULD NOT RUN"
-# No cache is left behind; nbval's plugin takes seconds to import.
-BARE = ["-p", "no:cacheprovider", "-p", "no:nbval", "-p", "no:xdist"]
+# No cache is left behind, and no plugin is loaded: to import them takes a second or more.
+BARE = ["-p", "no:cacheprovider"]
 LEFT_OUT = {".git", ".venv", "build", "figures", "cache", ".pytest_cache", ".ruff_cache"}
 
 
@@ -402,7 +402,8 @@ def failing(project: Path, *tests: str) -> str:
             done = subprocess.run(
                 [sys.executable, "-m", "pytest", "-q", *until, *BARE, *files],
                 cwd=project, capture_output=True, text=True, timeout=LONGEST,
-                env={**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"})
+                env={**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1",
+                     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
         except subprocess.TimeoutExpired as problem:
             raise RuntimeError(f"{', '.join(files)} did not end within {LONGEST} s.") from problem
         if done.returncode == 0:
