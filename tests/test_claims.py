@@ -1,5 +1,6 @@
 """Predictions, findings and the rules that turn them into a verdict."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -47,23 +48,63 @@ def test_judging_findings():
     found = {"it": Finding(0.81, 0.3, 0.45, "two pictures", approximate=True)}
     table = claims.judge(asked, found)
     assert table.columns.tolist() == ["about", "claim", "demanded", "found", "control",
-                                      "random weights", "verdict", "core", "random too"]
+                                      "random weights", "others pass", "verdict", "core",
+                                      "random too", "counts"]
     assert table.iloc[0].tolist() == ["it", "it is so", "≥ 0.70 (refuted: ≤ 0.50)",
-                                      "≈ 0.81 (two pictures)", "≈ 0.30", "≈ 0.45", SUPPORTED, True,
-                                      False]
-    assert table.iloc[1].tolist()[3:] == ["– (not tested)", "–", "–", UNDECIDED, False, False]
+                                      "≈ 0.81 (two pictures)", "≈ 0.30", "≈ 0.45", "–", SUPPORTED,
+                                      True, False, True]
+    assert table.iloc[1].tolist()[3:] == ["– (not tested)", "–", "–", "–", UNDECIDED, False, False,
+                                          True]
     assert claims.judge(asked, {"it": Finding(0.81, random=0.7)})["random too"].tolist() == [
         True, False]
     with pytest.raises(ValueError, match="no prediction was made about afterthought, luck"):
         claims.judge(asked, found | {"luck": Finding(1), "afterthought": Finding(1)})
 
 
+def test_an_interval_must_lie_beyond_what_refutes():
+    asked = prediction(0.7, 0.5)
+    assert [asked.judge(0.8, low, 0.9) for low in (0.51, 0.5, 0.3)] == [SUPPORTED, UNDECIDED,
+                                                                        UNDECIDED]
+    fewer = prediction(0.1, 0.5)
+    assert [fewer.judge(0.05, 0, high) for high in (0.49, 0.5, 0.9)] == [SUPPORTED, UNDECIDED,
+                                                                         UNDECIDED]
+    assert asked.judge(0.4, 0.1, 0.8) == REFUTED and asked.judge(0.6, 0.1, 0.9) == UNDECIDED
+    table = claims.judge([asked], {"it": Finding(0.8, low=0.3, high=0.9, base=0.12)})
+    assert table["found"].item() == "0.80 [0.30, 0.90]" and table["verdict"].item() == UNDECIDED
+    assert table["others pass"].item() == "12 %"
+
+
+def test_what_half_of_the_others_pass_does_not_count():
+    asked = [Prediction(about, "", 1, 0, "", "", core=True) for about in ("rare", "common")]
+
+    def judged(common, rare=Finding(1, base=0.1)):
+        table = claims.judge(asked, {"rare": rare, "common": common})
+        return table["counts"].tolist(), claims.verdict(table)
+
+    assert judged(Finding(1, base=0.2)) == ([True, True], SUPPORTED)
+    assert judged(Finding(0, base=0.2)) == ([True, True], REFUTED)
+    for common in (0, np.nan, 1):  # it may be as it will
+        assert judged(Finding(common, base=0.5)) == ([True, False], SUPPORTED)
+    assert judged(Finding(1, base=0.5), Finding(1, base=0.9)) == ([False, False], UNDECIDED)
+    assert judged(Finding(1, base=np.nan)) == ([True, True], SUPPORTED)  # not known
+
+
+@pytest.mark.parametrize("edges, base, expected", [
+    (1, 0.1, SUPPORTED), (1, 0.5, UNDECIDED), (np.nan, 0.1, UNDECIDED), (0, 0.1, REFUTED),
+    (0, 0.5, UNDECIDED),
+])
+def test_a_causal_claim_that_was_made_must_hold_and_count(edges, base, expected):
+    asked = [Prediction(about, "", 1, 0, "", "", core=True) for about in ("predicts", "edges")]
+    found = {"predicts": Finding(1, base=0), "edges": Finding(edges, base=base)}
+    assert claims.verdict(claims.judge(asked, found)) == expected
+
+
 @pytest.mark.parametrize("core, other, expected", [
     ("s", "", SUPPORTED),
     ("s", "sr", SUPPORTED),
     ("s", "uu", SUPPORTED),
-    ("ss", "srr", UNDECIDED),
-    ("s", "r", UNDECIDED),
+    ("ss", "srr", SUPPORTED),  # how it is built does not change what it answers to
+    ("s", "r", SUPPORTED),
     ("su", "sss", UNDECIDED),
     ("u", "s", UNDECIDED),
     ("", "sss", UNDECIDED),
@@ -84,7 +125,9 @@ def test_the_rule_never_rests_on_the_order():
         asked = [Prediction(str(i), "", 1, 0, "", "", core=v == SUPPORTED)
                  for i, v in enumerate(judged)]
         found = {str(i): Finding(numbers[v]) for i, v in enumerate(judged)}
-        assert claims.verdict(claims.judge(asked, found)) == UNDECIDED  # one refuted, none held
+        assert claims.verdict(claims.judge(asked, found)) == SUPPORTED  # the core alone
+        asked = [dataclasses.replace(p, core=True) for p in asked]
+        assert claims.verdict(claims.judge(asked, found)) == REFUTED
 
 
 # --- hypotheses by rule -------------------------------------------------------------------------
