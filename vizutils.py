@@ -358,6 +358,7 @@ def class_table(
         raise ValueError("no picture has a class label: give load_images(..., labels=...), or name "
                          "files or folders by WordNet id.")
     if own:
+        values = values.astype("float64")  # else a constant filter's rounding passes for answers
         values = (values - values[known].mean(0)) / np.maximum(values[known].std(0), 1e-12)
         values -= values.mean(1, keepdims=True)
     grouped = pd.Series(values[known, filter]).groupby(labels[known])

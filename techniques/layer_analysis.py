@@ -102,8 +102,9 @@ class LayerAnalysis:
         DataFrame, one row a kind of hypothesis
             ``kind``: ``own``; ``swapped``: another filter's; ``opposite``: dark for light or
             turned by 90°, where the hypothesis claims that direction; ``wrong noun``, where it
-            claims one; ``random weights``: the filter of that number in `random`; ``asked, supported, refuted``
-            (counts), ``share`` supported, with Wilson's 95 % interval ``low, high``.
+            claims one; ``random weights``: the filter of that number in `random`; ``asked,
+            supported, refuted`` (counts), ``share`` supported, with Wilson's 95 % interval ``low,
+            high``.
         """
         filters = self.filters
         others = ~np.eye(self.verdicts.shape[1], dtype=bool)[filters]
