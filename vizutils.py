@@ -353,8 +353,7 @@ def class_table(
     """
     filter = net.check_filter(layer, filter)
     values, labels = class_responses(net, layer, image_set)
-    known = labels >= 0
-    if not known.any():
+    if not (known := labels >= 0).any():
         raise ValueError("no picture has a class label: give load_images(..., labels=...), or name "
                          "files or folders by WordNet id.")
     if own:
