@@ -353,11 +353,11 @@ def class_table(
     """
     filter = net.check_filter(layer, filter)
     values, labels = class_responses(net, layer, image_set)
-    known = labels >= 0
-    if not known.any():
+    if not (known := labels >= 0).any():
         raise ValueError("no picture has a class label: give load_images(..., labels=...), or name "
                          "files or folders by WordNet id.")
     if own:
+        values = values.astype("float64")  # else a constant filter's rounding passes for answers
         values = (values - values[known].mean(0)) / np.maximum(values[known].std(0), 1e-12)
         values -= values.mean(1, keepdims=True)
     grouped = pd.Series(values[known, filter]).groupby(labels[known])

@@ -55,7 +55,7 @@ def scored(layer: str, parts) -> pd.DataFrame:
         half_a, half_b = (photos.subset(half) for half in layer_analysis.halves(photos, 0))
         tuned = stimuli.tuning(net, layer, image_set=half_a)
         seen = claims.gather(net, layer, half_a, each=layer_analysis.EACH_A, seed=0)
-        fresh = claims.gather(net, layer, half_b, each=layer_analysis.EACH_B, seed=1)
+        fresh = claims.gather(net, layer, half_b, seed=1)
         described = {count: descriptions.describe_layer(
             tuned, seen.sample, seen.features, seen.field, parts=count)
             for count in (parts if weights == "packaged" else parts[-1:])}

@@ -44,7 +44,7 @@ def study(layer: str, count: int | None) -> dict:
     shared = time.perf_counter() - start
     photos = vz.load_images(size=net.input_size)
     _, half_b = layer_analysis.halves(photos, 0)
-    random = claims.gather(random_net, layer, photos.subset(half_b), each=layer_analysis.EACH_B,
+    random = claims.gather(random_net, layer, photos.subset(half_b),
                            seed=1)
     untrained = layer_analysis.analyse_layer(random_net, layer, filters=chosen)
     return {

@@ -432,7 +432,7 @@ def _core_findings(
     """What the description and the named edges are worth on half B, beside all other filters."""
     if seen.hypothesis.description is None:
         return {}, None
-    evidence = claims.gather(net, seen.layer, image_set, each=layer_analysis.EACH_B, seed=seed + 1)
+    evidence = claims.gather(net, seen.layer, image_set, seed=seed + 1)
     found = claims.numbers(evidence, [seen.hypothesis], seed=seed)
     rates = claims.base_rates(found, [seen.filter])
     findings = {}

@@ -16,8 +16,7 @@ from scipy.stats import binomtest
 import vizutils as vz
 from techniques import claims, descriptions, stimuli
 
-#: Random places in each picture: of half A, where descriptions are made, and of half B.
-EACH_A, EACH_B = 300, 150
+EACH_A = 300  #: random places in each picture of half A, where descriptions are made
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,15 +101,17 @@ class LayerAnalysis:
         -------
         DataFrame, one row a kind of hypothesis
             ``kind``: ``own``; ``swapped``: another filter's; ``opposite``: dark for light or
-            turned by 90°, where the hypothesis claims that direction; ``wrong noun``; ``random
-            weights``: the filter of that number in `random`; ``asked, supported, refuted``
-            (counts), ``share`` supported, with Wilson's 95 % interval ``low, high``.
+            turned by 90°, where the hypothesis claims that direction; ``wrong noun``, where it
+            claims one; ``random weights``: the filter of that number in `random`; ``asked,
+            supported, refuted`` (counts), ``share`` supported, with Wilson's 95 % interval ``low,
+            high``.
         """
         filters = self.filters
         others = ~np.eye(self.verdicts.shape[1], dtype=bool)[filters]
         opposites = [one for each in self.hypotheses for one in each.opposites().values()]
-        wrong = [one.with_description(one.description.with_wrong_nouns(seed + i))
-                 for i, one in enumerate(self.hypotheses)]
+        wrong = [one.with_description(one.description.with_wrong_nouns(seed + filter))
+                 for one, filter in zip(self.hypotheses, filters, strict=True)
+                 if "noun" in {p.about for p in one.predictions}]
         kinds = {"own": self.own, "swapped": self.verdicts[others],
                  "opposite": self._verdicts_on_own(opposites, self.evidence),
                  "wrong noun": self._verdicts_on_own(wrong, self.evidence)}
@@ -166,8 +167,8 @@ def analyse_layer(
     half_a, half_b = (image_set.subset(half) for half in halves(image_set, seed))
     made = hypotheses(net, layer, half_a, filters=filters, parts=parts, seed=seed,
                       progress=progress)
-    evidence = claims.gather(net, layer, half_b, each=EACH_B, seed=seed + 1)
-    found = claims.numbers(evidence, made)
+    evidence = claims.gather(net, layer, half_b, seed=seed + 1)
+    found = claims.numbers(evidence, made, seed=seed)
     about = [one.description.filter for one in made]
     return LayerAnalysis(layer, evidence, made, found, claims.verdicts(found, about))
 

@@ -101,7 +101,7 @@ def test_whatever_is_predicted_is_tested(found):
             properties = dict(zip(PROPERTIES, values, strict=True))
             made = claims.hypothesise(LAYER, FILTER, properties, groups)
             asked |= {p.about for p in made.predictions}
-    assert asked == set(found[1])
+    assert asked | set(claims.CORE) == set(found[1])
 
 
 def test_findings_are_the_numbers_of_the_parts(found, net):
@@ -126,11 +126,41 @@ def test_findings_are_the_numbers_of_the_parts(found, net):
     assert np.isnan(known["use"].number)
 
 
+def test_core_findings_are_the_layers_numbers(found, net, photographs):
+    made, known, _ = found
+    half_b = photographs.subset(vz.split_halves(len(photographs))[1])
+    evidence = claims.gather(net, LAYER, half_b, seed=1)
+    numbers = claims.numbers(evidence, [made.observed.hypothesis])
+    rates = claims.base_rates(numbers, [FILTER])
+    for about, one in numbers.items():
+        finding = known[about]
+        others = one.value[0, [f for f in range(6) if f != FILTER]]
+        np.testing.assert_equal(
+            (finding.number, finding.low, finding.high, finding.base, finding.control),
+            (one.value[0, FILTER], one.low[0, FILTER], one.high[0, FILTER], rates[about][0],
+             np.median(others)))
+
+
+def test_base_rates_beside_altered_patches_are_of_other_filters(found):
+    made, known, _ = found
+    predicted = {p.about: p for p in made.observed.hypothesis.predictions}
+    for about, way in analysis.DECIDES.items():
+        if about in predicted:
+            kept = made.tested.kept.attrs["others"][way]
+            assert known[about].base == np.mean(
+                [predicted[about].judge(n) == claims.SUPPORTED for n in kept])
+            assert 0 <= known[about].base <= 1
+        else:
+            assert np.isnan(known[about].base)
+
+
 def test_random_weights_stand_beside_the_numbers(found, random_net, photographs):
     made, known, _ = found
     random = {about: finding.random for about, finding in made.tested.findings.items()}
     filled = {about for about, number in random.items() if np.isfinite(number)}
-    assert filled == {*analysis.DECIDES, "cut", "ranking"} & set(random)
+    core = {p.about for p in made.observed.hypothesis.predictions if p.core}
+    assert filled == {*analysis.DECIDES, "cut", "ranking", *core} & set(random)
+    assert {"predicts", "edges"} <= core <= set(claims.CORE)
     assert (made.claims["random weights"] != "–").sum() == len(filled)
     assert all(np.isnan(finding.random) for finding in known.values())  # added afterwards
     half_b = photographs.subset(vz.split_halves(len(photographs))[1])
@@ -139,6 +169,10 @@ def test_random_weights_stand_beside_the_numbers(found, random_net, photographs)
     edges = circuits.edge_table(strong, strong)
     shared = set(circuits.strongest(edges, "l2", 3)) & set(circuits.strongest(edges, "top", 3))
     assert random["ranking"] == pytest.approx(len(shared) / 3)
+    evidence = claims.gather(random_net, LAYER, half_b, seed=1)
+    numbers = claims.numbers(evidence, [made.observed.hypothesis])
+    for about in core:
+        assert random[about] == numbers[about].value[0, FILTER]
 
 
 def test_the_same_call_says_the_same(found, net, photographs):
@@ -190,7 +224,8 @@ def test_a_dead_filter_supports_nothing_that_needs_a_response(photographs):
     made = analysis.analyse(with_filter(0, -1), "block2_conv2", 3, photographs.subset(range(12)),
                             top=3, progress=False, steps=4)
     said = made.claims.set_index("about")
-    assert "no drawn stimulus" in made.observed.hypothesis.text
+    assert "no drawn thing" in made.observed.hypothesis.text
+    assert not made.claims["core"].any()  # nothing is said, so nothing is claimed
     assert said.found["cut"] == said.found["ranking"] == "– (it never fires)"
     assert said.found["arrangement"] == "–"
     assert said.verdict["signs"] == claims.REFUTED  # kernels of zeros push nowhere

@@ -39,7 +39,7 @@ def as_hypothesis(row):
 
 
 def test_numbers_and_verdicts_of_an_eighth_come_out_again(net, halves, eighth):
-    evidence = claims.gather(net, LAYER, halves[1], each=layer_analysis.EACH_B, seed=1)
+    evidence = claims.gather(net, LAYER, halves[1], seed=1)
     made = [as_hypothesis(row) for row in eighth]
     filters = [row["filter"] for row in eighth]
     found = claims.numbers(evidence, made)

@@ -36,20 +36,25 @@ from techniques import (
     dashboard,
     deconvnet,
     deepdream,
+    descriptions,
+    edge_experiments,
     faithfulness,
     families,
     feature_maps,
     inhibition,
     inversion,
+    layer_analysis,
     pathways,
     planted,
     polysemy,
+    rebuilding,
     samples,
     silencing,
     stimuli,
     turning,
 )
 from techniques.attribution import passes, targets
+from techniques.descriptions import scores
 
 SIDE = 64
 LAYER, DEEP = "block2_conv2", "block3_conv1"
@@ -95,6 +100,15 @@ def taps(net):
 def seen(net):
     """As much of an `Observed` as `analysis.examine` reads before it looks at pictures."""
     return types.SimpleNamespace(layer=LAYER, filter=1, net=net)
+
+
+def by_hand():
+    return claims.by_hand(f"{LAYER} filter 1, field {FIELD} px\n+1 dark disc; radius 3 px", [0])
+
+
+def sample_places(count=5):
+    """Places of LAYER that see no padding, in all four pictures."""
+    return pd.DataFrame({"picture": np.arange(count) % 4, "row": 10, "column": 12})
 
 
 def two_hop(net, picture, inputs, feeders):
@@ -159,6 +173,17 @@ BATCHES = {
         net, LAYER, net, LAYER, x, draws=1),
     architectures.stream_shares: lambda net, x: architectures.stream_shares(
         residual(), "reader", x),
+    analysis.analyse_layer: lambda net, x: analysis.analyse_layer(
+        net, LAYER, x, filters=[1], parts=2, **QUIET).table,
+    layer_analysis.hypotheses: lambda net, x: [h.text for h in layer_analysis.hypotheses(
+        net, LAYER, x, filters=[1], parts=2, **QUIET)],
+    samples.sample: lambda net, x: samples.sample(net, LAYER, x, each=5),
+    samples.patches: lambda net, x: list(samples.patches(net, LAYER, x, sample_places())),
+    claims.gather: lambda net, x: claims.gather(net, LAYER, x, each=8),
+    claims.swap: lambda net, x: claims.swap(net, by_hand(), image_set=x).table,
+    descriptions.Description.predict: lambda net, x: by_hand().description.predict(cut(x)),
+    descriptions.Bank.of_places: lambda net, x: descriptions.bank(FIELD).of_places(
+        net, LAYER, x, sample_places()),
     circuits.windows: lambda net, x: circuits.windows(net, LAYER, 1, x, places(net)),
     circuits.random_places: lambda net, x: circuits.random_places(net, LAYER, x, 5),
     circuits.spectrum_places: lambda net, x: circuits.spectrum_places(net, LAYER, 1, x),
@@ -186,8 +211,6 @@ BATCHES = {
     polysemy.causes: lambda net, x: polysemy.causes(net, LAYER, 1, x, draws=2),
     "polysemy.causes, diverse": lambda net, x: polysemy.causes(
         net, LAYER, 1, vz.as_image_set(PIXELS), diverse=x, draws=2),
-    samples.sample: lambda net, x: samples.sample(net, LAYER, x, each=2).answers,
-    samples.patches: lambda net, x: list(samples.patches(net, LAYER, x, places(net))),
     silencing.class_effect: lambda net, x: silencing.class_effect(net, LAYER, 1, x, controls=2),
     stimuli.tuning: lambda net, x: stimuli.tuning(
         net, "block1_conv2", 1, image_set=x, angles=12, colours=False, **QUIET).mean,
@@ -276,6 +299,13 @@ EXCEPTIONS = {
     passes.target_logits: "after `asked`",
     targets.asked: "begins each of attribution's methods, which are in the table",
     analysis.upstream_signs: "upstream: an Ascent",
+    scores.correlations_and_samples: "pictures: the number of each place's picture",
+    scores.resampled: "pictures: how many there are",
+    scores.score_table: "pictures: the number of each place's picture",
+    edge_experiments.contributions: "inputs: what a layer reads",
+    rebuilding.bootstrapped: "pictures: the number of each place's picture",
+    layer_analysis.halves: "counts the pictures of a set",
+    rebuilding.answers: "inputs: what a layer reads",
     dashboard.encoded: "a frame of what this program draws; may be one pixel beyond",
     dashboard.image_tag: "picture: a PNG's bytes",
     faithfulness.plot_cascade: "picture: the number of a row",
@@ -297,7 +327,8 @@ TELLING = {"images", "image", "picture", "pictures", "patches", "patches_or_imag
            "original", "crop", "diverse", "stimuli", "own", "upstream", "inputs", "feeders",
            "start", "photo", "photos", "photographs", "beside", "folder_or_images"}
 #: Seconds each, and every part of theirs is here by itself.
-LONG = {analysis.observe, analysis.examine, analysis.analyse}
+LONG = {analysis.observe, analysis.examine, analysis.analyse, analysis.analyse_layer,
+        layer_analysis.hypotheses}
 
 ENTRIES = [(form, function, call) for form, table in
            (("batch", BATCHES), ("one", SINGLE), ("either", EITHER))

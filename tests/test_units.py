@@ -227,6 +227,41 @@ def test_class_table_counts_and_averages(tiny):
     assert "2 picture(s)" in table.attrs["note"]
 
 
+def test_a_filters_own_part_is_what_it_does_not_share_with_the_layer(tiny, monkeypatch):
+    # 60 pictures of 20 classes; every filter answers more to contrast, which classes 0-4 have;
+    # filter 2 prefers classes 10-14, too, and filter 5 never answers
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(20), 3)
+    shared = 3.0 * (labels < 5)
+    sizes, levels = np.array([1, 2, 5, 3, 4, 0]), np.array([7, 0, 4, -3, 1, 0.3])
+    values = sizes * (shared[:, None] + rng.normal(0, 0.2, (60, 6))) + levels
+    values[:, 2] += 5 * 2.0 * ((labels >= 10) & (labels < 15))
+    values = values.astype("float32")
+    monkeypatch.setattr(vz, "class_responses", lambda *given: (values, labels))
+    plain = vz.class_table(tiny, "block2_conv1", 2)
+    assert set(plain["index"][:5]) == set(range(5))  # led by what every filter answers to
+    own = vz.class_table(tiny, "block2_conv1", 2, own=True)
+    assert set(own["index"][:5]) == set(range(10, 15))
+    spread = values.std(0, dtype="float64")
+    z = np.divide(values - values.mean(0, dtype="float64"), spread, out=np.zeros(values.shape),
+                  where=spread > 1e-6)
+    by_hand = pd.Series(z[:, 2] - z.mean(1)).groupby(labels).mean()
+    np.testing.assert_allclose(own.set_index("index")["mean"].sort_index(), by_hand, atol=1e-5)
+    assert values.max() > 20  # nothing was changed in place
+
+
+def test_pictures_without_a_class_do_not_shift_the_own_part(tiny, monkeypatch):
+    values = np.random.default_rng(1).normal(size=(8, 6)).astype("float32")
+    labels = np.array([1, 1, 2, 2, 3, 3, -1, -1])
+    wild = values.copy()
+    wild[6:] += 100
+    tables = []
+    for given in (values, wild):
+        monkeypatch.setattr(vz, "class_responses", lambda *_, given=given: (given, labels))
+        tables.append(vz.class_table(tiny, "block2_conv1", 4, own=True))
+    pd.testing.assert_frame_equal(*tables)
+
+
 def test_class_table_of_vgg16_needs_no_pictures(vgg16):
     table = vz.class_table(vgg16, "block3_conv2", 10)
     assert len(table) == 1000 and table["mean"].is_monotonic_decreasing

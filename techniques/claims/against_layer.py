@@ -53,6 +53,8 @@ def numbers(
         Of half B: pictures that no hypothesis was made from.
     hypotheses : sequence of Hypothesis
         With a description, and named edges.
+    draws, seed : int
+        Bootstrap samples of the pictures, for the intervals.
 
     Returns
     -------
@@ -88,7 +90,8 @@ def _numbers(evidence: Evidence, hypotheses, draws: int, seed: int) -> dict[str,
         same = np.array([other.things == one.things
                          for one, other in zip(own, asked[noun], strict=True)])
         best = np.maximum(best, np.where(same[:, None], -np.inf, r[noun]))
-    gains["noun"] = whole - best
+    # Where no thing has another noun (patches), nothing is claimed about it.
+    gains["noun"] = np.where(np.isneginf(best), np.nan, whole - best)
     below = stats.rankdata(whole, "min", axis=-1) - 1  # filters that it fits less well
     gains["predicts"] = 100 * below / max(1, whole.shape[-1] - 1)
     gains["edges"] = _edges(evidence, hypotheses, draws, seed)
@@ -162,8 +165,8 @@ def verdicts(found: Mapping[str, Numbers], filters: Sequence[int]) -> np.ndarray
         passed += counts & (verdict == 1)
         failed += counts & (verdict == -1)
         counted += counts
-    causal = np.nan_to_num(judged(found, "edges")) == 1
-    causal &= (rates["edges"] < COMMON)[:, None]
+    edges = judged(found, "edges")
+    causal = np.isnan(edges) | ((edges == 1) & (rates["edges"] < COMMON)[:, None])
     return np.where(failed > 0, REFUTED, np.where(
         (counted > 0) & (passed == counted) & causal, SUPPORTED, UNDECIDED))
 
@@ -219,13 +222,22 @@ def swap(
         raise ValueError("a hypothesis without a description says nothing about other filters: "
                          "write one with claims.by_hand(text, edges=...).")
     layer, filter = hypothesis.description.layer, hypothesis.description.filter
-    net.check_filter(layer, filter)
+    filter = net.check_filter(layer, filter)
+    channels = net.plain_convolution(layer).kernel.shape[2]
+    if max(hypothesis.edges, default=0) >= channels:
+        raise ValueError(f"{layer} reads channels 0 to {channels - 1}; edge "
+                         f"{max(hypothesis.edges)} is none of them.")
+    field = vz.receptive_field(net, layer).size
+    if hypothesis.description.field != field:
+        raise ValueError(f"the receptive field of {layer} has {field} px, not "
+                         f"{hypothesis.description.field}: things would be drawn too large or too "
+                         f"small. Start with '{layer} filter {filter}, field {field} px'.")
     if evidence is None:
         image_set = vz.load_images(size=net.input_size) if image_set is None else image_set
         image_set = vz.as_image_set(image_set, copy=False)
         _, half_b = vz.split_halves(len(image_set), seed=seed)
         evidence = gather(net, layer, image_set.subset(half_b), seed=seed + 1)
-    return swapped(numbers(evidence, [hypothesis]), filter)
+    return swapped(numbers(evidence, [hypothesis], seed=seed), filter)
 
 
 def swapped(found: Mapping[str, Numbers], filter: int) -> Swap:

@@ -15,6 +15,7 @@ from techniques import descriptions, samples
 
 STRONGEST = 0.01  #: share of the random places that count as a filter's strongest ...
 LEAST_PLACES = 20  #: ... but at least so many
+EACH = 150  #: random places in a picture of half B
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Evidence:
 
 
 def gather(
-    net: vz.Network, layer: str, image_set: vz.ImageSet, *, each: int = 200, seed: int = 0,
+    net: vz.Network, layer: str, image_set: vz.ImageSet, *, each: int = EACH, seed: int = 0,
 ) -> Evidence:
     """Ask a layer at `each` random places of every picture.
 

@@ -103,7 +103,7 @@ def by_hand(
     Raises
     ------
     ValueError
-        Words that name no thing, an unknown direction, no edge.
+        Words that name no thing, an unknown direction, no edge or one that is named twice.
     """
     wrong = set(directions) - set(DIRECTIONS)
     if wrong:
@@ -111,10 +111,16 @@ def by_hand(
     if not len(edges):
         raise ValueError("name at least one edge: a verdict needs a claim about what makes the "
                          "answer.")
+    edges = tuple(map(int, edges))
+    if len(set(edges)) < len(edges) or min(edges) < 0:
+        raise ValueError("an edge is an input channel, 0 or more, and is named once; not "
+                         f"{', '.join(map(str, edges))}.")
     description = from_text(text)
-    made = {"predicts", "noun", "edges", *directions}
+    if not description.parts:
+        raise ValueError("name at least one thing, as in '+1 dark disc; radius 4 px'.")
+    made = {"predicts", "edges", *directions} | _about_nouns(description)
     return Hypothesis(description.sentence, {}, (), tuple(
-        p for about, p in CORE.items() if about in made), description, tuple(map(int, edges)))
+        p for about, p in CORE.items() if about in made), description, edges)
 
 
 def about_layer(evidence, described: Sequence[Description]) -> list[Hypothesis]:
@@ -138,12 +144,18 @@ def about_layer(evidence, described: Sequence[Description]) -> list[Hypothesis]:
     made = []
     for i, one in enumerate(described):
         about = {"predicts", "edges", *(name for name, loss in lost.items() if loss[i] >= CLAIMED)}
-        if any(thing.form != "patch" for thing in one.things):
-            about.add("noun")
+        about |= _about_nouns(one)
+        if not one.parts:
+            about = set()  # nothing is said, so nothing is claimed
         made.append(Hypothesis(one.sentence, {}, (), tuple(
             p for name, p in CORE.items() if name in about),
             one, evidence.strongest_edges(one.filter, EDGES)))
     return made
+
+
+def _about_nouns(description: Description) -> set[str]:
+    """A patch has no form that could be another."""
+    return {"noun"} if any(one.form != "patch" for one in description.things) else set()
 
 
 #: What a property of the tuning says about patches of real pictures: (property, its value) →

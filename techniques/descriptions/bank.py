@@ -97,7 +97,13 @@ class Bank:
         x, y = columns - size / 2, size / 2 - rows  # y points up
         margin = (size - self.field) // 2
         inside = slice(margin, margin + self.field)
-        return np.stack([paint(one, x, y)[inside, inside] for one in things]).astype("float32")
+        with np.errstate(invalid="ignore"):
+            found = [(one, paint(one, x, y)[inside, inside]) for one in things]
+        for one, picture in found:
+            if not np.isfinite(picture).all():
+                raise ValueError(f"{one.words!r} shows nothing in a receptive field of "
+                                 f"{self.field} px: move it to the middle or change its size.")
+        return np.stack([picture for _, picture in found]).astype("float32")
 
     @functools.cached_property
     def battery(self) -> np.ndarray:
@@ -183,6 +189,7 @@ def _gabors(field: int, periods, places) -> np.ndarray:
                 along = 2 * np.pi * (y * np.cos(angle) - x * np.sin(angle)) / period
                 cosine = window * np.cos(along)
                 cosine -= window * (cosine.sum() / window.sum())
-                found += [cosine, window * np.sin(along)]
+                sine = window * np.sin(along)  # has a mean where the patch's edge cuts the window
+                found += [cosine, sine - window * (sine.sum() / window.sum())]
     found = np.array(found).reshape(len(found), -1)
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype("float32")

@@ -182,7 +182,11 @@ def predictions(descriptions: Sequence[Description], features: np.ndarray) -> np
     -------
     float32 ndarray, shape (n, descriptions)
     """
-    field, = {one.field for one in descriptions}
+    fields = {one.field for one in descriptions}
+    if len(fields) != 1:
+        raise ValueError("give descriptions of one layer, not "
+                         f"{f'of fields of {sorted(fields)} px' if fields else 'none'}.")
+    field, = fields
     known = {one.words: one for each in descriptions for one in each.things}
     place = {words: i for i, words in enumerate(known)}
     weights = np.zeros((len(known), len(descriptions)), "float32")
@@ -206,7 +210,7 @@ def from_text(text: str) -> Description:
     ValueError
         A first line or a part that cannot be read, with an example of one that can.
     """
-    head, *lines = [line for line in text.strip().splitlines() if line.strip()]
+    head, *lines = [line for line in text.splitlines() if line.strip()] or [""]
     found = re.fullmatch(r"(\S+) filter (\d+), field (\d+) px", head.strip())
     if not found:
         raise ValueError(f"a description starts with 'block3_conv2 filter 36, field 32 px', not "
@@ -218,7 +222,10 @@ def part(line: str) -> Part:
     """A part from its line: a signed weight, a space, a thing in words (`thing`)."""
     weight, _, words = line.strip().partition(" ")
     try:
-        return Part(float(weight), thing(words))
+        value = float(weight)
+        if not np.isfinite(value) or not value:
+            raise ValueError(f"a weight of {weight} says nothing.")
+        return Part(value, thing(words))
     except ValueError as error:
         raise ValueError(f"cannot read the part {line!r}: {error} A part is a weight and a "
                          "thing, as in '+1.2 dark disc; radius 4 px'.") from None

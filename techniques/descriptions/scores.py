@@ -62,12 +62,20 @@ def correlations_and_samples(
 
 def _moments(predicted, answers, pictures):
     """Sums over the places of each picture: n, x, y, xx, yy, xy; first axis the picture."""
-    x, y = (a - a.mean(0) for a in (predicted.astype("float64"), answers.astype("float64")))
+    x, y = map(_standardised, (predicted, answers))
     _, at = np.unique(pictures, return_inverse=True)
     groups = [np.flatnonzero(at == g) for g in range(at.max() + 1)]
     return tuple(map(np.array, zip(*((
         float(len(g)), x[g].sum(0), y[g].sum(0), (x[g]**2).sum(0), (y[g]**2).sum(0),
         x[g].T @ y[g]) for g in groups), strict=True)))
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Mean 0 and standard deviation 1, in whatever unit; constants become 0."""
+    values = values.astype("float64")
+    spread = values.std(0)
+    varies = spread > 1e-9 * np.abs(values).max(0)  # less is rounding
+    return np.divide(values - values.mean(0), spread, out=np.zeros_like(values), where=varies)
 
 
 def _r(n, x, y, xx, yy, xy):
@@ -92,11 +100,12 @@ def identification(r: np.ndarray, filters: np.ndarray) -> np.ndarray:
     Returns
     -------
     int ndarray, shape (..., explanations)
-        1: the prediction fits no filter better than its own; chance is the middle.
+        1: the prediction fits no other filter as well as its own; chance is the middle. Equal
+        ones count as better: a constant prediction, which fits none, comes last.
     """
     own = np.take_along_axis(r, np.broadcast_to(np.asarray(filters)[:, None],
                                                 (*r.shape[:-1], 1)), -1)
-    return (r > own).sum(-1) + 1
+    return (r >= own).sum(-1)  # its own is among them
 
 
 def score_table(

@@ -17,6 +17,7 @@ NOUNS = ("bar", "grating", "edge", "curve", "corner", "disc", "grid", "net", "hi
 SIGNED = ("bar", "curve", "corner", "disc", "ring", "centre-surround", "net")
 UNITS = {"orientation": "°", "period": " px", "phase": "°", "width": " px", "shift": " px",
          "radius": " px", "opening": "°", "luminance": ""}
+SIZES = ("period", "width", "radius", "opening")  #: positive
 _WORDS = re.compile(
     rf"(?:(?P<tone>light|dark) )?(?:(?P<colour>{'|'.join(HUES)}) )?"
     rf"(?P<form>patch|{'|'.join(sorted(FORMS, key=len, reverse=True))})"
@@ -24,7 +25,7 @@ _WORDS = re.compile(
 _NUMBER = re.compile(r"; (\w+) ([-\d.e+]+)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Thing:
     """One drawn stimulus, centred on the receptive field; `stimuli.Stimuli` tells the columns.
 
@@ -52,6 +53,17 @@ class Thing:
     chroma: float = 0.0
     colour: str = ""
     colour2: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        # NaN equals nothing: written as None, so that what is missing in both is the same.
+        return self._told == other._told if isinstance(other, Thing) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._told)
+
+    @property
+    def _told(self) -> tuple:
+        return tuple(None if value != value else value for value in dataclasses.astuple(self))
 
     @property
     def words(self) -> str:
@@ -135,12 +147,18 @@ def thing(words: str) -> Thing:
             f"{words!r} names no thing: write [light|dark] [colour] form[ against colour] and "
             "'; name number' for each of its numbers, as in 'dark curve; orientation 75°; radius "
             f"16 px; width 4 px'. Forms: {', '.join(FORMS)}, patch; colours: {', '.join(HUES)}.")
-    numbers = {name: float(value) for name, value in _NUMBER.findall(found["numbers"])}
+    told = _NUMBER.findall(found["numbers"])
     needed = _needed(found["form"])
-    if set(numbers) != set(needed):
+    if sorted(name for name, _ in told) != sorted(needed):
         raise ValueError(f"a {found['form']} is told by {', '.join(needed)}, not by "
-                         f"{', '.join(numbers) or 'no number'}.")
+                         f"{', '.join(name for name, _ in told) or 'no number'}.")
+    numbers = {name: _number(name, value) for name, value in told}
     colour, tone = found["colour"] or "", found["tone"]
+    if found["colour2"] and not colour:
+        raise ValueError(f"{words!r} has a second colour but no first one: write 'red edge against "
+                         f"{found['colour2']}; ...', say.")
+    if tone and found["form"] == "patch":
+        raise ValueError(f"how light a patch is, its luminance says: leave out {tone!r}.")
     if found["form"] == "patch":
         luma = numbers.pop("luminance")
     else:
@@ -149,6 +167,16 @@ def thing(words: str) -> Thing:
     chroma = 0.0 if not colour else COLOURED[1] if luma else CHROMA
     return Thing(found["form"], luma=luma, chroma=chroma, colour=colour,
                  colour2=found["colour2"] or "", **numbers)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"the {name} is no number: {text!r}.") from None
+    if name in SIZES and value <= 0:
+        raise ValueError(f"the {name} of a thing must be positive, not {text}.")
+    return value
 
 
 def _needed(form: str) -> list[str]:
