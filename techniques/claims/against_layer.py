@@ -24,9 +24,12 @@ from techniques.descriptions import scores
 
 DRAWS = 200  #: bootstrap samples of pictures
 AT_ONCE = 8  #: hypotheses judged at a time: some 300 MB for a layer of 256 filters
-#: What each claim about a direction exchanges in the description.
-EXCHANGED = {"contrast": lambda d: d.inverted(), "angle": lambda d: d.turned(90),
-             "hue": lambda d: d.recoloured()}
+#: What each claim about a direction exchanges in the description; the best exchange counts. An edge
+#: turned by a quarter to one side and to the other is two things: a hypothesis that is wrong by 90°
+#: lies 180° from the one and on the truth with the other.
+EXCHANGED = {"contrast": (lambda d: d.inverted(),),
+             "angle": (lambda d: d.turned(90), lambda d: d.turned(-90)),
+             "hue": (lambda d: d.recoloured(),)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +65,8 @@ def numbers(
     dict of str to Numbers
         ``predicts``: percentile of the filter among all of the layer by the description's r;
         ``noun, contrast, angle, hue``: r less the r of the same description with each thing
-        another noun (the best of all), dark for light, turned by 90°, in the opposite colour;
+        another noun (the best of all), dark for light, turned by 90° (to the better side), in the
+        opposite colour;
         ``edges``: share of the response above its mean that the named edges give.
     """
     parts = [_numbers(evidence, hypotheses[i : i + AT_ONCE], draws, seed)
@@ -73,8 +77,9 @@ def numbers(
 
 def _numbers(evidence: Evidence, hypotheses, draws: int, seed: int) -> dict[str, Numbers]:
     own = [hypothesis.description for hypothesis in hypotheses]
-    asked = {"own": own} | {about: [change(one) for one in own]
-                            for about, change in EXCHANGED.items()}
+    asked = {"own": own} | {(about, i): [change(one) for one in own]
+                            for about, changes in EXCHANGED.items()
+                            for i, change in enumerate(changes)}
     asked |= {noun: [one.with_noun(noun) for one in own] for noun in descriptions.NOUNS}
     predicted = descriptions.predictions(sum(asked.values(), []), evidence.features)
     # (1 + draws, hypotheses, filters) each: of all pictures, then of each sample of them
@@ -82,7 +87,8 @@ def _numbers(evidence: Evidence, hypotheses, draws: int, seed: int) -> dict[str,
         predicted, evidence.answers, evidence.sample.pictures, draws=draws, seed=seed),
         len(asked), axis=1), strict=True))
     whole = r["own"]
-    gains = {about: whole - r[about] for about in EXCHANGED}
+    gains = {about: whole - np.max([r[about, i] for i in range(len(changes))], axis=0)
+             for about, changes in EXCHANGED.items()}
     best = np.full_like(whole, -np.inf)
     for noun in descriptions.NOUNS:
         same = np.array([other.things == one.things

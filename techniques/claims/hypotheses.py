@@ -27,7 +27,8 @@ CORE = {p.about: p for p in (
     Prediction("contrast", "dark and light are as it says", 0.03, 0.0,
                "r less that of the same description dark for light", "0: as good", True),
     Prediction("angle", "orientations are as it says", 0.03, 0.0,
-               "r less that of the same description turned by 90°", "0: as good", True),
+               "r less that of the same description turned by 90°, to the better side",
+               "0: as good", True),
     Prediction("hue", "colours are as it says", 0.02, 0.0,
                "r less that of the same description in opposite colours", "0: as good", True),
     Prediction("edges", "the edges it names make the answer", 0.2, 0.1,
@@ -130,7 +131,8 @@ def about_layer(evidence, described: Sequence[Description]) -> list[Hypothesis]:
 
     own = r(described)
     lost = {"contrast": own - r([one.inverted() for one in described]),
-            "angle": own - r([one.turned(90) for one in described]),
+            "angle": own - np.maximum(*(r([one.turned(by) for one in described])
+                                        for by in (90, -90))),
             "hue": own - r([one.recoloured() for one in described])}
     made = []
     for i, one in enumerate(described):
