@@ -22,6 +22,7 @@ Evidence and verdicts:
 ``layer_analysis``: every filter's hypothesis judged on every filter of its layer.
 ``analysis``: a filter's whole analysis in one call, from hypothesis to verdict.
 ``planted``: units whose answer is known by construction, to mark verdicts with.
+``marking``: claims put to planted units: how often each is right.
 ``intervals``: how to print a number that another processor, picture or seed would change.
 
 Families of visualisation techniques, one companion notebook or more:
