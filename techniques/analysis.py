@@ -441,6 +441,9 @@ def _core_findings(
         others = np.delete(one.value[0], seen.filter)
         findings[about] = Finding(value, float(np.median(others)), low=low, high=high,
                                   base=float(rates[about][0]))
+    r = descriptions.scores.correlations(seen.hypothesis.description.from_features(
+        evidence.features)[:, None], evidence.answers[:, [seen.filter]]).item()
+    findings["predicts"] = dataclasses.replace(findings["predicts"], words=f"r = {r:.2f}")
     return findings, claims.swapped(found, seen.filter)
 
 

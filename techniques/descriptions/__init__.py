@@ -10,6 +10,7 @@ In this order: ``things`` (things in words, and drawn), ``bank`` (a fixed way to
 nobody used), ``figures``.
 """
 
+from techniques.descriptions import scores
 from techniques.descriptions.bank import SMALLEST_FIELD, Bank, bank
 from techniques.descriptions.describing import (
     PARTS,
@@ -25,4 +26,4 @@ from techniques.descriptions.things import NOUNS, Thing, thing, things_of
 
 __all__ = ["Bank", "bank", "Description", "Part", "describe_layer", "from_text", "part",
            "predictions", "PARTS", "NOUNS",
-           "SMALLEST_FIELD", "maps", "plot_maps", "plot_parts", "Thing", "thing", "things_of"]
+           "SMALLEST_FIELD", "maps", "plot_maps", "plot_parts", "scores", "Thing", "thing", "things_of"]
