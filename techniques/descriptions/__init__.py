@@ -24,6 +24,8 @@ from techniques.descriptions.describing import (
 from techniques.descriptions.figures import maps, plot_maps, plot_parts
 from techniques.descriptions.things import NOUNS, Thing, thing, things_of
 
-__all__ = ["Bank", "bank", "Description", "Part", "describe_layer", "from_text", "part",
-           "predictions", "PARTS", "NOUNS",
-           "SMALLEST_FIELD", "maps", "plot_maps", "plot_parts", "scores", "Thing", "thing", "things_of"]
+__all__ = [
+    "Bank", "bank", "SMALLEST_FIELD", "Description", "Part", "describe_layer", "from_text", "part",
+    "predictions", "PARTS", "Thing", "thing", "things_of", "NOUNS", "scores", "maps", "plot_maps",
+    "plot_parts",
+]
