@@ -71,7 +71,10 @@ def test_an_interval_must_lie_beyond_what_refutes():
     fewer = prediction(0.1, 0.5)
     assert [fewer.judge(0.05, 0, high) for high in (0.49, 0.5, 0.9)] == [SUPPORTED, UNDECIDED,
                                                                          UNDECIDED]
-    assert asked.judge(0.4, 0.1, 0.8) == REFUTED and asked.judge(0.6, 0.1, 0.9) == UNDECIDED
+    # and none of it may reach what supports, if the claim is to be refuted
+    assert [asked.judge(0.4, 0.1, high) for high in (0.69, 0.7)] == [REFUTED, UNDECIDED]
+    assert [fewer.judge(0.6, low, 0.9) for low in (0.11, 0.1)] == [REFUTED, UNDECIDED]
+    assert asked.judge(0.6, 0.1, 0.9) == UNDECIDED
     table = claims.judge([asked], {"it": Finding(0.8, low=0.3, high=0.9, base=0.12)})
     assert table["found"].item() == "0.80 [0.30, 0.90]" and table["verdict"].item() == UNDECIDED
     assert table["others pass"].item() == "12 %"
@@ -341,9 +344,10 @@ def test_numbers_are_differences_of_correlations(found, evidence, described):
 
     for i in (4, 14):
         one, own = described[i], r(described[i])
-        for about, other in (("contrast", one.inverted()), ("angle", one.turned(90)),
-                             ("hue", one.recoloured())):
-            np.testing.assert_allclose(found[about].value[i], own - r(other), atol=1e-4)
+        turned = np.maximum(r(one.turned(90)), r(one.turned(270)))  # the better way round
+        for about, other in (("contrast", r(one.inverted())), ("angle", turned),
+                             ("hue", r(one.recoloured()))):
+            np.testing.assert_allclose(found[about].value[i], own - other, atol=1e-4)
         others = [r(one.with_noun(noun)) for noun in descriptions.NOUNS]
         np.testing.assert_allclose(found["noun"].value[i], own - np.max(others, 0), atol=1e-4)
         below = [(own < each).sum() for each in own]  # filters that it fits less well
