@@ -160,7 +160,8 @@ def analyse_layer(
     Raises
     ------
     ValueError
-        A layer that is no plain convolution, a receptive field below 8 px, too few pictures.
+        Unknown layer or filter, a layer that is no plain convolution, a receptive field below
+        8 px, too few pictures.
     """
     image_set = (vz.load_images(size=net.input_size) if image_set is None
                  else vz.as_image_set(image_set, copy=False))
@@ -196,6 +197,7 @@ def hypotheses(
         The layer's answers to drawn stimuli, if they are there already.
     """
     net.plain_convolution(layer)  # before the long part
+    filters = None if filters is None else net.check_filters(layer, filters)
     descriptions.bank(vz.receptive_field(net, layer).size)
     if tuned is None:
         tuned = stimuli.tuning(net, layer, image_set=half_a, progress=progress)
