@@ -431,10 +431,9 @@ def hand_made(
         true = [truly(made, f) for f in made.filters]
         rows += [_true_hypotheses(made, true, evidence), _exchanged(made, true, evidence),
                  _other_nouns(made, true, evidence)]
-        truths = [{"orientation matters": made.truth["orientation matters"],
-                   "colour matters": made.truth["colour matters"],
-                   "polarity matters": True if made.truth["noun"] == "edge" or made.of(f)[
-                       "polarity"] else None} for f in made.filters]
+        truths = [made.of(f) | {"polarity matters": True if "contrast" in {
+            p.about for p in one.predictions} else None}
+            for f, one in zip(made.filters, true, strict=True)]
         rows.append(altered(net, layer, made.filters, truths, half_b, level=tuned.mean,
                             mechanism=made.name, seed=seed))
     seen = claims.gather(net, layer, half_a, each=layer_analysis.EACH_A, seed=seed)

@@ -35,6 +35,7 @@ MOST_SCALED = 10.0  #: `turned` makes no filter's kernels larger than this many 
 LARGER = 2.0  #: norm of the kernel on the dead channel, in norms of the filter's largest kernel
 UNLIKE = 0.1  #: largest correlation of two filters' answers, and of their kernels, in a pair
 TOGETHER = 8  #: pictures in which A and B must be strong at one place for A and B to be wired
+TURNS = 0.5  #: cosine of a hand-made kernel with itself turned up to which orientation matters
 WIRINGS = ("A", "A or B", "A and B", "A and not B")
 
 
@@ -474,6 +475,10 @@ def hand_made(
     (`alterations.BRIGHTNESS`) and nothing else; coloured ones differ from grey in hue only, and
     answer 0 to every grey picture.
 
+    Whether orientation matters is read off the kernel: its cosine with itself turned by a quarter
+    is what it keeps of the answer to its own figure. Nets repeat after 60°, and through the window
+    a coarse one looks much like a spot: those keep 0.8, so that nothing is said of them.
+
     Parameters
     ----------
     field : int
@@ -496,16 +501,25 @@ def hand_made(
     rng = np.random.default_rng(seed)
     designs = {noun: table.iloc[np.sort(rng.choice(len(table), per, replace=False))]
                for noun, table in _designs(field).items()}
-    net = _one_layer(_kernels(pd.concat(designs.values(), ignore_index=True), field), stride)
+    kernels = _kernels(pd.concat(designs.values(), ignore_index=True), field)
+    net = _one_layer(kernels, stride)
     for i, (noun, table) in enumerate(designs.items()):
         truth = {name: [None if pd.isna(v) else v for v in table[column].astype(object)]
                  for name, column in {"orientation": "orientation", "polarity": "polarity",
                                       "hue": "colour", "size": "size"}.items()}
         coloured = noun == "coloured blob"
+        own = kernels[..., i * per : (i + 1) * per]
+        like = [_cosine(k.ravel(), np.rot90(k).ravel()) for k in np.moveaxis(own, -1, 0)]
         yield Planted(f"hand-made {noun}", net, net.conv_layers[0],
                       tuple(range(i * per, (i + 1) * per)),
                       {"noun": noun.removeprefix("coloured ")} | truth
-                      | {"orientation matters": "blob" not in noun, "colour matters": coloured})
+                      | {"orientation matters": [_matters(cosine) for cosine in like],
+                         "colour matters": coloured})
+
+
+def _matters(cosine: float) -> bool | None:
+    """Whether a quarter turn matters to a kernel that is so like itself turned; None: between."""
+    return False if cosine > 0.999 else True if cosine <= TURNS else None
 
 
 def _designs(field: int) -> dict[str, pd.DataFrame]:

@@ -182,6 +182,16 @@ def test_blobs_know_their_polarity_and_no_angle(hand_made, tuned):
         np.testing.assert_allclose(np.rot90(kernel), kernel, atol=1e-5)
 
 
+def test_orientation_matters_where_the_turned_kernel_is_another(hand_made):
+    said = {noun: {made.of(f)["orientation matters"] for f in made.filters}
+            for noun, made in hand_made.items()}
+    assert said["edge"] == said["bar"] == said["curve"] == {True}
+    assert said["blob"] == said["coloured blob"] == {False}
+    nets = hand_made["net"]  # coarse ones look like spots through their window
+    assert {(nets.of(f)["size"], nets.of(f)["orientation matters"]) for f in nets.filters} == {
+        (8.0, True), (12.0, None)}
+
+
 def test_colour_matters_to_coloured_blobs_only(hand_made, patches):
     net = hand_made["bar"].net
     coloured = vz.patch_responses(net, "hand_made", vz.made(patches))
