@@ -35,7 +35,7 @@ def eighth():
 def as_hypothesis(row):
     description = descriptions.from_text(row["text"])
     return claims.Hypothesis("", {}, (), tuple(claims.CORE[about] for about in row["claims"]),
-                             description, tuple(row["edges"]))
+                             description, tuple(row["named"]))
 
 
 def test_numbers_and_verdicts_of_an_eighth_come_out_again(net, halves, eighth):
