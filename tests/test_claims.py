@@ -401,10 +401,12 @@ def random_numbers(rng, hypotheses, filters):
         wide = abs(p.supported - p.refuted)
         middle = rng.choice([p.refuted - wide, p.refuted, p.supported, p.supported + wide],
                             (hypotheses, filters), p=[0.1, 0.1, 0.3, 0.5])
-        low = middle - rng.choice([0.1, 0.5, 2.5], middle.shape) * wide
+        low, high = (middle + sign * rng.choice([0.1, 0.5, 2.5], middle.shape) * wide
+                     for sign in (-1, 1))
         if about not in ("predicts", "edges"):
             middle[rng.random(hypotheses) < 0.4] = np.nan
-        found[about] = claims.Numbers(middle, np.where(np.isnan(middle), np.nan, low), middle)
+        found[about] = claims.Numbers(middle, *(np.where(np.isnan(middle), np.nan, end)
+                                                for end in (low, high)))
     return found
 
 

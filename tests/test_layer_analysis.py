@@ -98,7 +98,8 @@ def test_a_filter_alone_has_the_same_numbers(found, net, photographs, filter):
     made = found[0]
     assert about == made.hypotheses[filter]
     seen = analysis.Observed(LAYER, filter, None, None, None, about)
-    findings = analysis._core_findings(net, seen, half_b, SEED)
+    findings, swap = analysis._core_findings(net, seen, half_b, SEED)
+    assert swap.table["verdict"].tolist() == made.verdicts[filter].tolist()
     for name, one in made.numbers.items():
         np.testing.assert_allclose(
             [findings[name].number, findings[name].low, findings[name].high],
