@@ -59,7 +59,7 @@ def study(layer: str, count: int | None) -> dict:
 def shared_part(found: layer_analysis.LayerAnalysis) -> list[dict]:
     """What is kept of each filter: the description's text, edges, numbers, verdict."""
     table = found.table
-    return [{"filter": int(row.filter), "text": one.description.text, "edges": list(one.edges),
+    return [{"filter": int(row.filter), "text": one.description.text, "named": list(one.edges),
              "claims": [p.about for p in one.predictions], "verdict": row.verdict,
              "elsewhere": int(row.elsewhere),
              **{about: round(float(row._asdict()[about]), 3) for about in found.numbers

@@ -439,11 +439,12 @@ def _core_findings(
     for about, one in found.items():
         value, low, high = (float(a[0, seen.filter]) for a in (one.value, one.low, one.high))
         others = np.delete(one.value[0], seen.filter)
+        # another processor may choose another part where two things explain nearly as much
         findings[about] = Finding(value, float(np.median(others)), low=low, high=high,
-                                  base=float(rates[about][0]))
+                                  base=float(rates[about][0]), approximate=True)
     r = descriptions.scores.correlations(seen.hypothesis.description.from_features(
         evidence.features)[:, None], evidence.answers[:, [seen.filter]]).item()
-    findings["predicts"] = dataclasses.replace(findings["predicts"], words=f"r = {r:.2f}")
+    findings["predicts"] = dataclasses.replace(findings["predicts"], words=f"r ≈ {r:.2f}")
     return findings, claims.swapped(found, seen.filter)
 
 

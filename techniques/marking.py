@@ -25,7 +25,6 @@ from techniques import (
     claims,
     descriptions,
     edge_experiments,
-    inhibition,
     layer_analysis,
     polysemy,
     samples,
@@ -33,6 +32,7 @@ from techniques import (
     stimuli,
 )
 from techniques.claims import CORE, KEEPS, LOSES, SUPPORTED, Hypothesis
+from techniques.descriptions import scores
 from techniques.planted import Planted
 from techniques.stimuli.indices import CYCLES
 
@@ -333,7 +333,11 @@ def wired(
 
 
 def _inhibitors(made: Planted, half_b, seed: int) -> pd.DataFrame:
-    """`edge_experiments.inhibitors_at_work`, over both limits, and the claim `inhibition`."""
+    """`edge_experiments.inhibitors_at_work`, over both limits.
+
+    The claim ``inhibition`` of an analysis is not asked: its control, random cuts of as much
+    weight, has but two edges to draw from here, one of them the inhibitor.
+    """
     net, layer = made.net, made.layer
     sample = samples.sample(net, layer, half_b, seed=seed + 1)
     rows = []
@@ -348,11 +352,6 @@ def _inhibitors(made: Planted, half_b, seed: int) -> pd.DataFrame:
             released = table["released"].max() if len(table) else np.nan
             rows.append(asked("inhibitor at work", made.name, bool(blocks), [filter], [right],
                               case=case, numbers=[released]))
-        row = inhibition.released(net, layer, filter, half_b, seed=seed).measures.set_index(
-            "measure").loc["above, level kept"]
-        number = row["percentile"] if row["after"] > row["before"] else 0.0
-        rows.append(asked("inhibition", made.name, bool(blocks), [filter],
-                          [number >= claims.BEYOND], case="all of it removed", numbers=[number]))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -385,6 +384,11 @@ FORMS = {"edge": "edge; orientation {orientation}°; shift 0 px",
          "net": "net; orientation {orientation}°; period {size} px; phase 0°",
          "blob": "disc; radius {size} px"}
 FORM = {"blob": "disc"}  #: nouns that a description calls otherwise
+#: Nouns that photographs do not tell apart: through its window a bar is a curve of large radius and
+#: a wide bar nearly a disc, a curve has an edge's two sides, and so has a corner.
+LOOK_ALIKES = tuple(map(frozenset, (("bar", "curve"), ("bar", "disc"), ("curve", "edge"),
+                                    ("corner", "edge"))))
+ANGLES = range(0, 180, 30)  #: at which other nouns are tried in place of a thing that has none
 
 
 def truly(made: Planted, filter: int) -> Hypothesis:
@@ -480,13 +484,55 @@ def _exchanged(made: Planted, true, evidence) -> pd.DataFrame:
 
 
 def _other_nouns(made: Planted, true, evidence) -> pd.DataFrame:
-    """Every other noun in place of the true one."""
+    """Every other noun in place of the true one; the proposed claim leaves look-alikes open."""
     own = FORM.get(made.truth["noun"], made.truth["noun"])
+    rows = [of_another_kind(made, true, evidence, [True] * len(true), case="true")]
+    for noun in descriptions.NOUNS:
+        if noun == own:
+            continue
+        false = [claiming(one.with_description(one.description.with_noun(noun)), "noun")
+                 for one in true]
+        rows.append(core_claims("noun", made.name, False, evidence, false,
+                                case=f"{noun} instead"))
+        if frozenset((noun, own)) not in LOOK_ALIKES:
+            rows.append(of_another_kind(made, false, evidence, [False] * len(false),
+                                        case=f"{noun} instead"))
+    return pd.concat(rows, ignore_index=True)
+
+
+def of_another_kind(
+    made: Planted, hypotheses: Sequence[Hypothesis], evidence: claims.Evidence,
+    planted: Sequence[bool], *, case: str,
+) -> pd.DataFrame:
+    """A claim proposed in place of ``noun``: the thing fits better than any of another kind.
+
+    Two things differ: nouns that photographs do not tell apart (`LOOK_ALIKES`) are no rivals, and
+    a thing without an orientation has rivals at all `ANGLES`, of which the best counts. The bounds
+    are those of ``noun``. It is asked of hypotheses with one thing each.
+
+    Parameters
+    ----------
+    planted : sequence of bool
+        For each hypothesis, whether the claim is true.
+    """
+    filters = [one.description.filter for one in hypotheses]
+    own = [one.description for one in hypotheses]
+    form = own[0].things[0].form
+    turns = ANGLES if np.isnan(own[0].things[0].orientation) else (0,)
+    rivals = [[one.with_noun(noun).turned(by) for one in own] for noun in descriptions.NOUNS
+              if noun != form and frozenset((noun, form)) not in LOOK_ALIKES for by in turns]
+    predicted = descriptions.predictions(sum(rivals, own), evidence.features)
+    r = scores.correlations_and_samples(predicted, evidence.answers[:, filters],
+                                        evidence.sample.pictures, draws=200)
+    at = np.arange(len(own))
+    whole, *others = np.stack(np.split(r, 1 + len(rivals), axis=1))[:, :, at, at]
+    gains = whole - np.max(others, axis=0)
+    supported = [CORE["noun"].judge(gain, low) == SUPPORTED for gain, low in zip(
+        gains[0], np.quantile(gains[1:], 0.05, axis=0), strict=True)]
     return pd.concat([
-        core_claims("noun", made.name, False, evidence, [
-            claiming(one.with_description(one.description.with_noun(noun)), "noun")
-            for one in true], case=f"{noun} instead")
-        for noun in descriptions.NOUNS if noun != own], ignore_index=True)
+        asked("noun, look-alikes apart", made.name, bool(value), [f], [s], case=case, numbers=[n])
+        for value, f, s, n in zip(planted, filters, supported, gains[0], strict=True)],
+        ignore_index=True)
 
 
 def _words_by_rule(made: Planted, by_rule: dict[int, Hypothesis]) -> pd.DataFrame:

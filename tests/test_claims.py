@@ -431,7 +431,7 @@ def test_swap_counts_the_others(evidence, hypotheses):
     found = claims.swap(net, hypotheses[3], evidence=evidence)
     assert found.verdict == SUPPORTED and found.supported == []
     assert found.sentence == ("On its own filter: supported. Of the layer's 19 other filters it "
-                              "would be supported for 0 (0.0 %).")
+                              "would be supported for ≈ 0 (≈ 0.0 %).")
     assert found.table["filter"].tolist() == list(range(20)) and found.table["own"][3]
     # filter 8 answers as this hypothesis says, to the letter, and by the same edges
     answers, carried = evidence.answers.copy(), evidence.carried.copy()

@@ -35,7 +35,7 @@ def eighth():
 def as_hypothesis(row):
     description = descriptions.from_text(row["text"])
     return claims.Hypothesis("", {}, (), tuple(claims.CORE[about] for about in row["claims"]),
-                             description, tuple(row["edges"]))
+                             description, tuple(row["named"]))
 
 
 def test_numbers_and_verdicts_of_an_eighth_come_out_again(net, halves, eighth):
@@ -66,7 +66,7 @@ def test_descriptions_of_an_eighth_come_out_again(net, halves, eighth):
     made = layer_analysis.hypotheses(net, LAYER, halves[0], filters=[r["filter"] for r in eighth],
                                      progress=False)
     same = [one.description.text == row["text"] for one, row in zip(made, eighth, strict=True)]
-    assert np.mean(same) >= 0.75  # near ties may fall otherwise on another processor
+    assert np.mean(same) >= 0.9  # near ties may fall otherwise on another processor
     alike = [one.description.likeness(descriptions.from_text(row["text"]))
              for one, row in zip(made, eighth, strict=True)]
     assert np.median(alike) > 0.99

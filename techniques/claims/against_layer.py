@@ -200,7 +200,7 @@ class Swap:
         """Both, in words."""
         others, found = len(self.table) - 1, len(self.supported)
         return (f"On its own filter: {self.verdict}. Of the layer's {others} other filters it "
-                f"would be supported for {found} ({100 * found / others:.1f} %).")
+                f"would be supported for ≈ {found} (≈ {100 * found / others:.1f} %).")
 
 
 def swap(

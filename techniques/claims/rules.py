@@ -154,7 +154,7 @@ def judge(predictions: Sequence[Prediction], findings: Mapping[str, Finding]) ->
         if not np.isnan(found.low):
             said[0] += f" [{p.form.format(found.low)}, {p.form.format(found.high)}]"
         said[0] = f"{said[0]} ({found.words})" if found.words else said[0]
-        others = "–" if np.isnan(found.base) else f"{100 * found.base:.0f} %"
+        others = "–" if np.isnan(found.base) else f"{near}{100 * found.base:.0f} %"
         rows.append((p.about, p.claim, p.demanded, *said, others,
                      p.judge(found.number, found.low, found.high), p.core,
                      p.judge(found.random) == SUPPORTED, not found.base >= COMMON))
