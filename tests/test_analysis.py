@@ -43,7 +43,7 @@ def spied(patch, read):
 
 @pytest.fixture(scope="module")
 def found(net, random_net, photographs):
-    """What `analyse` says, what `_findings` knew, and which pictures each half read."""
+    """What `analyse` says, what its findings were, and which pictures each half read."""
     seen, known = {"observe": set(), "examine": set()}, {}
 
     def staged(name, whole):
@@ -54,13 +54,19 @@ def found(net, random_net, photographs):
         return stage
 
     def findings(*args, whole=analysis._findings):
-        known.update(whole(*args))
-        return dict(known)
+        known.update(made := whole(*args))
+        return made
+
+    def core(asked, *args, whole=analysis._core_findings):
+        made = whole(asked, *args)
+        known.update(made[0] if asked is net else {})  # the random network is asked, too
+        return made
 
     with pytest.MonkeyPatch.context() as patch:
         for name in seen:
             patch.setattr(analysis, name, staged(name, getattr(analysis, name)))
         patch.setattr(analysis, "_findings", findings)
+        patch.setattr(analysis, "_core_findings", core)
         made = analysis.analyse(net, LAYER, FILTER, photographs, top=3, random_net=random_net,
                                 progress=False)
     return made, known, seen
@@ -111,8 +117,9 @@ def test_findings_are_the_numbers_of_the_parts(found, net):
                        ("arrangement", "phases")):
         assert (known[about].number, known[about].control) == tuple(
             kept.loc[way, ["kept", "control"]])
-    cut = tested.cuts.query("ranking == 'l2' and way == 'zero'").iloc[0]
-    assert known["cut"].number == cut["percentile"]
+    cut = tested.fair.query("cut == 'named set' and control == 'any edges'").iloc[0]
+    rest = tested.fair.query("cut == 'without its largest'").iloc[0]
+    assert (known["cut"].number, known["cut"].control) == (cut["percentile"], rest["percentile"])
     assert known["cut"].words == f"{100 * cut['left']:.0f} % left"
     first = set(tested.edges.nlargest(3, "l2").channel)
     gives = set(tested.edges.assign(size=tested.edges.top.abs()).nlargest(3, "size").channel)
@@ -139,6 +146,11 @@ def test_core_findings_are_the_layers_numbers(found, net, photographs):
             (finding.number, finding.low, finding.high, finding.base, finding.control),
             (one.value[0, FILTER], one.low[0, FILTER], one.high[0, FILTER], rates[about][0],
              np.median(others)))
+    assert made.tested.swap.table["verdict"].tolist() == claims.verdicts(
+        numbers, [FILTER])[0].tolist()
+    predicted = made.observed.hypothesis.description.from_features(evidence.features)
+    r = np.corrcoef(predicted, evidence.answers[:, FILTER])[0, 1]
+    assert known["predicts"].words == f"r = {r:.2f}"
 
 
 def test_base_rates_beside_altered_patches_are_of_other_filters(found):

@@ -442,7 +442,7 @@ def test_swap_counts_the_others(evidence, hypotheses):
     found = claims.swap(net, hypotheses[3], evidence=twin)
     assert found.supported == [8] and found.verdict == UNDECIDED  # it fits one other better
     assert found.table["predicts"][3] == pytest.approx(100 * 18 / 19)
-    assert found.sentence.endswith("supported for 1 (5.3 %).")
+    assert found.sentence.endswith("supported for ≈ 1 (≈ 5.3 %).")
 
 
 def planted_network():
