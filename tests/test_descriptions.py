@@ -9,7 +9,7 @@ import pytest
 
 import vizutils as vz
 from techniques import descriptions, samples, stimuli
-from techniques.descriptions import NOUNS, bank, from_text, part, thing, things_of
+from techniques.descriptions import NOUNS, bank, figures, from_text, part, thing, things_of
 
 FIELD = 14
 
@@ -520,6 +520,37 @@ def test_things_that_the_filter_ignored_are_not_named(planted, patches):
         tuned.mean[None] + 0.5 * tuned.sd, len(tuned.responses), 0))  # neither liked nor disliked
     made = descriptions.describe_layer(deaf, found, bank(FIELD).features(patches), FIELD)
     assert [one.parts for one in made] == [()] * 4
+
+
+def test_maps_stand_beside_what_is_predicted(tiny, noise):
+    one = described("+1 dark disc; radius 3 px")
+    one = dataclasses.replace(one, layer="block2_conv2")
+    measured, predicted = figures.maps(tiny, one, noise[1])
+    inside = vz.unpadded_positions(tiny, "block2_conv2", 64)
+    answers = vz.activations(tiny, "block2_conv2", noise[1:2], pre_activation=True)
+    np.testing.assert_allclose(measured, answers[0, inside, inside, 2], rtol=1e-5, atol=1e-5)
+    field = vz.receptive_field(tiny, "block2_conv2", input_size=64)
+    for row, column in ((0, 0), (3, 7), (-1, -2)):
+        at = np.arange(32)[inside]
+        top, left, bottom, right = field.window(at[row], at[column])
+        alone = one.predict(noise[1:2, top:bottom, left:right])
+        assert predicted[row, column] == pytest.approx(alone.item(), abs=1e-4)
+    drawn = figures.plot_maps(tiny, one, vz.made(noise), [1, 3])
+    r = np.corrcoef(measured.ravel(), predicted.ravel())[0, 1]
+    assert [a.get_title() for a in drawn.axes[:3]] == ["photograph", "measured",
+                                                       f"predicted, r = {r:.2f}"]
+    first = field.window(*at[[0, 0]])[0] + 7  # middle of the first field
+    assert drawn.axes[0].images[0].get_array().shape[:2] == (64 - 2 * first,) * 2
+
+
+def test_parts_are_drawn_likes_first():
+    drawn = figures.plot_parts(from_text(TEXT))
+    titles = [axes.get_title() for axes in drawn.axes]
+    assert [title.split("\n")[:2] for title in titles] == [
+        ["+1.2 SD", "dark curve"], ["+0.0 SD", "patch"], ["−0.5 SD", "light red edge"]]
+    assert "75°, 3 px, 6 px" in titles[0] and titles[1].endswith("\n")
+    with pytest.raises(ValueError, match="nothing to draw: .* no drawn thing in particular"):
+        figures.plot_parts(from_text(TEXT).shortened(0))
 
 
 def test_a_bank_of_places_sees_the_receptive_fields(tiny, noise):

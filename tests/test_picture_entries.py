@@ -54,7 +54,7 @@ from techniques import (
     turning,
 )
 from techniques.attribution import passes, targets
-from techniques.descriptions import scores
+from techniques.descriptions import figures, scores
 
 SIDE = 64
 LAYER, DEEP = "block2_conv2", "block3_conv1"
@@ -177,6 +177,7 @@ BATCHES = {
         net, LAYER, x, filters=[1], parts=2, **QUIET).table,
     layer_analysis.hypotheses: lambda net, x: [h.text for h in layer_analysis.hypotheses(
         net, LAYER, x, filters=[1], parts=2, **QUIET)],
+    figures.plot_maps: lambda net, x: figures.plot_maps(net, by_hand().description, x, [0]),
     samples.sample: lambda net, x: samples.sample(net, LAYER, x, each=5),
     samples.patches: lambda net, x: list(samples.patches(net, LAYER, x, sample_places())),
     claims.gather: lambda net, x: claims.gather(net, LAYER, x, each=8),
@@ -243,6 +244,7 @@ SINGLE = {
         relatives(), PIXELS[0], [x]),
     feature_maps.plot_through: lambda net, x: feature_maps.plot_through(net, x, [LAYER, DEEP]),
     feature_maps.plot_maps: lambda net, x: feature_maps.plot_maps(net, LAYER, x, count=2),
+    figures.maps: lambda net, x: figures.maps(net, by_hand().description, x),
     inversion.likeness: lambda net, x: inversion.likeness(PIXELS[1], x),
     inversion.blurred: lambda net, x: inversion.blurred(x, 0.5),
 }

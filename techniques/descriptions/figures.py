@@ -22,6 +22,8 @@ def plot_parts(description: Description) -> Figure:
 
     Likes have a red frame, dislikes a blue one, and their sign stands before the weight.
     """
+    if not description.parts:
+        raise ValueError(f"nothing to draw: {description.sentence}")
     parts = sorted(description.parts, key=lambda part: -part.weight)
     drawn = bank(description.field).drawn([part.thing for part in parts])
     columns = min(4, len(parts))
@@ -54,7 +56,7 @@ def maps(
     measured, predicted : float ndarray, shape (positions, positions)
         Pre-activation; standard deviations from an unknown level.
     """
-    picture = vz.as_image_set(image[None], copy=False)
+    picture = vz.as_image_set(vz.check_each([image])[0][None], copy=False)
     layer = description.layer
     inside = vz.unpadded_positions(net, layer, picture.size)
     measured = vz.activations(net, layer, picture, pre_activation=True)[
