@@ -440,9 +440,24 @@ def hand_made(
             for f, one in zip(made.filters, true, strict=True)]
         rows.append(altered(net, layer, made.filters, truths, half_b, level=tuned.mean,
                             mechanism=made.name, seed=seed))
-    seen = claims.gather(net, layer, half_a, each=layer_analysis.EACH_A, seed=seed)
-    described = descriptions.describe_layer(tuned, seen.sample, seen.features, seen.field)
-    by_rule = {one.description.filter: one for one in claims.about_layer(seen, described)}
+    return pd.concat(rows, ignore_index=True)
+
+
+def described(
+    mechanisms: Sequence[Planted], half_a: vz.ImageSet, half_b: vz.ImageSet, *, seed: int = 0,
+) -> pd.DataFrame:
+    """Descriptions by rule of hand-made units: do they predict, and are their words right?
+
+    Parameters
+    ----------
+    mechanisms : sequence of Planted
+        From `planted.hand_made`: all of one network.
+    """
+    net, layer = mechanisms[0].net, mechanisms[0].layer
+    by_rule = {one.description.filter: one for one in layer_analysis.hypotheses(
+        net, layer, half_a, seed=seed, progress=False)}
+    evidence = claims.gather(net, layer, half_b, each=layer_analysis.EACH_B, seed=seed + 1)
+    rows = []
     for made in mechanisms:
         own = [claiming(by_rule[f], "predicts") for f in made.filters]
         rows += [core_claims("predicts", made.name, True, evidence, own, case="by rule"),
@@ -536,20 +551,23 @@ def of_another_kind(
 
 
 def _words_by_rule(made: Planted, by_rule: dict[int, Hypothesis]) -> pd.DataFrame:
-    """Is the thing that a description by rule likes most the one that was planted?"""
+    """Is the thing that a description by rule likes most, or first, the one that was planted?"""
     rows = []
     for filter in made.filters:
-        truth = made.of(filter)
-        likes = [p for p in by_rule[filter].description.parts if p.weight > 0]
-        thing = max(likes, key=lambda p: p.weight).thing if likes else None
-        right = words_right(thing, truth)
-        rows += [asked(f"by rule: {name}", made.name, True, [filter], [value],
-                       case=thing.words if thing else "nothing liked")
-                 for name, value in right.items()]
+        one = by_rule[filter].description
+        likes = [p for p in one.parts if p.weight > 0]
+        chosen = {"liked most": max(likes, key=lambda p: p.weight, default=None),
+                  "liked and chosen first": next(iter(likes), None)}
+        rows += [asked(f"by rule: {name}", made.name, True, [filter], [right], case=case)
+                 for case, part in chosen.items()
+                 for name, right in words_right(part and part.thing, made.of(filter),
+                                                one.field).items()]
     return pd.concat(rows, ignore_index=True)
 
 
-def words_right(thing, truth: dict[str, object]) -> dict[str, bool]:
+def words_right(
+    thing: descriptions.Thing | None, truth: dict[str, object], field: int,
+) -> dict[str, bool]:
     """Which words of a thing are those of a hand-made unit's truth.
 
     Parameters
@@ -557,23 +575,32 @@ def words_right(thing, truth: dict[str, object]) -> dict[str, bool]:
     thing : descriptions.Thing or None
     truth : mapping
         ``noun, orientation, polarity, hue``; what is None or "" there is not asked.
+    field : int
+        Side of the receptive field, in pixels.
 
     Returns
     -------
     dict of str to bool
-        ``noun``; ``angle``: within `NEAR` degrees, over the cycle of the planted noun; also right
-        for a thing of another noun that runs the same way; ``polarity``: dark or light;
-        ``hue``.
+        ``noun``; ``angle``: within `NEAR` degrees, over the cycle of the planted noun, also for a
+        thing of another noun; ``polarity``: light or dark in the middle (between a net's lines
+        if the unit looks for a net), also for a grating or a ring; ``hue``.
     """
-    form = FORM.get(truth["noun"], truth["noun"])
-    found = {"noun": thing is not None and thing.form == form}
+    found = {"noun": thing is not None and thing.form == FORM.get(truth["noun"], truth["noun"])}
     if truth["orientation"] is not None:
         cycle = CYCLES[truth["noun"]]
         off = np.nan if thing is None else (
             thing.orientation - truth["orientation"] + cycle / 2) % cycle - cycle / 2
         found["angle"] = bool(abs(off) <= NEAR)
     if truth["polarity"] is not None:
-        found["polarity"] = thing is not None and np.sign(thing.luma) == truth["polarity"]
+        middle = -truth["polarity"] if truth["noun"] == "net" else truth["polarity"]
+        found["polarity"] = thing is not None and _tone(thing, field) == middle
     if truth["hue"]:
         found["hue"] = thing is not None and thing.colour == truth["hue"]
     return found
+
+
+def _tone(thing: descriptions.Thing, field: int) -> float:
+    """1 if the drawn thing is lighter in the middle than mid-grey, −1 if darker, 0 if neither."""
+    middle = slice(field // 2 - 1, field // 2 + 1)
+    drawn = descriptions.bank(field).drawn([thing])[0, middle, middle] - stimuli.MID_GREY
+    return float(np.sign(np.round((drawn @ alterations.BRIGHTNESS).mean())))

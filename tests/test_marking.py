@@ -86,8 +86,7 @@ def test_true_hypotheses_say_what_was_planted(hand_made):
         for filter in made.filters:
             one, truth = marking.truly(made, filter), made.of(filter)
             (part,) = one.description.parts
-            assert marking.words_right(part.thing, truth) == dict.fromkeys(
-                marking.words_right(part.thing, truth), True)
+            assert all(marking.words_right(part.thing, truth, 32).values())
             made_claims = {p.about for p in one.predictions}
             assert "edges" not in made_claims and {"predicts", "noun"} <= made_claims
             assert ("angle" in made_claims) == (truth["orientation"] is not None)
@@ -98,14 +97,17 @@ def test_wrong_words_are_found():
     truth = {"noun": "bar", "orientation": 15.0, "polarity": 1.0, "hue": ""}
     right = {"noun": True, "angle": True, "polarity": True}
     assert marking.words_right(thing("light bar; orientation 0°; width 4 px; shift 0 px"),
-                               truth) == right
+                               truth, 32) == right
     assert marking.words_right(thing("light bar; orientation 195°; width 4 px; shift 0 px"),
-                               truth) == right  # a bar repeats after 180°
+                               truth, 32) == right  # a bar repeats after 180°
     assert marking.words_right(thing("dark curve; orientation 45°; width 4 px; radius 9 px"),
-                               truth) == {"noun": False, "angle": False, "polarity": False}
-    assert not any(marking.words_right(None, truth).values())
+                               truth, 32) == {"noun": False, "angle": False, "polarity": False}
+    assert marking.words_right(thing("grating; orientation 15°; period 8 px; phase 180°"),
+                               truth, 32) == right | {"noun": False, "polarity": False}
+    assert marking.words_right(thing("dark ring; radius 8 px"), truth, 32)["polarity"]
+    assert not any(marking.words_right(None, truth, 32).values())
     assert marking.words_right(thing("red disc; radius 4 px"), {
-        "noun": "blob", "orientation": None, "polarity": None, "hue": "red"}) == {
+        "noun": "blob", "orientation": None, "polarity": None, "hue": "red"}, 32) == {
             "noun": True, "hue": True}
 
 
