@@ -218,6 +218,9 @@ def swap(
     evidence : Evidence, optional
         Of half B, if it is there already.
     """
+    if not isinstance(hypothesis, Hypothesis):
+        raise ValueError("a hypothesis comes from claims.by_hand(text, edges=...) or from "
+                         f"analysis.observe(...); {type(hypothesis).__name__} is none.")
     if hypothesis.description is None:
         raise ValueError("a hypothesis without a description says nothing about other filters: "
                          "write one with claims.by_hand(text, edges=...).")

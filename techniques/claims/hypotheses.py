@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ CORE = {p.about: p for p in (
     Prediction("predicts", "the description predicts this filter, not the layer's others", BEYOND,
                WITHIN, "percentile of its own filter among all by r at random places",
                "by chance: 50", True, "{:.0f}"),
-    Prediction("noun", "the things it names are those things and no others", 0.03, 0.0,
+    Prediction("noun", "its things predict better than any other single form would", 0.03, 0.0,
                "r less that of the same description with the best other noun", "0: as good", True),
     Prediction("contrast", "dark and light are as it says", 0.03, 0.0,
                "r less that of the same description dark for light", "0: as good", True),
@@ -31,7 +32,7 @@ CORE = {p.about: p for p in (
                "0: as good", True),
     Prediction("hue", "colours are as it says", 0.02, 0.0,
                "r less that of the same description in opposite colours", "0: as good", True),
-    Prediction("edges", "the edges it names make the answer", 0.2, 0.1,
+    Prediction("edges", "the edges it names give much of the answer", 0.2, 0.1,
                "share of the response above its mean that they give at its strongest places",
                "other filters with the same edges, median", True),
 )}
@@ -105,13 +106,19 @@ def by_hand(
     ValueError
         Words that name no thing, an unknown direction, no edge or one that is named twice.
     """
+    directions = (directions,) if isinstance(directions, str) else tuple(directions)
     wrong = set(directions) - set(DIRECTIONS)
     if wrong:
-        raise ValueError(f"directions are of {', '.join(DIRECTIONS)}, not {', '.join(wrong)}.")
-    if not len(edges):
+        raise ValueError(f"directions are of {', '.join(DIRECTIONS)}, not "
+                         f"{', '.join(map(str, wrong))}.")
+    try:
+        edges = tuple(map(operator.index, edges))
+    except TypeError:
+        raise ValueError("edges are input channels, whole numbers, as in edges=[222, 198]; not "
+                         f"{edges!r}.") from None
+    if not edges:
         raise ValueError("name at least one edge: a verdict needs a claim about what makes the "
                          "answer.")
-    edges = tuple(map(int, edges))
     if len(set(edges)) < len(edges) or min(edges) < 0:
         raise ValueError("an edge is an input channel, 0 or more, and is named once; not "
                          f"{', '.join(map(str, edges))}.")
@@ -255,7 +262,7 @@ def _mechanism(properties: Mapping[str, str], top: int, channels: int) -> list[P
     made = [
         Prediction("cut", f"the {top} strongest kernels by L2 carry the response", BEYOND, WITHIN,
                    "percentile of what cutting them costs among random sets of as much weight, "
-                   "the strongest kernel among them",
+                   "which may hold the strongest kernel",
                    "the same without the strongest kernel, among sets that lack it",
                    form="{:.0f}"),
         Prediction("ranking", "L2 finds the edges that matter", 0.5, 0.2,

@@ -28,6 +28,7 @@ def error_rate(net: vz.Network, layer: str) -> str:
     str
         For a layer without rates, how to measure them.
     """
+    net.channels(layer)  # refuses what is no layer
     rates = measured().get(net.name, {}).get(layer) if net.responses is not None else None
     if rates is None:
         return (f"How often this rule is wrong for {layer} of {net.name} has not been measured: "
@@ -36,5 +37,6 @@ def error_rate(net: vz.Network, layer: str) -> str:
                   f"{r['asked']:,}" for kind, r in rates.items()}
     return (f"In {layer} this rule supports {said['own']} filters' own hypotheses; of hypotheses "
             f"that belong to another filter of the layer {said['swapped']}, of opposite ones "
-            f"{said['opposite']}, with wrong nouns {said['wrong noun']}, on random weights "
-            f"{said['random weights']} (95 % intervals).")
+            f"{said['opposite']}, with wrong nouns {said['wrong noun']}, on the same filter of a "
+            f"network with random weights {said['random weights']}; and, made and judged on random "
+            f"weights, {said['own, untrained']} (95 % intervals).")

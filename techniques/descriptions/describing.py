@@ -210,6 +210,8 @@ def from_text(text: str) -> Description:
     ValueError
         A first line or a part that cannot be read, with an example of one that can.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"a description is read from text, not from {type(text).__name__}.")
     head, *lines = [line for line in text.splitlines() if line.strip()] or [""]
     found = re.fullmatch(r"(\S+) filter (\d+), field (\d+) px", head.strip())
     if not found:
@@ -220,7 +222,7 @@ def from_text(text: str) -> Description:
 
 def part(line: str) -> Part:
     """A part from its line: a signed weight, a space, a thing in words (`thing`)."""
-    weight, _, words = line.strip().partition(" ")
+    weight, _, words = line.strip().replace("−", "-").partition(" ")
     try:
         value = float(weight)
         if not np.isfinite(value) or not value:
