@@ -358,7 +358,7 @@ def _inhibitors(made: Planted, half_b, seed: int) -> pd.DataFrame:
 def _causes(made: Planted, half_b, seed: int) -> pd.DataFrame:
     """The claim `one cause`, and its opposite; pictures are climbed only where they can decide."""
     net, layer = made.net, made.layer
-    several, verdicts = made.truth["several causes"], []
+    several, verdicts, clusters = made.truth["several causes"], [], []
     for filter in made.filters:
         found = polysemy.causes(net, layer, filter, half_b, seed=seed)
         if found.verdict == "undecided" and found.k > 1:
@@ -367,9 +367,10 @@ def _causes(made: Planted, half_b, seed: int) -> pd.DataFrame:
                                                 seed=seed, scale=scale)
             found = polysemy.causes(net, layer, filter, half_b, diverse=diverse, seed=seed)
         verdicts.append(found.verdict)
+        clusters.append(found.k)
     return pd.concat([
         asked(claim, made.name, planted, made.filters, [v in says for v in verdicts],
-              case="clusters of contributions")
+              case="clusters of contributions", numbers=clusters)
         for claim, planted, says in (
             ("one cause", not several, ("one cause", "several related")),
             ("several causes", several, ("several unrelated",)))], ignore_index=True)
