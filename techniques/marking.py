@@ -191,8 +191,7 @@ def turned_or_grey(
     tuned = stimuli.tuning(made.net, made.layer, image_set=half_a, progress=False)
     hypotheses = layer_analysis.hypotheses(made.net, made.layer, half_a, filters=made.filters,
                                            tuned=tuned, seed=seed, progress=False)
-    evidence = claims.gather(made.net, made.layer, half_b, each=layer_analysis.EACH_B,
-                             seed=seed + 1)
+    evidence = claims.gather(made.net, made.layer, half_b, seed=seed + 1)
     return pd.concat([
         core_claims(about, made.name, False, evidence, hypotheses, case="by rule"),
         core_claims(about, made.name, False, evidence,
@@ -236,7 +235,7 @@ def dead_channel(
     net, layer, dead = made.net, made.layer, made.truth["strongest kernel"]
     seen, evidence = (claims.gather(net, layer, half, each=each, seed=seed + i)
                       for i, (half, each) in enumerate(((half_a, layer_analysis.EACH_A),
-                                                        (half_b, layer_analysis.EACH_B))))
+                                                        (half_b, claims.EACH))))
     by_rule = {f: seen.strongest_edges(f, claims.EDGES) for f in made.filters}
 
     def judged(edges: dict, planted: bool, case: str):
@@ -300,7 +299,7 @@ def wired(
     """The causes are known: named edges, rankings, one cause or several, inhibitors."""
     net, layer = made.net, made.layer
     seen = claims.gather(net, layer, half_a, each=layer_analysis.EACH_A, seed=seed)
-    evidence = claims.gather(net, layer, half_b, each=layer_analysis.EACH_B, seed=seed + 1)
+    evidence = claims.gather(net, layer, half_b, seed=seed + 1)
     causes = {f: made.of(f)["causes"] for f in made.filters}
     by_rule = {f: seen.strongest_edges(f, claims.EDGES) for f in made.filters}
     following = dict(zip(made.filters, [*list(causes.values())[1:], causes[made.filters[0]]],
@@ -429,7 +428,7 @@ def hand_made(
         From `planted.hand_made`: all of one network.
     """
     net, layer = mechanisms[0].net, mechanisms[0].layer
-    evidence = claims.gather(net, layer, half_b, each=layer_analysis.EACH_B, seed=seed + 1)
+    evidence = claims.gather(net, layer, half_b, seed=seed + 1)
     tuned = stimuli.tuning(net, layer, image_set=half_a, progress=False)
     rows = []
     for made in mechanisms:
@@ -457,7 +456,7 @@ def described(
     net, layer = mechanisms[0].net, mechanisms[0].layer
     by_rule = {one.description.filter: one for one in layer_analysis.hypotheses(
         net, layer, half_a, seed=seed, progress=False)}
-    evidence = claims.gather(net, layer, half_b, each=layer_analysis.EACH_B, seed=seed + 1)
+    evidence = claims.gather(net, layer, half_b, seed=seed + 1)
     rows = []
     for made in mechanisms:
         own = [claiming(by_rule[f], "predicts") for f in made.filters]

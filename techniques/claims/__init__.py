@@ -21,7 +21,7 @@ from techniques.claims.against_layer import (
     swapped,
     verdicts,
 )
-from techniques.claims.evidence import Evidence, gather
+from techniques.claims.evidence import EACH, Evidence, gather
 from techniques.claims.hypotheses import (
     CORE,
     DIRECTIONS,
@@ -53,7 +53,6 @@ __all__ = [
     "SUPPORTED", "REFUTED", "UNDECIDED", "KEEPS", "LOSES", "BEYOND", "WITHIN", "COMMON",
     "Prediction", "Finding", "judge", "verdict", "predictions_table", "Hypothesis", "hypothesise",
     "by_hand", "about_layer", "group_p", "CORE", "DIRECTIONS", "EDGES", "Evidence", "gather",
-    "Numbers", "numbers", "judged", "base_rates", "verdicts", "Swap", "swap", "swapped",
-    "error_rate",
-    "measured",
+    "EACH", "Numbers", "numbers", "judged", "base_rates", "verdicts", "Swap", "swap", "swapped",
+    "error_rate", "measured",
 ]
