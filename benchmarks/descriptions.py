@@ -43,7 +43,10 @@ def main(arguments: list[str] | None = None) -> None:
     table = pd.concat([scored(layer, parts) for layer in layers], ignore_index=True)
     print(table.round(3).to_string(index=False))
     if not asked.quick:
-        table.round(4).to_csv(ROOT / "benchmarks" / "results" / "descriptions.csv", index=False)
+        path = ROOT / "benchmarks" / "results" / "descriptions.csv"
+        before = pd.read_csv(path) if path.exists() else table[:0]  # other layers' rows stay
+        kept = before[~before["layer"].isin(table["layer"])]
+        pd.concat([kept, table.round(4)]).to_csv(path, index=False)
 
 
 def scored(layer: str, parts) -> pd.DataFrame:
