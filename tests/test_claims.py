@@ -473,7 +473,7 @@ BAR = "conv filter 3, field 14 px\n+1 dark bar; orientation 45°; width 3 px; sh
 
 def test_a_hypothesis_by_hand():
     made = claims.by_hand(BAR, [4, 2])
-    assert [p.about for p in made.predictions] == list(claims.CORE)
+    assert [p.about for p in made.predictions] == [a for a in claims.CORE if a != "hue"]  # grey
     assert made.edges == (4, 2) and made.text == made.description.sentence
     assert [p.about for p in claims.by_hand(BAR, [1], directions=["angle"]).predictions] == [
         "predicts", "noun", "angle", "edges"]
@@ -588,3 +588,14 @@ def test_what_edges_carry_is_the_response_above_its_mean(tiny, noise):
 
 def test_small_fields_have_no_features(tiny, noise):
     assert claims.gather(tiny, "block1_conv2", vz.made(noise), each=5).features is None
+
+
+@pytest.mark.parametrize(("thing", "claimed"), [
+    ("dark curve; orientation 75°; width 4 px; radius 16 px", {"contrast", "angle"}),
+    ("dark disc; radius 4 px", {"contrast"}),
+    ("red disc; radius 4 px", {"hue"}),
+    ("light red bar; orientation 0°; width 4 px; shift 0 px", {"contrast", "angle", "hue"}),
+])
+def test_a_direction_that_nothing_has_is_not_claimed_by_hand(thing, claimed):
+    made = claims.by_hand(f"conv filter 3, field 32 px\n+1 {thing}", [0])
+    assert {p.about for p in made.predictions} - {"predicts", "noun", "edges"} == claimed

@@ -93,7 +93,8 @@ def by_hand(
     edges : sequence of int
         Input channels.
     directions : sequence of str
-        Which of `DIRECTIONS` you claim.
+        Which of `DIRECTIONS` you claim; one that nothing in the description has (the hue of a
+        grey thing, the angle of a disc) is left out.
 
     Examples
     --------
@@ -125,7 +126,9 @@ def by_hand(
     description = from_text(text)
     if not description.parts:
         raise ValueError("name at least one thing, as in '+1 dark disc; radius 4 px'.")
-    made = {"predicts", "edges", *directions} | _about_nouns(description)
+    told = {about for about in directions if any(
+        change(description).things != description.things for change in EXCHANGED[about])}
+    made = {"predicts", "edges"} | told | _about_nouns(description)
     return Hypothesis(description.sentence, {}, (), tuple(
         p for about, p in CORE.items() if about in made), description, edges)
 
