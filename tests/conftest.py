@@ -26,6 +26,16 @@ def build_tiny_vgg(seed=0):
     return keras.Model(inputs, x, name="tiny_vgg")
 
 
+def sampled_halves(net, layer):
+    """Samples of two sets of four pictures of noise, 160 places each."""
+    from techniques import samples  # not for every test
+
+    rng = np.random.default_rng(0)
+    pictures = vz.made(rng.uniform(0, 255, (8, 64, 64, 3)).astype("float32"))
+    return [samples.sample(net, layer, pictures.subset(half), each=40, seed=seed)
+            for seed, half in enumerate((range(4), range(4, 8)))]
+
+
 @pytest.fixture
 def tiny():
     """The tiny VGG on pictures divided by 128, fresh for each test."""

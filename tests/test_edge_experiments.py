@@ -6,7 +6,7 @@ import pytest
 from matplotlib.text import Text
 
 import vizutils as vz
-from conftest import build_tiny_vgg
+from conftest import build_tiny_vgg, sampled_halves
 from techniques import circuits, edge_experiments, samples
 
 LAYER = "block3_conv1"  # 6 channels in, 8 filters
@@ -19,10 +19,7 @@ def tiny():
 
 @pytest.fixture(scope="module")
 def halves(tiny):
-    rng = np.random.default_rng(0)
-    pictures = vz.made(rng.uniform(0, 255, (8, 64, 64, 3)).astype("float32"))
-    return [samples.sample(tiny, LAYER, pictures.subset(half), each=40, seed=seed)
-            for seed, half in enumerate((range(4), range(4, 8)))]
+    return sampled_halves(tiny, LAYER)
 
 
 @pytest.fixture(scope="module")

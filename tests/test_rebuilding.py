@@ -9,7 +9,7 @@ import pytest
 from matplotlib.text import Text
 
 import vizutils as vz
-from conftest import build_tiny_vgg
+from conftest import build_tiny_vgg, sampled_halves
 from techniques import circuits, rebuilding, samples
 
 LAYER = "block3_conv2"  # 8 channels in, 8 filters
@@ -22,11 +22,7 @@ def tiny():
 
 @pytest.fixture(scope="module")
 def halves(tiny):
-    """Samples of two sets of pictures, 160 places each."""
-    rng = np.random.default_rng(0)
-    pictures = vz.made(rng.uniform(0, 255, (8, 64, 64, 3)).astype("float32"))
-    return [samples.sample(tiny, LAYER, pictures.subset(half), each=40, seed=seed)
-            for seed, half in enumerate((range(4), range(4, 8)))]
+    return sampled_halves(tiny, LAYER)
 
 
 def planted(sample, table, bias=0.0):
