@@ -26,29 +26,27 @@ from engine.style import png_of, shell, shown_as
 
 @dataclass(frozen=True, eq=False)
 class SavedFigure:
-    """A figure as it was written: Jupyter shows exactly the bytes of the file.
+    """A figure as it was written; Jupyter shows it smaller in bytes, not in pixels.
 
     Attributes
     ----------
     path : Path
     png : bytes
+        The file.
     alt : str
         Alternative text, for readers who cannot see the figure.
-    size : tuple of int
-        Width and height in pixels.
     """
 
     path: Path
     png: bytes
     alt: str
-    size: tuple[int, int]
 
     def __repr__(self) -> str:
         return f"{self.path.name}: {self.alt}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return ({"image/png": self.png, "text/plain": repr(self)},
-                {"image/png": shown_as(self.size, self.alt)})
+        data, about = shown_as(self.png, self.alt)
+        return data | {"text/plain": repr(self)}, about
 
 
 def save_figure(
@@ -88,10 +86,10 @@ def save_figure(
     note.add_itxt("Networks", json.dumps(_networks_in(recipe, variables)))
     note.add_itxt("Versions", json.dumps(_versions()))
     note.add_itxt("Recipe", recipe, zip=True)
-    png, size = png_of(figure, note)
+    png = png_of(figure, note)
     path = folder / f"{name}.png"
     path.write_bytes(png)
-    return SavedFigure(path, png, alt, size)
+    return SavedFigure(path, png, alt)
 
 
 def _notebook() -> dict:

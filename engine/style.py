@@ -24,6 +24,9 @@ STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labels
 SIGNED = "RdBu_r"
 RED, BLUE, GREY = "#b2182b", "#2166ac", "#555555"
 NAMED = 12  #: panels that an alternative text names at most
+COLOURS = 256  #: of a figure's palette, where so few do
+FAITHFUL = 34.0  #: dB of peak signal to noise: below it a palette's bands are seen
+QUALITY = 82  #: of JPEGs
 
 
 class ShownFigure(Figure):
@@ -31,7 +34,7 @@ class ShownFigure(Figure):
 
     IPython draws a plain Figure only where pyplot was set up, and then without such a text. This
     class brings its own picture and has IPython prefer it: it is shown once, with pyplot and
-    without, drawn as `save_figure` would write it.
+    without, drawn as `save_figure` would write it, and kept small (`shown_as`).
 
     Attributes
     ----------
@@ -45,29 +48,55 @@ class ShownFigure(Figure):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         here = shell()
-        if here is not None:  # a method alone would come after what pyplot registers for Figure
-            here.display_formatter.formatters["image/png"].for_type(
-                ShownFigure, ShownFigure._repr_png_)
+        if here is not None:  # pyplot registers drawing functions for Figure: not a second time
+            for form in ("image/png", "image/jpeg"):
+                here.display_formatter.formatters[form].for_type(ShownFigure, lambda _: None)
 
     def __repr__(self) -> str:
         return super().__repr__().replace("ShownFigure", "Figure", 1)
 
-    def _repr_png_(self) -> tuple[bytes, dict]:
-        png, size = png_of(self)
-        return png, shown_as(size, self.alt)
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
+        return shown_as(png_of(self), self.alt)
 
 
-def png_of(figure: Figure, note: PngInfo | None = None) -> tuple[bytes, tuple[int, int]]:
-    """A figure as a PNG with a note in it, and its width and height in pixels."""
+def png_of(figure: Figure, note: PngInfo | None = None) -> bytes:
+    """A figure as a PNG with a note in it."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, pil_kwargs={"pnginfo": note} if note else {})
-    with Image.open(buffer) as picture:
-        return buffer.getvalue(), picture.size
+    return buffer.getvalue()
 
 
-def shown_as(size: tuple[int, int], alt: str) -> dict:
-    """The metadata with which a notebook shows a PNG."""
-    return {"width": size[0], "height": size[1]} | ({"alt": alt} if alt else {})
+def shown_as(png: bytes, alt: str) -> tuple[dict, dict]:
+    """What a notebook keeps of a drawn figure: a small picture of the same size, and its metadata.
+
+    GitHub shows large notebooks unreliably. A figure of lines and kernels has few colours: a PNG
+    with a palette is smaller than a JPEG and nearer to it. One that holds photographs becomes a
+    JPEG. The figure as it was drawn is kept where neither is smaller.
+    """
+    with Image.open(io.BytesIO(png)) as picture:
+        drawn = picture.convert("RGB")
+    palette = drawn.quantize(COLOURS, dither=Image.Dither.NONE)
+    forms = {"image/jpeg": _encoded(drawn, "JPEG", quality=QUALITY, progressive=True)}
+    if _psnr(drawn, palette.convert("RGB")) >= FAITHFUL:
+        forms["image/png"] = _encoded(palette, "PNG")
+    form = min(forms, key=lambda form: len(forms[form]))
+    if len(forms[form]) >= len(png):
+        form, forms = "image/png", {"image/png": png}
+    about = {"width": drawn.width, "height": drawn.height} | ({"alt": alt} if alt else {})
+    return {form: forms[form]}, {form: about}
+
+
+def _encoded(picture: Image.Image, form: str, **options) -> bytes:
+    """A picture's file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, form, optimize=True, **options)
+    return buffer.getvalue()
+
+
+def _psnr(one: Image.Image, two: Image.Image) -> float:
+    """Peak signal to noise between two RGB pictures, in dB; infinite where they are equal."""
+    error = np.mean(np.square(np.asarray(one, "float32") - np.asarray(two, "float32")))
+    return float(10 * np.log10(255**2 / error)) if error else np.inf
 
 
 def blank_figure(height: float, width: float = WIDTH, layout: str = "compressed") -> ShownFigure:
@@ -160,11 +189,9 @@ def thumbnail_table(images: np.ndarray, table: pd.DataFrame, *, side: int = 72):
     images = check_each(images)
 
     def tag(image):
-        buffer = io.BytesIO()
         small = Image.fromarray(np.clip(image, 0, 255).astype("uint8")).resize((side, side))
-        small.save(buffer, "JPEG", quality=85)
-        return ('<img alt="" src="data:image/jpeg;base64,'
-                f'{base64.b64encode(buffer.getvalue()).decode()}">')
+        jpeg = base64.b64encode(_encoded(small, "JPEG", quality=QUALITY)).decode()
+        return f'<img alt="" src="data:image/jpeg;base64,{jpeg}">'
 
     shown = table.copy()
     shown.insert(0, "picture", [f"@{i}@" for i in range(len(shown))])

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from tools.execute import execute
+from tools.execute import execute, picture_in
 from tools.export_html import export
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,17 +104,17 @@ def test_every_figure_has_a_caption_and_an_alternative_text(notebook):
     numbers = [n for cell in notebook.cells for n in caption_numbers(cell.source)]
     assert numbers == list(range(1, len(numbers) + 1))
     for cell, below in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
-        pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+        pictures = [o for o in cell.get("outputs", []) if picture_in(o)]
         if pictures:
             assert below and len(caption_numbers(below.source)) >= len(pictures), cell.source
-            assert all(o.metadata.get("image/png", {}).get("alt") for o in pictures), cell.source
+            assert all(o.metadata.get(picture_in(o), {}).get("alt") for o in pictures), cell.source
 
 
 def test_no_figure_is_shown_by_its_name_alone(notebook):
     """Without pyplot, Jupyter prints a Figure as <Figure size …> and draws nothing."""
     for output in outputs(notebook):
-        data = output.get("data", {})
-        assert "image/png" in data or "<Figure size" not in data.get("text/plain", "")
+        plain = output.get("data", {}).get("text/plain", "")
+        assert picture_in(output) or "<Figure size" not in plain
 
 
 def test_opens_with_the_badge(path, notebook):
@@ -408,8 +408,8 @@ def test_the_page_needs_nothing_from_outside(tmp_path):
 def test_the_notebooks_pages_need_nothing_from_outside(path, notebook):
     page = export(notebook, path.parent)
     assert not outside_requests(page)
-    pictures = [output for output in outputs(notebook) if "image/png" in output.get("data", {})]
-    assert page.count('src="data:image/png') >= len(pictures)
+    pictures = [output for output in outputs(notebook) if picture_in(output)]
+    assert len(re.findall('src="data:image/(?:png|jpeg)', page)) >= len(pictures)
 
 
 def test_report_and_companions_link_to_each_other():

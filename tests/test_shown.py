@@ -18,6 +18,7 @@ import textwrap
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from nbclient import NotebookClient
@@ -27,8 +28,10 @@ from PIL import Image
 
 import techniques
 import vizutils as vz
+from engine import style
 from engine.recipes import recipe_of
 from techniques import dashboard
+from tools.execute import PICTURES, picture_in
 from tools.export_html import export
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,9 +106,10 @@ def pictures(outputs):
     found = []
     for output in outputs:
         data = output.get("data", {})
-        if "image/png" in data:
-            with Image.open(io.BytesIO(base64.b64decode(data["image/png"]))) as picture:
-                about = output.metadata["image/png"]
+        if kind := picture_in(output):
+            with Image.open(io.BytesIO(base64.b64decode(data[kind]))) as picture:
+                about = output.metadata[kind]
+                assert sum(kind in data for kind in PICTURES) == 1, "shown twice"
                 assert picture.size == (about["width"], about["height"])
                 found.append((picture.size, about["alt"]))
         else:
@@ -166,13 +170,60 @@ def test_the_readers_own_figures_are_shown_as_ever(with_pyplot):
 
 def test_the_picture_shown_is_the_picture_saved(kernel):
     shown, saved = (kernel.run(text)[0]["data"]["image/png"] for text in (
-        "vz.plot_road()", "vz.save_figure(vz.plot_road(), 'road', alt='a')"))
-    one, two = (Image.open(io.BytesIO(base64.b64decode(png))) for png in (shown, saved))
-    assert one.tobytes() == two.tobytes()
+        "vz.plot_road()", "saved = vz.save_figure(vz.plot_road(), 'road', alt='a'); saved"))
+    assert shown == saved
+    (output,) = kernel.run("saved.path.read_bytes() == saved.png, str(saved.path)")
+    same, path = ast.literal_eval(output["data"]["text/plain"])
+    assert same and psnr(Image.open(path), decoded(shown)) > 45
 
 
-def test_the_text_reaches_the_pages(kernel):
-    cell = new_code_cell("vz.plot_road(alt='Five \"boxes\" < six')", execution_count=1)
+# --- kept small --------------------------------------------------------------------------------
+
+
+def decoded(text):
+    return Image.open(io.BytesIO(base64.b64decode(text)))
+
+
+def psnr(one, two):
+    one, two = (np.asarray(picture.convert("RGB"), float) for picture in (one, two))
+    return 10 * np.log10(255**2 / max(np.square(one - two).mean(), 1e-9))
+
+
+def png_of(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
+
+
+def test_a_figure_of_few_colours_stays_exact():
+    cells = np.random.default_rng(0).integers(0, 250, (5, 20, 1)).repeat(3, axis=2)
+    cells = cells.repeat(40, axis=0).repeat(40, axis=1).astype("uint8")
+    data, about = style.shown_as(png_of(cells), "cells")
+    (kind,) = data
+    assert (kind, about) == ("image/png", {kind: {"width": 800, "height": 200, "alt": "cells"}})
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(data[kind])).convert("RGB")), cells)
+
+
+def test_photographs_become_a_jpeg_that_keeps_their_colours():
+    photographs = vz.load_images(size=160).images[:4].astype("uint8")
+    sheet = np.concatenate(photographs, axis=1)
+    png = png_of(sheet)
+    data, about = style.shown_as(png, "")
+    assert list(data) == list(about) == ["image/jpeg"]
+    shown = Image.open(io.BytesIO(data["image/jpeg"]))
+    assert len(data["image/jpeg"]) < 0.25 * len(png) and shown.size == (640, 160)
+    assert psnr(Image.fromarray(sheet), shown) > 28
+    assert np.abs(np.asarray(shown, float).mean((0, 1)) - sheet.mean((0, 1))).max() < 1
+
+
+def test_no_figure_grows_by_it():
+    flat = png_of(np.full((2, 2, 3), 200, "uint8"))
+    assert style.shown_as(flat, "")[0] == {"image/png": flat}
+
+
+@pytest.mark.parametrize("drawn", ["vz.plot_road(", "vz.plot_images(noise, ['a', 'b'], "])
+def test_the_text_reaches_the_pages(kernel, drawn):
+    cell = new_code_cell(f"{drawn}alt='Five \"boxes\" < six')", execution_count=1)
     cell.outputs = kernel.run(cell.source)
     notebook = new_notebook(cells=[new_markdown_cell("# Page"), cell])
     for page in (export(notebook, ROOT),

@@ -18,11 +18,17 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.validator import normalize
 
 CELL_TIMEOUT = 1800  # seconds
+PICTURES = "image/png", "image/jpeg"
 
 
 def is_stderr(output):
     """Whether an output is a stream of warnings and progress, not a result."""
     return output.output_type == "stream" and output.name == "stderr"
+
+
+def picture_in(output):
+    """The kind of the picture that an output shows, ``image/png`` or ``image/jpeg``; else None."""
+    return next((kind for kind in PICTURES if kind in output.get("data", {})), None)
 
 
 def describe_pictures(cell):
@@ -31,9 +37,8 @@ def describe_pictures(cell):
     The house's figures bring one along; pyplot's and Pillow's cannot.
     """
     for output in cell.outputs:
-        if "image/png" in output.get("data", {}) and "alt" in cell.metadata:
-            picture = output.metadata.setdefault("image/png", {})
-            picture.setdefault("alt", cell.metadata["alt"])
+        if (kind := picture_in(output)) and "alt" in cell.metadata:
+            output.metadata.setdefault(kind, {}).setdefault("alt", cell.metadata["alt"])
 
 
 def tidy(notebook):

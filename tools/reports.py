@@ -28,7 +28,7 @@ from distributed.system import MEMORY_LIMIT
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
-from tools.execute import execute, tidy
+from tools.execute import execute, picture_in, tidy
 from tools.export_html import PAGE, STYLE, export
 from tools.modules import ingredients
 from tools.report import check, prepare, read_parameters, request, tagged
@@ -205,13 +205,13 @@ def thumbnail(notebook, side=128):
     """The first picture of the cell tagged `picture`, as an HTML element; "" if there is none."""
     for cell in tagged(notebook, "picture"):
         for output in cell.outputs:
-            if "image/png" in output.get("data", {}):
-                picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+            if kind := picture_in(output):
+                picture = Image.open(io.BytesIO(base64.b64decode(output.data[kind]))).convert("RGB")
                 picture.thumbnail((side, side))
                 small = io.BytesIO()
                 picture.save(small, "png")
                 text = base64.b64encode(small.getvalue()).decode()
-                alt = output.metadata.get("image/png", {}).get("alt", "its picture")
+                alt = output.metadata.get(kind, {}).get("alt", "its picture")
                 return f'<img src="data:image/png;base64,{text}" alt="{html.escape(alt)}">'
     return ""
 

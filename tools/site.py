@@ -26,6 +26,7 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 from PIL import Image
 
 from tools import grade
+from tools.execute import picture_in
 from tools.export_html import PAGE, STYLE, export
 
 REPORT = "lab3_circuit.ipynb"
@@ -76,17 +77,17 @@ def title_of(notebook):
 
 def picture_of(notebook):
     """A notebook's richest picture: the one that takes most bytes; None if it has none."""
-    found = [base64.b64decode(output.data["image/png"])
+    found = [base64.b64decode(output.data[kind])
              for cell in notebook.cells for output in cell.get("outputs", [])
-             if "image/png" in output.get("data", {})]
+             if (kind := picture_in(output))]
     return max(found, key=len, default=None)
 
 
-def thumbnail(png, side=SIDE):
+def thumbnail(encoded, side=SIDE):
     """A picture made small, as a data address."""
-    small, picture = io.BytesIO(), Image.open(io.BytesIO(png))
+    small, picture = io.BytesIO(), Image.open(io.BytesIO(encoded)).convert("RGB")
     picture.thumbnail((side, side))
-    picture.convert("RGB").quantize(128).save(small, "png", optimize=True)
+    picture.quantize(128).save(small, "png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(small.getvalue()).decode()
 
 
