@@ -108,7 +108,8 @@ def inhibitors(sample_b, kernels: np.ndarray, filters: list[int], draws: int) ->
     return pd.concat([
         edge_experiments.inhibitors_at_work(sample_b, f, kernels[..., f], limit=limit,
                                             draws=draws).assign(filter=f, over=over)
-        for f in filters for over, limit in (("99th percentile", None), ("0", 0.0))],
+        for f in filters for over, limit in (
+            ("99th percentile", float(np.quantile(sample_b.answers[:, f], 0.99))), ("0", 0.0))],
         ignore_index=True)
 
 

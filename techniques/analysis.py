@@ -387,7 +387,10 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
     table = _class_half(net, seen.layer, seen.filter, image_set, 1, seed)
     member = table["group"].isin(seen.hypothesis.groups)
     effect, p = claims.group_p(table, member, seed=seed)
-    findings["classes"] = Finding(p, 0.5, words="" if np.isnan(p) else f"{effect:.2f} sd")
+    left, still = claims.without_strongest(table, member) if member.any() else (table, member)
+    _, without = claims.group_p(left, still, seed=seed)  # NaN where it was the only one
+    findings["classes"] = Finding(float(np.maximum(p, without)), 0.5, words="" if np.isnan(p) else
+                                  f"{effect:.2f} sd; {p:.3f} with the strongest photograph")
     fair = found["fair"]
     if nothing or fair is None:
         findings["cut"] = Finding(np.nan, words=nothing or "fewer than two kernels are ranked")
@@ -423,7 +426,9 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
                                  words=relatives.verdict)
     findings["own turns"] = Finding(relatives.itself["response"].min(),
                                     relatives.pairs["response"].median())
-    return findings
+    rates = claims.passed_by(net, seen.layer)
+    return {about: dataclasses.replace(one, base=rates.get(about, np.nan))
+            if np.isnan(one.base) else one for about, one in findings.items()}
 
 
 def _core_findings(

@@ -223,7 +223,7 @@ def fair_cuts(
 
 def inhibitors_at_work(
     sample: samples.Sample, filter: int, kernels: np.ndarray, *, count: int = 5,
-    places: int = 100, limit: float | None = None, draws: int = 200, seed: int = 0,
+    places: int = 100, limit: float = 0.0, draws: int = 200, seed: int = 0,
 ) -> pd.DataFrame:
     """What one inhibitory edge holds back, at the places where it takes most away.
 
@@ -237,9 +237,8 @@ def inhibitors_at_work(
         How many inhibitory edges, largest L2 first.
     places : int
         For each: those of the sample where its contribution is most negative.
-    limit : float, optional
-        Pre-activation above which the unit counts as answering: the 99th percentile of the
-        sample without it.
+    limit : float
+        Pre-activation above which the unit counts as answering.
     draws : int
         Random sets of other inhibitory edges with as much squared weight, cut at the same places.
 
@@ -268,7 +267,6 @@ def inhibitors_at_work(
                          "layer that reads the output of a ReLU.")
     (terms,) = contributions(sample.inputs, kernels[..., None])
     real = sample.answers[:, filter].astype("float64")
-    limit = float(np.quantile(real, 0.99)) if limit is None else limit
     table = pd.DataFrame({"channel": np.arange(terms.shape[1]),
                           "l2": np.linalg.norm(kernels, axis=(0, 1)), "sum": kernels.sum((0, 1))})
     inhibits = table[(table["sum"] < 0) & (table["l2"] >= vz.MOSTLY_ZERO * table["l2"].max())]

@@ -32,7 +32,6 @@ from techniques import (
     stimuli,
 )
 from techniques.claims import CORE, KEEPS, LOSES, SUPPORTED, Hypothesis
-from techniques.descriptions import scores
 from techniques.planted import Planted
 from techniques.stimuli.indices import CYCLES
 
@@ -127,13 +126,15 @@ def core_claims(
 ) -> pd.DataFrame:
     """One core claim of hypotheses, each judged on its own filter by half B's evidence.
 
-    A hypothesis that does not make the claim counts as not supported.
+    A hypothesis that does not make the claim counts as not supported. ``noun by rule`` is the
+    claim ``noun``, counted apart.
     """
+    about = claim.removesuffix(" by rule")
     filters = [one.description.filter for one in hypotheses]
     found = claims.numbers(evidence, hypotheses)
     at = np.arange(len(filters)), filters
-    return asked(claim, mechanism, planted, filters, claims.judged(found, claim)[at] == 1,
-                 case=case, numbers=found[claim].value[at])
+    return asked(claim, mechanism, planted, filters, claims.judged(found, about)[at] == 1,
+                 case=case, numbers=found[about].value[at])
 
 
 def claiming(hypothesis: Hypothesis, *about: str) -> Hypothesis:
@@ -332,7 +333,7 @@ def wired(
 
 
 def _inhibitors(made: Planted, half_b, seed: int) -> pd.DataFrame:
-    """`edge_experiments.inhibitors_at_work`, over both limits.
+    """`edge_experiments.inhibitors_at_work`.
 
     The claim ``inhibition`` of an analysis is not asked: its control, random cuts of as much
     weight, has but two edges to draw from here, one of them the inhibitor.
@@ -342,15 +343,13 @@ def _inhibitors(made: Planted, half_b, seed: int) -> pd.DataFrame:
     rows = []
     for filter in made.filters:
         blocks = made.of(filter)["inhibited by"]
-        kernels = vz.kernels(net, layer, filter, fold=False)
-        for case, limit in (("over the 99th percentile", None), ("over 0", 0.0)):
-            table = edge_experiments.inhibitors_at_work(sample, filter, kernels, limit=limit,
-                                                        seed=seed)
-            sure = table.loc[table["low"] > 0, "channel"].tolist()
-            right = sure == list(blocks) if blocks else bool(sure)
-            released = table["released"].max() if len(table) else np.nan
-            rows.append(asked("inhibitor at work", made.name, bool(blocks), [filter], [right],
-                              case=case, numbers=[released]))
+        table = edge_experiments.inhibitors_at_work(
+            sample, filter, vz.kernels(net, layer, filter, fold=False), seed=seed)
+        sure = table.loc[table["low"] > 0, "channel"].tolist()
+        right = sure == list(blocks) if blocks else bool(sure)
+        released = table["released"].max() if len(table) else np.nan
+        rows.append(asked("inhibitor at work", made.name, bool(blocks), [filter], [right],
+                          numbers=[released]))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -384,11 +383,6 @@ FORMS = {"edge": "edge; orientation {orientation}°; shift 0 px",
          "net": "net; orientation {orientation}°; period {size} px; phase 0°",
          "blob": "disc; radius {size} px"}
 FORM = {"blob": "disc"}  #: nouns that a description calls otherwise
-#: Nouns that photographs do not tell apart: through its window a bar is a curve of large radius and
-#: a wide bar nearly a disc, a curve has an edge's two sides, and so has a corner.
-LOOK_ALIKES = tuple(map(frozenset, (("bar", "curve"), ("bar", "disc"), ("curve", "edge"),
-                                    ("corner", "edge"))))
-ANGLES = range(0, 180, 30)  #: at which other nouns are tried in place of a thing that has none
 
 
 def truly(made: Planted, filter: int) -> Hypothesis:
@@ -461,7 +455,22 @@ def described(
     for made in mechanisms:
         own = [claiming(by_rule[f], "predicts") for f in made.filters]
         rows += [core_claims("predicts", made.name, True, evidence, own, case="by rule"),
-                 _words_by_rule(made, by_rule)]
+                 _nouns_by_rule(made, by_rule, evidence), _words_by_rule(made, by_rule)]
+    return pd.concat(rows, ignore_index=True)
+
+
+def _nouns_by_rule(made: Planted, by_rule: dict[int, Hypothesis], evidence) -> pd.DataFrame:
+    """The claim ``noun`` of descriptions by rule: true where the thing liked most is the planted.
+
+    A look-alike counts as true: it is what the claim leaves open.
+    """
+    own, rows = FORM.get(made.truth["noun"], made.truth["noun"]), []
+    for filter in made.filters:
+        likes = [p for p in by_rule[filter].description.parts if p.weight > 0]
+        form = max(likes, key=lambda p: p.weight).thing.form if likes else ""
+        rows.append(core_claims(
+            "noun by rule", made.name, descriptions.look_alike(form, own), evidence,
+            [by_rule[filter]], case=f"{form or 'nothing'} liked most"))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -499,54 +508,13 @@ def _exchanged(made: Planted, true, evidence) -> pd.DataFrame:
 
 
 def _other_nouns(made: Planted, true, evidence) -> pd.DataFrame:
-    """Every other noun in place of the true one; the proposed claim leaves look-alikes open."""
+    """Every other noun in place of the true one, but for its look-alikes, which are left open."""
     own = FORM.get(made.truth["noun"], made.truth["noun"])
-    rows = [of_another_kind(made, true, evidence, [True] * len(true), case="true")]
-    for noun in descriptions.NOUNS:
-        if noun == own:
-            continue
-        false = [claiming(one.with_description(one.description.with_noun(noun)), "noun")
-                 for one in true]
-        rows.append(core_claims("noun", made.name, False, evidence, false,
-                                case=f"{noun} instead"))
-        if frozenset((noun, own)) not in LOOK_ALIKES:
-            rows.append(of_another_kind(made, false, evidence, [False] * len(false),
-                                        case=f"{noun} instead"))
-    return pd.concat(rows, ignore_index=True)
-
-
-def of_another_kind(
-    made: Planted, hypotheses: Sequence[Hypothesis], evidence: claims.Evidence,
-    planted: Sequence[bool], *, case: str,
-) -> pd.DataFrame:
-    """A claim proposed in place of ``noun``: the thing fits better than any of another kind.
-
-    Two things differ: nouns that photographs do not tell apart (`LOOK_ALIKES`) are no rivals, and
-    a thing without an orientation has rivals at all `ANGLES`, of which the best counts. The bounds
-    are those of ``noun``. It is asked of hypotheses with one thing each.
-
-    Parameters
-    ----------
-    planted : sequence of bool
-        For each hypothesis, whether the claim is true.
-    """
-    filters = [one.description.filter for one in hypotheses]
-    own = [one.description for one in hypotheses]
-    form = own[0].things[0].form
-    turns = ANGLES if np.isnan(own[0].things[0].orientation) else (0,)
-    rivals = [[one.with_noun(noun).turned(by) for one in own] for noun in descriptions.NOUNS
-              if noun != form and frozenset((noun, form)) not in LOOK_ALIKES for by in turns]
-    predicted = descriptions.predictions(sum(rivals, own), evidence.features)
-    r = scores.correlations_and_samples(predicted, evidence.answers[:, filters],
-                                        evidence.sample.pictures, draws=200)
-    at = np.arange(len(own))
-    whole, *others = np.stack(np.split(r, 1 + len(rivals), axis=1))[:, :, at, at]
-    gains = whole - np.max(others, axis=0)
-    supported = [CORE["noun"].judge(gain, low) == SUPPORTED for gain, low in zip(
-        gains[0], np.quantile(gains[1:], 0.05, axis=0), strict=True)]
-    return pd.concat([
-        asked("noun, look-alikes apart", made.name, bool(value), [f], [s], case=case, numbers=[n])
-        for value, f, s, n in zip(planted, filters, supported, gains[0], strict=True)],
+    return pd.concat([core_claims(
+        "noun", made.name, False, evidence, case=f"{noun} instead", hypotheses=[
+            claiming(one.with_description(one.description.with_noun(noun)), "noun")
+            for one in true])
+        for noun in descriptions.NOUNS if not descriptions.look_alike(noun, own)],
         ignore_index=True)
 
 

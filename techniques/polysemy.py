@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
@@ -29,9 +28,7 @@ LEVELS = (0.25, 0.5, 0.75)
 LEAST_PLACES = 24  #: below this many nothing is said
 SHARE = 0.1  #: of the places, which each cluster must hold
 LEAD = 0.05  #: by which a silhouette must exceed all clouds': contributions are skewed, clouds not
-UNRELATED = 90.0  #: percentile of likeness of different filters; clusters less alike are unlike
-CONTROL_FILTERS = 24  #: how many other filters that is measured on
-CONTROL_PLACES = 5  #: strongest pictures of each
+RELATED = 0.5**0.5  #: cosine of clusters below which less than half of the one is in the other
 
 
 def spectrum(maps: np.ndarray, *, per_picture: int = 2, seed: int = 0) -> pd.DataFrame:
@@ -144,10 +141,7 @@ class Causes:
         ``source`` ("spectrum", "diversity"), ``picture, row, column, value, level`` (−1 for
         diversity pictures), ``cluster``.
     similarity : float ndarray, shape (k, k)
-        Cosine between the clusters' mean descriptions.
-    threshold : float
-        Below it clusters are unlike: percentile `UNRELATED` of the cosine between the mean
-        descriptions of different filters of the layer.
+        Cosine between the clusters' mean descriptions; below `RELATED` they are unlike.
     survives : dict of str to bool
         ``middle, diversity``: are the two least alike clusters both present there, and unlike?
     shown : DataFrame
@@ -163,7 +157,6 @@ class Causes:
     null: np.ndarray
     table: pd.DataFrame
     similarity: np.ndarray
-    threshold: float
     survives: dict[str, bool]
     shown: pd.DataFrame
     images: np.ndarray
@@ -202,7 +195,7 @@ def causes(
     an input channel counts by what it adds to this unit, not by how active it is.
 
     The rule: fewer than `LEAST_PLACES` places, "undecided". One cluster (`split`), "one cause".
-    Clusters of which no two are less alike than `threshold`, "several related". Otherwise, if
+    Clusters of which no two are less alike than `RELATED`, "several related". Otherwise, if
     the two least alike are both found, and unlike, in the middle of the spectrum and among the
     diversity pictures, "several unrelated"; if not, or without such pictures, "undecided".
 
@@ -220,7 +213,7 @@ def causes(
     ------
     ValueError
         Not a plain convolution, filter out of range, pictures too small for a place that sees
-        no padding, a layer with fewer than four filters (nothing to compare likeness with).
+        no padding.
 
     References
     ----------
@@ -230,22 +223,11 @@ def causes(
     filter = net.check_filter(layer, filter)
     image_set = vz.as_image_set(image_set, copy=False)
     diverse = None if diverse is None else vz.as_image_set(diverse, copy=False)
-    rng = np.random.default_rng(seed)
-    others = np.setdiff1d(np.arange(net.channels(layer)), filter)
-    if len(others) < 3:
-        raise ValueError(f"{layer} has {len(others) + 1} filters; likeness between different "
-                         "filters, which the rule compares with, needs four or more.")
-    others = rng.permutation(others)[:CONTROL_FILTERS]
-    maps, inside = _maps(net, layer, image_set, [filter, *others])
-    table = spectrum(maps[..., 0], per_picture=per_picture, seed=seed)
-    strong = pd.concat([_maxima(maps[..., i + 1], CONTROL_PLACES) for i in range(len(others))])
-    asked = pd.concat([table, strong], ignore_index=True)
-    asked[["row", "column"]] += inside
-    read = circuits.windows(net, layer, filter, image_set, asked)
+    maps, inside = _maps(net, layer, image_set, filter)
+    table = spectrum(maps, per_picture=per_picture, seed=seed)
     table[["row", "column"]] += inside
-    vectors = directions(circuits.contributions(read)[: len(table)])
-    threshold = _likeness_of_filters(net, layer, others, read.inputs[len(table):], vectors)
-
+    vectors = directions(circuits.contributions(
+        circuits.windows(net, layer, filter, image_set, table)))
     found = split(vectors, draws=draws, seed=seed)
     table = table.assign(source="spectrum", cluster=found.labels)
     if diverse is not None:
@@ -258,51 +240,36 @@ def causes(
     similarity = _similarity(vectors[spectral], table["cluster"][spectral], found.k)
     parts = {"middle": (spectral & (table["level"] < len(LEVELS) - 1)).to_numpy(),
              "diversity": ~spectral}
-    survives = {name: _present(vectors[part], table["cluster"][part].to_numpy(), similarity,
-                               threshold) for name, part in parts.items()}
-    verdict = _verdict(int(spectral.sum()), found.k, similarity, threshold, survives)
+    survives = {name: _present(vectors[part], table["cluster"][part].to_numpy(), similarity)
+                for name, part in parts.items()}
+    verdict = _verdict(int(spectral.sum()), found.k, similarity, survives)
     shown, images = _examples(net, layer, image_set, diverse, table)
     return Causes(verdict, found.k, found.silhouette, found.null, table[
         ["source", "picture", "row", "column", "value", "level", "cluster"]], similarity,
-        threshold, survives, shown, images,
-        _sentence(layer, filter, verdict, found, similarity, threshold, survives,
-                  int(spectral.sum()), diverse is not None))
+        survives, shown, images, _sentence(layer, filter, verdict, found, similarity, survives,
+                                           int(spectral.sum()), diverse is not None))
 
 
-def _maps(net, layer: str, image_set, filters) -> tuple[np.ndarray, int]:
-    """Unpadded pre-activations of a few filters on all pictures, and the first position."""
+def _maps(net, layer: str, image_set, filter: int) -> tuple[np.ndarray, int]:
+    """A filter's unpadded pre-activations on all pictures, and the first position."""
     inside = vz.unpadded_positions(net, layer, image_set.size)
     forward = net.forward(layer, pre_activation=True)
-    maps = [tf.gather(forward(images)[:, inside, inside], filters, axis=3).numpy()
+    maps = [forward(images)[:, inside, inside, filter].numpy()
             for _, images in tqdm(image_set.batches(8), f"{layer}: spectrum",
                                   -(-len(image_set) // 8), delay=1, leave=False)]
     return np.concatenate(maps), inside.start
 
 
-def _maxima(maps: np.ndarray, count: int | None = None) -> pd.DataFrame:
-    """Place of the maximum in each of the `count` strongest (or all) pictures of one filter."""
-    flat = maps.reshape(len(maps), -1)
-    row, column = np.divmod(flat.argmax(1), maps.shape[2])
-    table = pd.DataFrame({"picture": np.arange(len(maps)), "row": row, "column": column,
-                          "value": flat.max(1)})
-    return table if count is None else table.nlargest(count, "value")
-
-
-def _likeness_of_filters(net, layer: str, others, inputs, vectors) -> float:
-    """Percentile `UNRELATED` of the cosine between different filters' mean descriptions."""
-    each = len(inputs) // len(others)
-    means = [vectors.mean(0)]
-    for i, other in enumerate(others):
-        windows = inputs[i * each : (i + 1) * each].astype("float64")
-        terms = np.einsum("nrck,rck->nk", windows, vz.kernels(net, layer, int(other), fold=False))
-        means.append(directions(terms).mean(0))
-    means = directions(np.array(means))
-    return float(np.percentile((means @ means.T)[np.triu_indices(len(means), 1)], UNRELATED))
+def _maxima(maps: np.ndarray) -> pd.DataFrame:
+    """Place of the maximum in each picture."""
+    row, column = np.divmod(maps.reshape(len(maps), -1).argmax(1), maps.shape[2])
+    return pd.DataFrame({"picture": np.arange(len(maps)), "row": row, "column": column,
+                         "value": maps.max((1, 2))})
 
 
 def _describe_diverse(net, layer: str, filter: int, diverse) -> tuple[pd.DataFrame, np.ndarray]:
-    maps, inside = _maps(net, layer, diverse, [filter])
-    places = _maxima(maps[..., 0])
+    maps, inside = _maps(net, layer, diverse, filter)
+    places = _maxima(maps)
     places[["row", "column"]] += inside
     terms = circuits.contributions(circuits.windows(net, layer, filter, diverse, places))
     return places.assign(source="diversity", level=-1), directions(terms)
@@ -321,26 +288,26 @@ def _least_alike(similarity: np.ndarray) -> tuple[int, int]:
     return np.unravel_index(upper.argmin(), upper.shape)
 
 
-def _present(vectors, labels, similarity, threshold: float) -> bool:
+def _present(vectors, labels, similarity) -> bool:
     """Whether the two least alike clusters are both among these places, and unlike there."""
     if len(similarity) < 2 or len(labels) == 0:
         return False
     pair = _least_alike(similarity)
     enough = all((labels == c).sum() >= max(2, SHARE * len(labels)) for c in pair)
-    return bool(enough and _similarity(vectors, labels, len(similarity))[pair] < threshold)
+    return bool(enough and _similarity(vectors, labels, len(similarity))[pair] < RELATED)
 
 
-def _verdict(places: int, k: int, similarity, threshold: float, survives: dict) -> str:
+def _verdict(places: int, k: int, similarity, survives: dict) -> str:
     if places < LEAST_PLACES:
         return "undecided"
     if k == 1:
         return "one cause"
-    if similarity[_least_alike(similarity)] >= threshold:
+    if similarity[_least_alike(similarity)] >= RELATED:
         return "several related"
     return "several unrelated" if all(survives.values()) else "undecided"
 
 
-def _sentence(layer, filter, verdict, found, similarity, threshold, survives, places, diverse):
+def _sentence(layer, filter, verdict, found, similarity, survives, places, diverse):
     words = f"{layer} filter {filter}: {verdict}. {places} places of its spectrum; "
     if not found.null.any():
         return words + "the same channels speak at all of them."
@@ -350,9 +317,9 @@ def _sentence(layer, filter, verdict, found, similarity, threshold, survives, pl
         return words + ": they do not fall into clusters."
     least = similarity[_least_alike(similarity)]
     kept = [name for name, there in survives.items() if there]
-    words += (f": {found.k} clusters. The two least alike have cosine {least:.2f} (different "
-              f"filters: {threshold:.2f})")
-    if least >= threshold:
+    words += (f": {found.k} clusters. The two least alike have cosine {least:.2f} (unlike: "
+              f"below {RELATED:.2f})")
+    if least >= RELATED:
         return words + "."
     return (words + "; the split is "
             f"{'found again in ' + ' and '.join(kept) if kept else 'not found again elsewhere'}"

@@ -1,7 +1,10 @@
 """Predictions, findings and the rules that turn them into a verdict."""
 
 import dataclasses
+import importlib
 import itertools
+import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -215,6 +218,19 @@ def test_a_planted_group_is_found_and_its_opposite_is_not():
     assert claims.group_p(table, member, permutations=999) == (effect, p)  # seeded
 
 
+def test_the_strongest_photograph_left_out():
+    table, member = classes(effect=0.3, seed=7)
+    strongest = int(np.flatnonzero(member)[table["mean"].to_numpy()[member].argmax()])
+    table.loc[strongest, "mean"] = 12.0  # one photograph carries the group
+    assert claims.group_p(table, member, permutations=999)[1] < 0.05
+    left, still = claims.without_strongest(table, member)
+    assert len(left) == len(table) - 1 and strongest not in left.index
+    assert still.sum() == member.sum() - 1
+    assert claims.group_p(left, still, permutations=999)[1] > 0.05
+    alone = np.arange(len(table)) == strongest
+    assert not claims.without_strongest(table, alone)[1].any()
+
+
 def test_without_an_effect_p_is_uniform():
     p = [claims.group_p(*classes(seed=s), permutations=99, seed=s)[1] for s in range(200)]
     assert stats.kstest(p, "uniform").pvalue > 0.01
@@ -348,7 +364,12 @@ def test_numbers_are_differences_of_correlations(found, evidence, described):
         for about, other in (("contrast", r(one.inverted())), ("angle", turned),
                              ("hue", r(one.recoloured()))):
             np.testing.assert_allclose(found[about].value[i], own - other, atol=1e-4)
-        others = [r(one.with_noun(noun)) for noun in descriptions.NOUNS]
+        # a bar and a curve look like each other, the one like a disc and the other like an edge
+        both = ("grating", "corner", "grid", "net", "high-low")
+        others = [r(one.with_noun(noun)) for noun in both]
+        others += [r(one.changed(lambda t, form=form, noun=noun: t.with_noun(noun, FIELD)
+                                 if t.form == form else t))
+                   for form, noun in (("bar", "edge"), ("curve", "disc"))]
         np.testing.assert_allclose(found["noun"].value[i], own - np.max(others, 0), atol=1e-4)
         below = [(own < each).sum() for each in own]  # filters that it fits less well
         np.testing.assert_allclose(found["predicts"].value[i], 100 * np.array(below) / 19)
@@ -481,6 +502,10 @@ def test_a_hypothesis_by_hand():
     assert made.opposites()["angle"].description == made.description.turned(90)
     patch = claims.by_hand("conv filter 3, field 14 px\n+1 patch; luminance 90", [1])
     assert "noun" not in {p.about for p in patch.predictions}
+    # colour is read at two periods only: the form of a figure in colour alone is not claimed
+    for tone, claimed in (("", False), ("light ", True)):
+        made = claims.by_hand(f"conv filter 3, field 14 px\n+1 {tone}red disc; radius 3 px", [1])
+        assert ("noun" in {p.about for p in made.predictions}) == claimed
 
 
 @pytest.mark.parametrize("text, edges, options, words", [
@@ -503,8 +528,8 @@ def test_directions_are_claimed_only_where_half_a_says_so(evidence, described):
     assert all(set(one.edges[:2]) == set(edges_of(i)) for i, one in enumerate(made))
     for one in made:
         tone = TONES[one.description.filter % 5]  # with a tone, half A loses little by its hue
-        assert {p.about for p in one.predictions} == {"predicts", "noun", "angle", "edges"} | (
-            {"hue"} if tone in ("red", "green") else {"contrast"})
+        assert {p.about for p in one.predictions} == {"predicts", "angle", "edges"} | (
+            {"hue"} if tone in ("red", "green") else {"contrast", "noun"})
     # a filter for which dark and light, or angles, are the same
     both = dataclasses.replace(described[0], parts=(
         *described[0].parts, *described[0].inverted().parts))
@@ -599,3 +624,26 @@ def test_small_fields_have_no_features(tiny, noise):
 def test_a_direction_that_nothing_has_is_not_claimed_by_hand(thing, claimed):
     made = claims.by_hand(f"conv filter 3, field 32 px\n+1 {thing}", [0])
     assert {p.about for p in made.predictions} - {"predicts", "noun", "edges"} == claimed
+
+
+# --- rates that were measured -------------------------------------------------------------------
+
+
+def test_base_rates_come_from_the_layers_own_counts(vgg16, tiny, tmp_path, monkeypatch):
+    path = tmp_path / "claim_rates.json"
+    monkeypatch.setattr(claims.rates, "CLAIM_RATES", path)
+    assert claims.passed_by(vgg16, "block3_conv2") == {}
+    path.write_text(json.dumps({"vgg16": {
+        "block3_conv2": {"cut": {"supported": 6, "asked": 24}, "use": {"supported": 0, "asked": 0}},
+        "block2_conv2": {"cut": {"supported": 1, "asked": 2}}}}))
+    assert claims.passed_by(vgg16, "block3_conv2") == {"cut": 0.25}
+    assert claims.passed_by(vgg16, "block4_conv2") == {}
+    assert claims.passed_by(tiny, "block3_conv2") == {}  # another network's layer of that name
+
+
+def test_claims_are_counted_where_they_were_made(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(vz.__file__).parent / "benchmarks"))
+    counted = importlib.import_module("claim_rates").counted
+    assert counted([{"cut": SUPPORTED, "use": REFUTED}, {"cut": UNDECIDED}]) == {
+        "cut": {"supported": 1, "asked": 2}, "use": {"supported": 0, "asked": 1}}
+    assert counted([]) == {}

@@ -9,7 +9,16 @@ import pytest
 
 import vizutils as vz
 from techniques import descriptions, samples, stimuli
-from techniques.descriptions import NOUNS, bank, figures, from_text, part, thing, things_of
+from techniques.descriptions import (
+    NOUNS,
+    bank,
+    describing,
+    figures,
+    from_text,
+    part,
+    thing,
+    things_of,
+)
 
 FIELD = 14
 
@@ -361,6 +370,29 @@ def test_changed_descriptions():
         assert (other.weights == one.weights).all() and other.filter == 36
 
 
+def test_rivals_are_other_nouns_that_can_be_told_apart():
+    def described(*lines):
+        return from_text("\n".join(["block3_conv2 filter 36, field 14 px", *lines]))
+
+    bar = described("+1 dark bar; orientation 45°; width 3 px; shift 0 px", "-1 patch; luminance 9")
+    assert [[t.form for t in one.things] for one in bar.rivals()] == [
+        [noun, "patch"] for noun in ("grating", "edge", "corner", "grid", "net", "high-low")]
+    assert all((one.weights == bar.weights).all() for one in bar.rivals())
+    # what looks like the other noun stays, the rest changes
+    both = described("+1 dark bar; orientation 45°; width 3 px; shift 0 px",
+                     "+1 edge; orientation 45°; shift 2 px")
+    forms = [[t.form for t in one.things] for one in both.rivals()]
+    assert ["bar", "bar"] in forms and ["bar", "disc"] in forms  # a disc for the edge alone
+    assert ["bar", "edge"] not in forms and ["curve", "curve"] not in forms
+    # without any orientation, other nouns are tried at several
+    disc = described("+1 light disc; radius 3 px")
+    nets = [one.things[0].orientation for one in disc.rivals() if one.things[0].form == "net"]
+    assert nets == [0, 30, 60, 90, 120, 150]
+    assert "bar" not in {one.things[0].form for one in disc.rivals()}
+    assert described("+1 patch; luminance 9").rivals() == []
+    assert bar.shortened(0).rivals() == []
+
+
 @pytest.mark.parametrize("text, sentence", [
     ("", "a description starts with 'block3_conv2 filter 36, field 32 px', not with ''"),
     ("  \n ", "not with ''"),
@@ -559,3 +591,17 @@ def test_a_bank_of_places_sees_the_receptive_fields(tiny, noise):
     np.testing.assert_array_equal(
         bank(14).of_places(tiny, "block2_conv2", vz.made(noise), found.places),
         bank(14).features(crops))
+
+
+def test_what_weighs_next_to_nothing_is_not_said(planted, patches, monkeypatch):
+    tuned, found, *_ = planted
+    features = bank(FIELD).features(patches)
+
+    def made(faint):
+        monkeypatch.setattr(describing, "FAINT", faint)
+        return descriptions.describe_layer(tuned, found, features, FIELD)
+
+    for every, loud in zip(made(0.0), made(0.5), strict=True):
+        limit = 0.5 * max(np.abs(every.weights), default=0)
+        assert loud.parts == tuple(p for p in every.parts if abs(p.weight) >= limit)
+    assert len(loud.parts) < len(every.parts)  # of noise, the last

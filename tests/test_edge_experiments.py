@@ -172,14 +172,15 @@ def test_an_inhibitor_that_vetoes_is_told_from_one_that_does_not():
     sample = planted_sample(terms, np.repeat(np.arange(20), 50))
     kernels = np.array([1, -1.2, -1.1, -1, -1, -1], "float32").reshape(1, 1, 6)
     sample.inputs[:] /= np.abs(kernels)
-    found = edge_experiments.inhibitors_at_work(sample, 0, kernels, count=2, places=100)
+    found = edge_experiments.inhibitors_at_work(sample, 0, kernels, count=2, places=100,
+                                                limit=2.0)
     assert found["channel"].tolist() == [1, 2]
     vetoes, idle = found.iloc[0], found.iloc[1]
     assert vetoes["places"] == 60  # only where it takes something away
     assert vetoes["contribution"] == pytest.approx(-9, rel=1e-5)
     assert vetoes["cut"] - vetoes["whole"] == pytest.approx(9, rel=1e-5)
     assert vetoes[["passes", "passes_cut", "released", "low", "high"]].tolist() == [
-        0, 100, 100, 100, 100]
+        0, 100, 100, 100, 100]  # at 9 − 9 the unit is silent, without the edge it answers
     assert vetoes[["control", "percentile", "peers"]].tolist() == [0, 100, 100]
     assert idle["released"] < 10 and idle["peers"] < 50
 

@@ -110,7 +110,7 @@ except vz.Interrupted as stop:
     print("atlas of", len(stop.finished.report))
 vz.atlas(net, "block2_conv1", **options)
 """
-STEPS = 1500
+STEPS = 800
 
 
 @pytest.fixture

@@ -129,16 +129,24 @@ def test_what_is_not_claimed_is_not_supported(hand_made, evidence):
     assert not found["supported"].any() and found["number"].isna().all()
 
 
-def test_look_alikes_are_no_rivals(hand_made, evidence):
+def test_every_other_noun_is_refused_and_look_alikes_are_left_open(hand_made, evidence):
     bars = hand_made[1]
     true = [marking.truly(bars, f) for f in bars.filters]
-    own = marking.of_another_kind(bars, true, evidence, [True] * 4, case="true")
-    nets = [one.with_description(one.description.with_noun("net")) for one in true]
-    false = marking.of_another_kind(bars, nets, evidence, [False] * 4, case="net instead")
+    own = marking.core_claims("noun", "bar", True, evidence, true)
+    false = marking._other_nouns(bars, true, evidence)
     assert own["supported"].all() and not false["supported"].any()
-    curves = [one.with_description(one.description.with_noun("curve")) for one in true]
-    said = marking.of_another_kind(bars, curves, evidence, [False] * 4, case="curve instead")
-    assert (said["number"] > false["number"]).all()
+    assert {case.split()[0] for case in false["case"]} == {
+        "grating", "edge", "corner", "grid", "net", "high-low"}
+
+
+def test_a_noun_by_rule_is_true_or_false_by_what_is_liked_most(hand_made, evidence):
+    bars = hand_made[1]
+    true = {f: marking.truly(bars, f) for f in bars.filters}
+    nets = {f: one.with_description(one.description.with_noun("net")) for f, one in true.items()}
+    for said, right in ((true, True), (nets, False)):
+        found = marking._nouns_by_rule(bars, said, evidence)
+        assert (found["claim"] == "noun by rule").all() and (found["planted"] == right).all()
+        assert (found["supported"] == right).all()
 
 
 def test_altered_patches_tell_blobs_from_bars(hand_made, half_b):

@@ -102,7 +102,7 @@ def seen():
 def test_a_sum_of_two_detectors_has_two_unrelated_causes(net, seen):
     found = polysemy.causes(net, "units", 0, seen, diverse=pictures(10, seed=3))
     assert found.verdict == "several unrelated" and found.k == 2
-    assert found.similarity[0, 1] < min(0.2, found.threshold)
+    assert found.similarity[0, 1] < 0.2
     assert found.survives == {"middle": True, "diversity": True}
     spectral = found.table[found.table["source"] == "spectrum"]
     striped = spectral["picture"] % 2 == 0
@@ -128,12 +128,12 @@ def test_one_detector_has_one_cause(net, seen, filter):
 
 
 def test_a_split_of_like_clusters_is_related():
-    similarity = np.array([[1, 0.6], [0.6, 1]])
+    like, unlike = (np.array([[1, cosine], [cosine, 1]]) for cosine in (0.75, 0.65))
     both = {"middle": True, "diversity": True}
-    assert polysemy._verdict(100, 2, similarity, 0.3, both) == "several related"
-    assert polysemy._verdict(100, 2, similarity, 0.7, both) == "several unrelated"
-    assert polysemy._verdict(100, 2, similarity, 0.7, {**both, "middle": False}) == "undecided"
-    assert polysemy._verdict(polysemy.LEAST_PLACES - 1, 1, similarity, 0.7, both) == "undecided"
+    assert polysemy._verdict(100, 2, like, both) == "several related"
+    assert polysemy._verdict(100, 2, unlike, both) == "several unrelated"
+    assert polysemy._verdict(100, 2, unlike, {**both, "middle": False}) == "undecided"
+    assert polysemy._verdict(polysemy.LEAST_PLACES - 1, 1, unlike, both) == "undecided"
 
 
 def test_diversity_pictures_differ_and_are_seeded(net):

@@ -1,5 +1,6 @@
 """Any layer of any small network: a right answer, or a sentence that says why there is none."""
 
+import os
 import warnings
 
 import keras
@@ -19,8 +20,9 @@ KINDS = ("plain", "plain", "strided", "dilated", "depthwise", "separable", "grou
 blocks = st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from((1, 2, 3, 5)),
                             st.sampled_from(("same", "valid"))), min_size=1, max_size=5)
 seeds = st.integers(0, 2**20)
-few = settings(max_examples=25, deadline=None, derandomize=True,
-               suppress_health_check=list(HealthCheck))
+# each builds and traces a network; the long run takes more
+few = settings(max_examples=40 if os.environ.get("VIZUTILS_LONG") else 12, deadline=None,
+               derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def grow(x, kind, kernel, padding, name):

@@ -23,10 +23,10 @@ import vizutils as vz
 from techniques import circuits
 
 net = vz.load_network("vgg16", weights="packaged")
-ascent = vz.maximize(net, "block2_conv2", [3, 5], steps=24, seeds=2, seed=7, size=40)
-plain = vz.maximize(net, "block2_conv2", [3], objective="unit", steps=24, size=24,
+ascent = vz.maximize(net, "block2_conv2", [3, 5], steps=12, seeds=2, seed=7, size=40)
+plain = vz.maximize(net, "block2_conv2", [3], objective="unit", steps=12, size=24,
                     parameterisation=vz.Pixels(), transforms=(), optimiser=vz.Adam(8.0))
-photos = vz.load_images(limit=6)
+photos = vz.load_images(limit=3)
 places = circuits.random_places(net, "block2_conv2", photos, 40, seed=1)
 found = circuits.windows(net, "block2_conv2", 3, photos, places)
 tables = {

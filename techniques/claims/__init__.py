@@ -31,8 +31,9 @@ from techniques.claims.hypotheses import (
     by_hand,
     group_p,
     hypothesise,
+    without_strongest,
 )
-from techniques.claims.rates import error_rate, measured
+from techniques.claims.rates import error_rate, measured, passed_by
 from techniques.claims.rules import (
     BEYOND,
     COMMON,
@@ -52,7 +53,7 @@ from techniques.claims.rules import (
 __all__ = [
     "SUPPORTED", "REFUTED", "UNDECIDED", "KEEPS", "LOSES", "BEYOND", "WITHIN", "COMMON",
     "Prediction", "Finding", "judge", "verdict", "predictions_table", "Hypothesis", "hypothesise",
-    "by_hand", "about_layer", "group_p", "CORE", "DIRECTIONS", "EDGES", "Evidence", "gather",
-    "EACH", "Numbers", "numbers", "judged", "base_rates", "verdicts", "Swap", "swap", "swapped",
-    "error_rate", "measured",
+    "by_hand", "about_layer", "group_p", "without_strongest", "CORE", "DIRECTIONS", "EDGES",
+    "Evidence", "gather", "EACH", "Numbers", "numbers", "judged", "base_rates", "verdicts", "Swap",
+    "swap", "swapped", "error_rate", "measured", "passed_by",
 ]

@@ -60,9 +60,9 @@ def numbers(
     -------
     dict of str to Numbers
         ``predicts``: percentile of the filter among all of the layer by the description's r;
-        ``noun, contrast, angle, hue``: r less the r of the same description with each thing
-        another noun (the best of all), dark for light, turned by 90° (the better way round), in
-        the opposite colour;
+        ``noun, contrast, angle, hue``: r less the r of the same description with another noun
+        (the best of its `rivals`), dark for light, turned by 90° to the left or to the right (the
+        better), in the opposite colour;
         ``edges``: share of the response above its mean that the named edges give.
     """
     parts = [_numbers(evidence, hypotheses[i : i + AT_ONCE], draws, seed)
@@ -76,20 +76,18 @@ def _numbers(evidence: Evidence, hypotheses, draws: int, seed: int) -> dict[str,
     asked = {"own": own} | {(about, i): [change(one) for one in own]
                             for about, changes in EXCHANGED.items()
                             for i, change in enumerate(changes)}
-    asked |= {noun: [one.with_noun(noun) for one in own] for noun in descriptions.NOUNS}
+    rivals = [one.rivals() for one in own]
+    asked["rivals"] = sum(rivals, [])
     predicted = descriptions.predictions(sum(asked.values(), []), evidence.features)
     # (1 + draws, hypotheses, filters) each: of all pictures, then of each sample of them
     r = dict(zip(asked, np.split(scores.correlations_and_samples(
         predicted, evidence.answers, evidence.sample.pictures, draws=draws, seed=seed),
-        len(asked), axis=1), strict=True))
+        np.cumsum([len(each) for each in asked.values()])[:-1], axis=1), strict=True))
     whole = r["own"]
     gains = {about: whole - np.max([r[about, i] for i in range(len(changes))], axis=0)
              for about, changes in EXCHANGED.items()}
-    best = np.full_like(whole, -np.inf)
-    for noun in descriptions.NOUNS:
-        same = np.array([other.things == one.things
-                         for one, other in zip(own, asked[noun], strict=True)])
-        best = np.maximum(best, np.where(same[:, None], -np.inf, r[noun]))
+    others = np.split(r["rivals"], np.cumsum([len(each) for each in rivals])[:-1], axis=1)
+    best = np.stack([each.max(1, initial=-np.inf) for each in others], 1)
     # Where no thing has another noun (patches), nothing is claimed about it.
     gains["noun"] = np.where(np.isneginf(best), np.nan, whole - best)
     below = stats.rankdata(whole, "min", axis=-1) - 1  # filters that it fits less well

@@ -1,6 +1,7 @@
 """How often this rule's verdicts are wrong: rates that were measured, layer by layer.
 
-``data/verdict_rates.json`` is written by ``benchmarks/verdicts.py``; nothing here measures.
+``data/verdict_rates.json`` is written by ``benchmarks/verdicts.py`` and ``data/claim_rates.json``
+by ``benchmarks/claim_rates.py``; nothing here measures.
 """
 
 from __future__ import annotations
@@ -11,13 +12,29 @@ from pathlib import Path
 
 import vizutils as vz
 
-RATES = Path(__file__).resolve().parents[2] / "data" / "verdict_rates.json"
+DATA = Path(__file__).resolve().parents[2] / "data"
+RATES, CLAIM_RATES = DATA / "verdict_rates.json", DATA / "claim_rates.json"
 
 
 @functools.cache
 def measured() -> dict[str, dict[str, dict]]:
     """Rates by network and layer, then by kind: ``own, swapped, opposite, ...``."""
     return json.loads(RATES.read_text(encoding="utf-8")) if RATES.exists() else {}
+
+
+def passed_by(net: vz.Network, layer: str) -> dict[str, float]:
+    """Share of a layer's seeded filters that pass each claim which is not judged on all of them.
+
+    Returns
+    -------
+    dict of str to float
+        By claim; empty for a layer of which nothing is measured. It counts filters of which the
+        claim was made and could be tested.
+    """
+    if net.responses is None or not CLAIM_RATES.exists():
+        return {}
+    found = json.loads(CLAIM_RATES.read_text(encoding="utf-8")).get(net.name, {}).get(layer, {})
+    return {about: row["supported"] / row["asked"] for about, row in found.items() if row["asked"]}
 
 
 def error_rate(net: vz.Network, layer: str) -> str:

@@ -22,10 +22,10 @@ from techniques.descriptions.describing import (
     predictions,
 )
 from techniques.descriptions.figures import maps, plot_maps, plot_parts
-from techniques.descriptions.things import NOUNS, Thing, thing, things_of
+from techniques.descriptions.things import NOUNS, Thing, look_alike, thing, things_of
 
 __all__ = [
     "Bank", "bank", "SMALLEST_FIELD", "Description", "Part", "describe_layer", "from_text", "part",
-    "predictions", "PARTS", "Thing", "thing", "things_of", "NOUNS", "scores", "maps", "plot_maps",
-    "plot_parts",
+    "predictions", "PARTS", "Thing", "thing", "things_of", "NOUNS", "look_alike", "scores", "maps",
+    "plot_maps", "plot_parts",
 ]

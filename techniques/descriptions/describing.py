@@ -17,7 +17,7 @@ import numpy as np
 import vizutils as vz
 from techniques import samples, stimuli
 from techniques.descriptions.bank import bank
-from techniques.descriptions.things import NOUNS, Thing, thing, things_of
+from techniques.descriptions.things import NOUNS, Thing, look_alike, thing, things_of
 
 PARTS = 8  #: parts of a description, at most
 LIKED = 1.0  #: score of a stimulus (SD above the mean on photographs) from which a part may like it
@@ -26,6 +26,8 @@ APART = 0.25  #: share of a part's variance that the parts before it must leave 
 PLAIN = 0.9  #: a coloured part must explain this much less for a grey one to be preferred
 LEAST = 1e-4  #: share of the answers' variance that a part must explain
 RIDGE = 0.01  #: penalty on weights, per place, of standardised likenesses
+FAINT = 0.1  #: share of the largest weight below which a part is not worth saying
+ANGLES = range(0, 180, 30)  #: at which nouns are tried in place of things that have no orientation
 SAME = 0.9  #: likeness to its own variant from which a description is indifferent to it
 
 
@@ -159,6 +161,18 @@ class Description:
         """Every part another form, the same for all; place, breadth, angle and tone as they are."""
         return self.changed(lambda one: one.with_noun(noun, self.field))
 
+    def rivals(self) -> list[Description]:
+        """What its nouns must predict better than: every other noun, the same for all parts.
+
+        A part that looks like the other noun (`things.look_alike`) stays as it is. Where no part
+        has an orientation, nouns that have one are tried at `ANGLES`.
+        """
+        turns = ANGLES if all(np.isnan(one.orientation) for one in self.things) else (0,)
+        found = [self.changed(lambda one, noun=noun, by=by: one if look_alike(one.form, noun)
+                              else one.with_noun(noun, self.field).turned(by))
+                 for noun in NOUNS for by in turns]
+        return [one for one in found if one.things != self.things]
+
     def with_wrong_nouns(self, seed: int = 0) -> Description:
         """Every part another form, drawn at random for each."""
         rng = np.random.default_rng(seed)
@@ -256,7 +270,7 @@ def describe_layer(
     that explains most of what the parts before it left unexplained in the photographs. Only a
     thing that the filter itself answered to when it was drawn (`LIKED`) may be liked, and only
     one that left it below its mean (`DISLIKED`) disliked. At least one part is liked, if any can
-    be.
+    be. Parts with next to no weight (`FAINT`) are left out.
 
     Parameters
     ----------
@@ -297,9 +311,11 @@ def describe_layer(
     for filter in tuned.filters if filters is None else filters:
         column = int(np.flatnonzero(tuned.filters == filter)[0])
         chosen, weights = _pursue(alike, agreement[:, filter], side[:, column], plain, parts)
+        weights = weights / spread[chosen]
+        loud = np.abs(weights) >= FAINT * np.abs(weights).max(initial=0)
         described.append(Description(tuned.layer, int(filter), field, tuple(
-            Part(float(f"{w / spread[i]:.3g}"), things[i])
-            for i, w in zip(chosen, weights, strict=True))))
+            Part(float(f"{w:.3g}"), things[i])
+            for i, w, said in zip(chosen, weights, loud, strict=True) if said)))
     return described
 
 

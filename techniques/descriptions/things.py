@@ -14,6 +14,10 @@ from techniques.stimuli import CHROMA, COLOURED, CONTRAST, FORMS, HUES
 #: What a description may be wrong about: the form of a thing. Rings and centre-surrounds are
 #: blobs of another profile; a patch has no form.
 NOUNS = ("bar", "grating", "edge", "curve", "corner", "disc", "grid", "net", "high-low")
+#: Nouns that photographs do not tell apart: through its window a bar is a curve of large radius
+#: and a wide bar nearly a disc, a curve has an edge's two sides, and so has a corner.
+LOOK_ALIKES = tuple(map(frozenset, (("bar", "curve"), ("bar", "disc"), ("curve", "edge"),
+                                    ("corner", "edge"))))
 SIGNED = ("bar", "curve", "corner", "disc", "ring", "centre-surround", "net")
 UNITS = {"orientation": "°", "period": " px", "phase": "°", "width": " px", "shift": " px",
          "radius": " px", "opening": "°", "luminance": ""}
@@ -126,6 +130,11 @@ class Thing:
         angle = np.nan if noun == "disc" else np.nan_to_num(self.orientation)
         return Thing(noun, orientation=angle, luma=self.luma, chroma=self.chroma,
                      colour=self.colour, colour2=self.colour2 if noun == "edge" else "", **own)
+
+
+def look_alike(one: str, other: str) -> bool:
+    """Whether two forms are the same, or not told apart by photographs (`LOOK_ALIKES`)."""
+    return one == other or frozenset((one, other)) in LOOK_ALIKES
 
 
 def thing(words: str) -> Thing:
