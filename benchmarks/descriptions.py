@@ -59,9 +59,9 @@ def scored(layer: str, parts) -> pd.DataFrame:
         tuned = stimuli.tuning(net, layer, image_set=half_a)
         seen = claims.gather(net, layer, half_a, each=layer_analysis.EACH_A, seed=0)
         fresh = claims.gather(net, layer, half_b, seed=1)
-        described = {count: descriptions.describe_layer(
-            tuned, seen.sample, seen.features, seen.field, parts=count)
-            for count in (parts if weights == "packaged" else parts[-1:])}
+        describer = descriptions.Describer(tuned, seen.sample, seen.features, seen.field)
+        described = {count: [describer.describe(f, parts=count) for f in tuned.filters]
+                     for count in (parts if weights == "packaged" else parts[-1:])}
         found = {(f"{weights}, description", count): descriptions.predictions(
             each, fresh.features) for count, each in described.items()}
         if weights == "packaged":

@@ -419,9 +419,7 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
         findings["use"] = Finding(np.nan, words="no classifier")
     else:
         findings["use"] = Finding(found["use"].percentile, 50.0)
-    causes, relatives = found["causes"], found["relatives"]
-    single = {"one cause": 1.0, "several related": 1.0, "several unrelated": 0.0}
-    findings["one cause"] = Finding(single.get(causes.verdict, np.nan), words=causes.verdict)
+    relatives = found["relatives"]
     findings["family"] = Finding({"family": 1.0, "no family": 0.0}.get(relatives.verdict, np.nan),
                                  words=relatives.verdict)
     findings["own turns"] = Finding(relatives.itself["response"].min(),

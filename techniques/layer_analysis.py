@@ -101,17 +101,16 @@ class LayerAnalysis:
         -------
         DataFrame, one row a kind of hypothesis
             ``kind``: ``own``; ``swapped``: another filter's; ``opposite``: dark for light or
-            turned by 90°, where the hypothesis claims that direction; ``wrong noun``, where it
-            claims one; ``random weights``: the filter of that number in `random`; ``asked,
+            turned by 90°, where the hypothesis claims that direction; ``wrong noun``, of all that
+            like a form; ``random weights``: the filter of that number in `random`; ``asked,
             supported, refuted`` (counts), ``share`` supported, with Wilson's 95 % interval ``low,
             high``.
         """
         filters = self.filters
         others = ~np.eye(self.verdicts.shape[1], dtype=bool)[filters]
         opposites = [one for each in self.hypotheses for one in each.opposites().values()]
-        wrong = [one.with_description(one.description.with_wrong_nouns(seed + filter))
-                 for one, filter in zip(self.hypotheses, filters, strict=True)
-                 if "noun" in {p.about for p in one.predictions}]
+        wrong = list(filter(None, (one.with_wrong_nouns(seed + one.description.filter)
+                                   for one in self.hypotheses)))
         kinds = {"own": self.own, "swapped": self.verdicts[others],
                  "opposite": self._verdicts_on_own(opposites, self.evidence),
                  "wrong noun": self._verdicts_on_own(wrong, self.evidence)}
@@ -202,6 +201,9 @@ def hypotheses(
     if tuned is None:
         tuned = stimuli.tuning(net, layer, image_set=half_a, progress=progress)
     evidence = claims.gather(net, layer, half_a, each=EACH_A, seed=seed)
-    described = descriptions.describe_layer(tuned, evidence.sample, evidence.features,
-                                            evidence.field, filters=filters, parts=parts)
-    return claims.about_layer(evidence, described)
+    describer = descriptions.Describer(tuned, evidence.sample, evidence.features, evidence.field)
+    described = [describer.describe(f, parts=parts)
+                 for f in (range(net.channels(layer)) if filters is None else filters)]
+    rivals = [[describer.describe(one.filter, parts=parts, without=descriptions.alike(
+        one.main_form))] if one.main_form else [] for one in described]
+    return claims.about_layer(evidence, described, rivals)

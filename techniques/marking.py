@@ -398,12 +398,13 @@ def truly(made: Planted, filter: int) -> Hypothesis:
     colour = f"{truth['hue']} " if truth["hue"] else ""
     width = field * 0.75 / 8  # as `planted` draws curves
     words = FORMS[truth["noun"]].format(**truth, width=width)
-    about = ["predicts", "noun"]
+    about = ["predicts"]
     about += ["contrast"] if truth["polarity"] or truth["noun"] == "edge" else []
     about += ["angle"] if truth["orientation"] is not None else []
     about += ["hue"] if colour else []
     said = claims.by_hand(f"{made.layer} filter {filter}, field {field} px\n+1 {tone}{colour}"
                           f"{words}", [0])
+    about += ["noun"] if said.description.main_form else []
     return claiming(said, *about)
 
 
@@ -466,12 +467,12 @@ def _nouns_by_rule(made: Planted, by_rule: dict[int, Hypothesis], evidence) -> p
     """
     own, rows = FORM.get(made.truth["noun"], made.truth["noun"]), []
     for filter in made.filters:
-        likes = [p for p in by_rule[filter].description.parts if p.weight > 0]
-        form = max(likes, key=lambda p: p.weight).thing.form if likes else ""
-        rows.append(core_claims(
-            "noun by rule", made.name, descriptions.look_alike(form, own), evidence,
-            [by_rule[filter]], case=f"{form or 'nothing'} liked most"))
-    return pd.concat(rows, ignore_index=True)
+        form = by_rule[filter].description.main_form
+        if form:
+            rows.append(core_claims(
+                "noun by rule", made.name, descriptions.look_alike(form, own), evidence,
+                [by_rule[filter]], case=f"{form} liked most"))
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=COLUMNS)
 
 
 def _true_hypotheses(made: Planted, true, evidence) -> pd.DataFrame:
@@ -510,6 +511,8 @@ def _exchanged(made: Planted, true, evidence) -> pd.DataFrame:
 def _other_nouns(made: Planted, true, evidence) -> pd.DataFrame:
     """Every other noun in place of the true one, but for its look-alikes, which are left open."""
     own = FORM.get(made.truth["noun"], made.truth["noun"])
+    if not all(one.description.main_form for one in true):
+        return pd.DataFrame(columns=COLUMNS)  # in colour alone: no form is claimed
     return pd.concat([core_claims(
         "noun", made.name, False, evidence, case=f"{noun} instead", hypotheses=[
             claiming(one.with_description(one.description.with_noun(noun)), "noun")

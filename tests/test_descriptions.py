@@ -376,7 +376,7 @@ def test_rivals_are_other_nouns_that_can_be_told_apart():
 
     bar = described("+1 dark bar; orientation 45°; width 3 px; shift 0 px", "-1 patch; luminance 9")
     assert [[t.form for t in one.things] for one in bar.rivals()] == [
-        [noun, "patch"] for noun in ("grating", "edge", "corner", "grid", "net", "high-low")]
+        [noun, "patch"] for noun in ("edge", "corner", "grid", "net", "high-low")]
     assert all((one.weights == bar.weights).all() for one in bar.rivals())
     # what looks like the other noun stays, the rest changes
     both = described("+1 dark bar; orientation 45°; width 3 px; shift 0 px",
@@ -481,12 +481,17 @@ def planted(patches):
     return tuned, samples.Sample("conv", places, given, None), three
 
 
+def layer_described(tuned, found, features, *, filters=(0, 1, 2, 3), **options):
+    describer = descriptions.Describer(tuned, found, features, FIELD)
+    return [describer.describe(filter, **options) for filter in filters]
+
+
 @pytest.fixture(scope="module")
 def made(planted, patches):
     tuned, found, *_ = planted
     half = np.arange(800)
     kept = samples.Sample("conv", found.places.iloc[half], found.answers[half], None)
-    return descriptions.describe_layer(tuned, kept, bank(FIELD).features(patches[half]), FIELD)
+    return layer_described(tuned, kept, bank(FIELD).features(patches[half]))
 
 
 def test_planted_things_are_found(made, planted):
@@ -530,7 +535,7 @@ def test_signs_agree_with_what_was_drawn(made, planted):
 def test_at_most_so_many_parts_and_one_of_them_liked(planted, patches, parts):
     tuned, found, *_ = planted
     features = bank(FIELD).features(patches)
-    made = descriptions.describe_layer(tuned, found, features, FIELD, filters=[2, 0], parts=parts)
+    made = layer_described(tuned, found, features, filters=[2, 0], parts=parts)
     assert [one.filter for one in made] == [2, 0]
     for one in made:
         assert 1 <= len(one.parts) <= parts and (one.weights > 0).any()
@@ -550,7 +555,7 @@ def test_things_that_the_filter_ignored_are_not_named(planted, patches):
     tuned, found, *_ = planted
     deaf = dataclasses.replace(tuned, responses=np.repeat(
         tuned.mean[None] + 0.5 * tuned.sd, len(tuned.responses), 0))  # neither liked nor disliked
-    made = descriptions.describe_layer(deaf, found, bank(FIELD).features(patches), FIELD)
+    made = layer_described(deaf, found, bank(FIELD).features(patches))
     assert [one.parts for one in made] == [()] * 4
 
 
@@ -599,9 +604,39 @@ def test_what_weighs_next_to_nothing_is_not_said(planted, patches, monkeypatch):
 
     def made(faint):
         monkeypatch.setattr(describing, "FAINT", faint)
-        return descriptions.describe_layer(tuned, found, features, FIELD)
+        return layer_described(tuned, found, features)
 
     for every, loud in zip(made(0.0), made(0.5), strict=True):
         limit = 0.5 * max(np.abs(every.weights), default=0)
         assert loud.parts == tuple(p for p in every.parts if abs(p.weight) >= limit)
     assert len(loud.parts) < len(every.parts)  # of noise, the last
+
+
+def test_forms_can_be_forbidden(planted, patches):
+    tuned, found, *_ = planted
+    features = bank(FIELD).features(patches)
+    (own,), (other,) = (layer_described(tuned, found, features, filters=[0], without=without)
+                        for without in ((), ("bar", "disc")))
+    assert {"bar", "disc"} <= {t.form for t in own.things}
+    assert other.parts and not {"bar", "disc"} & {t.form for t in other.things}
+    answers = found.answers[:, 0]
+    r = [np.corrcoef(one.from_features(features), answers)[0, 1] for one in (own, other)]
+    assert r[1] < r[0] - 0.01
+
+
+@pytest.mark.parametrize("lines, form", [
+    (["+1 light disc; radius 3 px", "+2 dark curve; orientation 0°; width 3 px; radius 9 px"],
+     "curve"),
+    (["-3 light disc; radius 3 px", "+1 edge; orientation 0°; shift 0 px"], "edge"),
+    (["-3 light disc; radius 3 px"], ""), ([], ""), (["+1 patch; luminance 9"], ""),
+    (["+1 red disc; radius 3 px"], ""), (["+1 light red disc; radius 3 px"], "disc")])
+def test_the_main_form_is_that_of_what_is_liked_most(lines, form):
+    one = from_text("\n".join(["block3_conv2 filter 36, field 14 px", *lines]))
+    assert one.main_form == form
+
+
+def test_forms_that_look_alike():
+    assert descriptions.alike("bar") == {"bar", "curve", "disc", "grating"}
+    assert descriptions.alike("disc") == {"bar", "disc", "ring", "centre-surround"}
+    assert descriptions.alike("net") == {"net"}
+    assert descriptions.look_alike("edge", "curve") and not descriptions.look_alike("edge", "bar")

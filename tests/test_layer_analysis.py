@@ -177,8 +177,7 @@ def test_false_hypotheses_are_judged_on_their_own_filters(counted):
     opposite = [bar.with_description(bar.description.inverted()),
                 bar.with_description(bar.description.turned(90)),
                 disc.with_description(disc.description.inverted())]
-    wrong = [one.with_description(one.description.with_wrong_nouns(5 + i))
-             for i, one in enumerate((bar, disc))]
+    wrong = [one.with_wrong_nouns(5 + i) for i, one in enumerate((bar, disc))]
     for kind, false in (("opposite", opposite), ("wrong noun", wrong)):
         said = list(map(verdict, false))
         assert rates.supported[kind] == said.count(SUPPORTED)

@@ -60,8 +60,8 @@ def numbers(
     -------
     dict of str to Numbers
         ``predicts``: percentile of the filter among all of the layer by the description's r;
-        ``noun, contrast, angle, hue``: r less the r of the same description with another noun
-        (the best of its `rivals`), dark for light, turned by 90° to the left or to the right (the
+        ``noun``: r less that of the best of its `rivals`; ``contrast, angle, hue``: r less the r
+        of the same description dark for light, turned by 90° to the left or to the right (the
         better), in the opposite colour;
         ``edges``: share of the response above its mean that the named edges give.
     """
@@ -76,8 +76,8 @@ def _numbers(evidence: Evidence, hypotheses, draws: int, seed: int) -> dict[str,
     asked = {"own": own} | {(about, i): [change(one) for one in own]
                             for about, changes in EXCHANGED.items()
                             for i, change in enumerate(changes)}
-    rivals = [one.rivals() for one in own]
-    asked["rivals"] = sum(rivals, [])
+    rivals = [hypothesis.rivals for hypothesis in hypotheses]
+    asked["rivals"] = [one for each in rivals for one in each]
     predicted = descriptions.predictions(sum(asked.values(), []), evidence.features)
     # (1 + draws, hypotheses, filters) each: of all pictures, then of each sample of them
     r = dict(zip(asked, np.split(scores.correlations_and_samples(

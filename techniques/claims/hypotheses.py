@@ -23,9 +23,8 @@ CORE = {p.about: p for p in (
     Prediction("predicts", "the description predicts this filter, not the layer's others", BEYOND,
                WITHIN, "percentile of its own filter among all by r at random places",
                "by chance: 50", True, "{:.0f}"),
-    Prediction("noun", "its things predict better than other things would", 0.03, 0.0,
-               "r less that with the best other noun (look-alikes apart) for all", "0: as good",
-               True),
+    Prediction("noun", "the form it likes most, or a look-alike, is needed to predict", 0.03, 0.0,
+               "r less that of the best description by other forms", "0: as good", True),
     Prediction("contrast", "dark and light are as it says", 0.03, 0.0,
                "r less that with dark for light", "0: as good", True),
     Prediction("angle", "orientations are as it says", 0.03, 0.0,
@@ -60,6 +59,8 @@ class Hypothesis:
         The signed parts that predict its answers; None where a field is too small for any.
     edges : tuple of int
         Input channels that are said to make the answer, most first.
+    rivals : tuple of Description
+        What its noun must predict better than.
     """
 
     text: str
@@ -68,10 +69,21 @@ class Hypothesis:
     predictions: tuple[Prediction, ...]
     description: Description | None = None
     edges: tuple[int, ...] = ()
+    rivals: tuple[Description, ...] = ()
 
     def with_description(self, description: Description) -> Hypothesis:
         """The same claims and edges about another description: a swap, an opposite, ..."""
-        return dataclasses.replace(self, description=description, text=description.sentence)
+        return dataclasses.replace(self, description=description, text=description.sentence,
+                                   rivals=tuple(description.rivals()))
+
+    def with_wrong_nouns(self, seed: int = 0) -> Hypothesis | None:
+        """The same, with other nouns drawn at random, and claiming them; None without a noun."""
+        if not self.description.main_form:
+            return None
+        told = {p.about for p in self.predictions} | {"noun"}
+        wrong = self.with_description(self.description.with_wrong_nouns(seed))
+        return dataclasses.replace(wrong, predictions=tuple(
+            p for about, p in CORE.items() if about in told))
 
     def opposites(self) -> dict[str, Hypothesis]:
         """For each direction that it claims (contrast, angle), the hypothesis that denies it."""
@@ -128,18 +140,24 @@ def by_hand(
         raise ValueError("name at least one thing, as in '+1 dark disc; radius 4 px'.")
     told = {about for about in directions if any(
         change(description).things != description.things for change in EXCHANGED[about])}
-    made = {"predicts", "edges"} | told | _about_nouns(description)
+    made = {"predicts", "edges"} | told | ({"noun"} if description.main_form else set())
     return Hypothesis(description.sentence, {}, (), tuple(
-        p for about, p in CORE.items() if about in made), description, edges)
+        p for about, p in CORE.items() if about in made), description, edges,
+        tuple(description.rivals()))
 
 
-def about_layer(evidence, described: Sequence[Description]) -> list[Hypothesis]:
-    """Hypotheses by rule from descriptions: directions and edges as half A shows them.
+def about_layer(
+    evidence, described: Sequence[Description], rivals: Sequence[Sequence[Description]],
+) -> list[Hypothesis]:
+    """Hypotheses by rule from descriptions: nouns, directions and edges as half A shows them.
 
     Parameters
     ----------
     evidence : Evidence
         Of half A, from which `described` was made.
+    described : sequence of Description
+    rivals : sequence of sequences of Description
+        For each, the best descriptions by other forms.
     """
     filters = [one.filter for one in described]
     at = np.arange(len(filters)), filters
@@ -151,26 +169,28 @@ def about_layer(evidence, described: Sequence[Description]) -> list[Hypothesis]:
     own = r(described)
     lost = {about: own - np.max([r([change(one) for one in described]) for change in changes], 0)
             for about, changes in EXCHANGED.items()}
+    lost["noun"] = np.array([
+        loss if one.main_form and others else -np.inf for one, others, loss in zip(
+            described, rivals, own - _best(r, described, rivals), strict=True)])
     made = []
     for i, one in enumerate(described):
         about = {"predicts", "edges", *(name for name, loss in lost.items() if loss[i] >= CLAIMED)}
-        about |= _about_nouns(one)
         if not one.parts:
             about = set()  # nothing is said, so nothing is claimed
-        made.append(Hypothesis(one.sentence, {}, (), tuple(
-            p for name, p in CORE.items() if name in about),
-            one, evidence.strongest_edges(one.filter, EDGES)))
+        text = one.sentence
+        if one.main_form and "noun" not in about:
+            text = f"{text[:-1]}; other forms predict it nearly as well."
+        made.append(Hypothesis(text, {}, (), tuple(p for name, p in CORE.items() if name in about),
+                               one, evidence.strongest_edges(one.filter, EDGES), tuple(rivals[i])))
     return made
 
 
-def _about_nouns(description: Description) -> set[str]:
-    """Nothing is claimed about the form of a patch, nor of a figure in colour alone.
-
-    The one has no other form, of the other the features see too little: colour is read at two
-    periods only.
-    """
-    return {"noun"} if any(one.form != "patch" and one.luma for one in description.things
-                           ) else set()
+def _best(r, described, rivals) -> np.ndarray:
+    """The largest of each description's rivals' r; where there is none, its own."""
+    most = max(map(len, rivals), default=0)
+    padded = [[*others, *[others[0] if others else one] * (most - len(others))]
+              for one, others in zip(described, rivals, strict=True)]
+    return np.max([r(list(column)) for column in zip(*padded, strict=True)] or [r(described)], 0)
 
 
 #: What a property of the tuning says about patches of real pictures: (property, its value) →
@@ -282,9 +302,6 @@ def _mechanism(properties: Mapping[str, str], top: int, channels: int) -> list[P
         Prediction("inhibition", "inhibition keeps other things out", BEYOND, WITHIN,
                    "share of random cuts of as much weight that let in less at random places (%)",
                    "% of places over the old 99th percentile after a random cut", form="{:.0f}"),
-        Prediction("one cause", "it has one cause, or causes that share inputs", 1, 0,
-                   "1: one or related, 0: unrelated clusters of patches", "clouds without clusters",
-                   form="{:.0f}"),
         Prediction("use", "later layers use it: class scores change when it is silenced", BEYOND,
                    50.0, "percentile of the change among other filters", "50 by chance",
                    form="{:.0f}"),

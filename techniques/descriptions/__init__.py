@@ -14,18 +14,18 @@ from techniques.descriptions import scores
 from techniques.descriptions.bank import SMALLEST_FIELD, Bank, bank
 from techniques.descriptions.describing import (
     PARTS,
+    Describer,
     Description,
     Part,
-    describe_layer,
     from_text,
     part,
     predictions,
 )
 from techniques.descriptions.figures import maps, plot_maps, plot_parts
-from techniques.descriptions.things import NOUNS, Thing, look_alike, thing, things_of
+from techniques.descriptions.things import NOUNS, Thing, alike, look_alike, thing, things_of
 
 __all__ = [
-    "Bank", "bank", "SMALLEST_FIELD", "Description", "Part", "describe_layer", "from_text", "part",
-    "predictions", "PARTS", "Thing", "thing", "things_of", "NOUNS", "look_alike", "scores", "maps",
-    "plot_maps", "plot_parts",
+    "Bank", "bank", "SMALLEST_FIELD", "Description", "Part", "Describer", "from_text", "part",
+    "predictions", "PARTS", "Thing", "thing", "things_of", "NOUNS", "alike", "look_alike",
+    "scores", "maps", "plot_maps", "plot_parts",
 ]

@@ -1,15 +1,15 @@
 """Descriptions: a few signed parts that predict a filter's answer to any patch.
 
-`describe_layer` chooses each filter's parts among the drawn stimuli by what predicts its answers
-to half A's photographs; a `Description` then predicts without the network, is printed, and is
-made again from its print.
+A `Describer` chooses each filter's parts among the drawn stimuli by what predicts its answers to
+half A's photographs; a `Description` then predicts without the network, is printed, and is made
+again from its print.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +101,18 @@ class Description:
         return [part.thing for part in self.parts]
 
     @property
+    def main_form(self) -> str:
+        """The form of the thing that it likes most; "" for none, a patch or a figure in colour.
+
+        The features read colour at two periods only, too coarse to tell the form of a figure
+        that differs from its ground in colour alone.
+        """
+        likes = max(self.parts, key=lambda part: part.weight, default=None)
+        if likes is None or likes.weight <= 0 or not likes.thing.luma:
+            return ""
+        return "" if likes.thing.form == "patch" else likes.thing.form
+
+    @property
     def text(self) -> str:
         """All of it, a line each part, from which `from_text` makes it again."""
         return "\n".join([f"{self.layer} filter {self.filter}, field {self.field} px",
@@ -162,7 +174,7 @@ class Description:
         return self.changed(lambda one: one.with_noun(noun, self.field))
 
     def rivals(self) -> list[Description]:
-        """What its nouns must predict better than: every other noun, the same for all parts.
+        """What nouns given by hand must predict better than: every other, the same for all parts.
 
         A part that looks like the other noun (`things.look_alike`) stays as it is. Where no part
         has an orientation, nouns that have one are tried at `ANGLES`.
@@ -260,11 +272,8 @@ def _listed(parts: Sequence[Part]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def describe_layer(
-    tuned: stimuli.Tuning, found: samples.Sample, features: np.ndarray, field: int, *,
-    filters: Sequence[int] | None = None, parts: int = PARTS,
-) -> list[Description]:
-    """Describe filters of a layer by drawn things that predict their answers to photographs.
+class Describer:
+    """Chooses the parts of a layer's descriptions; what all of them need is computed once.
 
     Parts are chosen one after the other (orthogonal matching pursuit [1]_): each time the thing
     that explains most of what the parts before it left unexplained in the photographs. Only a
@@ -282,41 +291,51 @@ def describe_layer(
         `Bank.features` of the receptive fields there.
     field : int
         Side of the receptive field, in pixels.
-    filters : sequence of int, optional
-        All of the layer by default.
-    parts : int
-        How many parts a description has, at most; it has fewer if no thing explains more.
-
-    Returns
-    -------
-    list of Description, in the order of `filters`
 
     References
     ----------
     .. [1] Y. Pati, R. Rezaiifar, P. Krishnaprasad, "Orthogonal matching pursuit", Asilomar
        Conference on Signals, Systems and Computers, 1993.
     """
-    candidates = things_of(tuned.table)
-    rows, things = list(candidates), list(candidates.values())
-    likeness = features @ bank(field).templates(things).T
-    spread = np.maximum(likeness.std(0), 1e-12)
-    likeness = (likeness - likeness.mean(0)) / spread
-    alike = (likeness.T @ likeness / len(likeness)).astype("float64")
-    plain = np.array([1.0 if not one.colour else PLAIN for one in things])
-    answers = found.answers - found.answers.mean(0)
-    answers /= np.maximum(answers.std(0), 1e-12)
-    agreement = (likeness.T @ answers / len(answers)).astype("float64")
-    side = np.where(tuned.scores[rows] > LIKED, 1, np.where(tuned.scores[rows] < DISLIKED, -1, 0))
-    described = []
-    for filter in tuned.filters if filters is None else filters:
-        column = int(np.flatnonzero(tuned.filters == filter)[0])
-        chosen, weights = _pursue(alike, agreement[:, filter], side[:, column], plain, parts)
-        weights = weights / spread[chosen]
+
+    def __init__(
+        self, tuned: stimuli.Tuning, found: samples.Sample, features: np.ndarray, field: int,
+    ):
+        candidates = things_of(tuned.table)
+        rows, self._things = list(candidates), list(candidates.values())
+        likeness = features @ bank(field).templates(self._things).T
+        self._spread = np.maximum(likeness.std(0), 1e-12)
+        likeness = (likeness - likeness.mean(0)) / self._spread
+        self._alike = (likeness.T @ likeness / len(likeness)).astype("float64")
+        self._plain = np.array([1.0 if not one.colour else PLAIN for one in self._things])
+        answers = found.answers - found.answers.mean(0)
+        answers /= np.maximum(answers.std(0), 1e-12)
+        self._agreement = (likeness.T @ answers / len(answers)).astype("float64")
+        self._side = np.where(tuned.scores[rows] > LIKED, 1,
+                              np.where(tuned.scores[rows] < DISLIKED, -1, 0))
+        self._tuned, self._field = tuned, field
+
+    def describe(
+        self, filter: int, *, parts: int = PARTS, without: Collection[str] = (),
+    ) -> Description:
+        """One filter's description.
+
+        Parameters
+        ----------
+        parts : int
+            How many it has, at most; it has fewer if no thing explains more.
+        without : collection of str
+            Forms that no part may have.
+        """
+        column = int(np.flatnonzero(self._tuned.filters == filter)[0])
+        allowed = np.array([one.form not in without for one in self._things])
+        chosen, weights = _pursue(self._alike, self._agreement[:, filter],
+                                  np.where(allowed, self._side[:, column], 0), self._plain, parts)
+        weights = weights / self._spread[chosen]
         loud = np.abs(weights) >= FAINT * np.abs(weights).max(initial=0)
-        described.append(Description(tuned.layer, int(filter), field, tuple(
-            Part(float(f"{w:.3g}"), things[i])
-            for i, w, said in zip(chosen, weights, loud, strict=True) if said)))
-    return described
+        return Description(self._tuned.layer, int(filter), self._field, tuple(
+            Part(float(f"{w:.3g}"), self._things[i])
+            for i, w, said in zip(chosen, weights, loud, strict=True) if said))
 
 
 def _pursue(alike, agreement, side, plain, parts: int) -> tuple[list[int], np.ndarray]:

@@ -14,10 +14,12 @@ from techniques.stimuli import CHROMA, COLOURED, CONTRAST, FORMS, HUES
 #: What a description may be wrong about: the form of a thing. Rings and centre-surrounds are
 #: blobs of another profile; a patch has no form.
 NOUNS = ("bar", "grating", "edge", "curve", "corner", "disc", "grid", "net", "high-low")
-#: Nouns that photographs do not tell apart: through its window a bar is a curve of large radius
-#: and a wide bar nearly a disc, a curve has an edge's two sides, and so has a corner.
-LOOK_ALIKES = tuple(map(frozenset, (("bar", "curve"), ("bar", "disc"), ("curve", "edge"),
-                                    ("corner", "edge"))))
+#: Forms that photographs do not tell apart: through its window a bar is a curve of large radius, a
+#: grating of large period, and a wide one nearly a disc; a curve has an edge's two sides, and so
+#: has a corner; discs, rings and centre-surrounds are blobs of three profiles.
+LOOK_ALIKES = tuple(map(frozenset, (
+    ("bar", "curve"), ("bar", "grating"), ("bar", "disc"), ("curve", "edge"), ("corner", "edge"),
+    ("disc", "ring"), ("disc", "centre-surround"), ("ring", "centre-surround"))))
 SIGNED = ("bar", "curve", "corner", "disc", "ring", "centre-surround", "net")
 UNITS = {"orientation": "°", "period": " px", "phase": "°", "width": " px", "shift": " px",
          "radius": " px", "opening": "°", "luminance": ""}
@@ -135,6 +137,11 @@ class Thing:
 def look_alike(one: str, other: str) -> bool:
     """Whether two forms are the same, or not told apart by photographs (`LOOK_ALIKES`)."""
     return one == other or frozenset((one, other)) in LOOK_ALIKES
+
+
+def alike(form: str) -> set[str]:
+    """All forms that look like one, itself among them."""
+    return {other for other in FORMS if look_alike(form, other)}
 
 
 def thing(words: str) -> Thing:
