@@ -57,9 +57,10 @@ def study(layer: str, count: int | None) -> dict:
 
 
 def shared_part(found: layer_analysis.LayerAnalysis) -> list[dict]:
-    """What is kept of each filter: the description's text, edges, numbers, verdict."""
+    """What is kept of each filter: description, rival by other forms, edges, numbers, verdict."""
     table = found.table
     return [{"filter": int(row.filter), "text": one.description.text, "named": list(one.edges),
+             **({"rival": one.rivals[0].text} if one.rivals else {}),
              "claims": [p.about for p in one.predictions], "verdict": row.verdict,
              "elsewhere": int(row.elsewhere),
              **{about: round(float(row._asdict()[about]), 3) for about in found.numbers

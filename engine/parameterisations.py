@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
+from scipy import ndimage
 
+from data import HOME
 from engine.images import check_pictures
 
 # How red, green and blue vary together in ImageNet (columns: brightness, red against blue,
@@ -182,3 +185,78 @@ class Standardised:
     def write(self, image: np.ndarray) -> np.ndarray:
         """A given picture, RGB 0-255, in these units."""
         return standardised(check_pictures(np.asarray(image)[None])[0])
+
+
+@functools.cache
+def _photographs() -> tuple[np.ndarray, np.ndarray]:
+    """Mean colour of photographs, and their mean magnitudes: `tools.make_spectrum`."""
+    with np.load(HOME / "spectrum.npz") as kept:
+        return kept["mean"], kept["magnitude"].astype("float32")
+
+
+@dataclass(frozen=True)
+class NaturalSpectrum:
+    """Pictures with the spectrum of photographs: only the phases climb.
+
+    Each spatial frequency of each decorrelated colour has the mean magnitude that it has in 1,000
+    photographs, whatever the climb does (MaCo [1]_). No frequency can be driven up, so that
+    neither the high-frequency noise of deep layers nor saturated colours arise; what is left is
+    where structure lies, and its edges and angles, which are phases.
+
+    Parameters
+    ----------
+    contrast : float
+        What the magnitudes are multiplied by. At 1 a picture has the contrast of photographs, and
+        some of its pixels leave 0-255.
+
+    References
+    ----------
+    .. [1] T. Fel et al., "Unlocking feature visualization for deeper networks with MAgnitude
+       Constrained Optimization", NeurIPS 2023, arXiv:2306.06805.
+    """
+
+    contrast: float = 1.0
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Random phases of one picture in radians: colours, frequencies."""
+        return rng.uniform(-np.pi, np.pi, (3, size, size // 2 + 1)).astype("float32")
+
+    def magnitude(self, size: int) -> np.ndarray:
+        """Of every frequency, float32 (3, size, size // 2 + 1), in grey levels; the mean has none.
+
+        In units of an orthonormal transform, in which random structure has the same magnitudes
+        at all sizes. Frequencies between those that were measured are interpolated.
+        """
+        _, measured = _photographs()
+        side = measured.shape[1]
+        rows, columns = np.meshgrid(np.fft.fftfreq(size) * side, np.fft.rfftfreq(size) * side,
+                                    indexing="ij")
+        found = np.exp([ndimage.map_coordinates(np.log(plane), [rows, columns], order=1,
+                                                mode="grid-wrap") for plane in measured])
+        found[:, 0, 0] = 0
+        return (self.contrast * found).astype("float32")
+
+    def picture(self, phases, size: int):
+        """Phases of n pictures → RGB 0-255, shape (n, size, size, 3); not bounded."""
+        mean, _ = _photographs()
+        angle = tf.concat([  # columns that hold each frequency twice: the two must agree
+            self._odd(phases[..., :1]), phases[..., 1 : (size + 1) // 2],
+            *([] if size % 2 else [self._odd(phases[..., -1:])])], -1)
+        spectrum = tf.complex(tf.cos(angle), tf.sin(angle))
+        spectrum *= tf.constant(size * self.magnitude(size), tf.complex64)
+        planes = tf.signal.irfft2d(spectrum, [size, size])  # (n, 3, size, size)
+        return tf.einsum("nkhw,ck->nhwc", planes, tf.constant(COLOUR)) + mean
+
+    @staticmethod
+    def _odd(phases):
+        """Phases of one column, made odd: −φ at the opposite frequency."""
+        return phases - tf.roll(tf.reverse(phases, [-2]), 1, -2)
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        """The phases of a given picture, RGB 0-255; its magnitudes cannot be written."""
+        image = check_pictures(np.asarray(image)[None])[0]
+        planes = np.einsum("hwc,kc->khw", image - image.mean((0, 1)), np.linalg.inv(COLOUR))
+        phases = np.angle(np.fft.rfft2(planes))
+        for column in (0,) if image.shape[0] % 2 else (0, -1):
+            phases[..., column] /= 2
+        return phases.astype("float32")

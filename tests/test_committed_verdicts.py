@@ -33,9 +33,10 @@ def eighth():
 
 
 def as_hypothesis(row):
-    description = descriptions.from_text(row["text"])
+    rivals = [descriptions.from_text(row["rival"])] if "rival" in row else []
     return claims.Hypothesis("", {}, (), tuple(claims.CORE[about] for about in row["claims"]),
-                             description, tuple(row["named"]))
+                             descriptions.from_text(row["text"]), tuple(row["named"]),
+                             tuple(rivals))
 
 
 def test_numbers_and_verdicts_of_an_eighth_come_out_again(net, halves, eighth):
@@ -82,3 +83,14 @@ def test_the_line_that_reports_print_holds_the_committed_rates(net):
     assert "has not been measured" in claims.error_rate(net, "block1_conv2")
     tiny = vz.load_network("vgg16", weights="random")
     assert "has not been measured" in claims.error_rate(tiny, LAYER)
+
+
+def test_base_rates_of_the_other_claims_are_those_of_24_filters(net):
+    kept = json.loads(claims.rates.CLAIM_RATES.read_text(encoding="utf-8"))["vgg16"][LAYER]
+    assert {"cut", "ranking", "signs", "inhibition", "use"} <= set(kept)
+    assert not set(kept) & set(claims.CORE)  # these are judged on all filters, each time
+    for row in kept.values():
+        assert 0 <= row["supported"] <= row["asked"] <= 24
+    for about in ("cut", "ranking", "signs", "inhibition", "use"):
+        assert kept[about]["asked"] >= 20
+    assert claims.passed_by(net, LAYER)["cut"] == kept["cut"]["supported"] / kept["cut"]["asked"]

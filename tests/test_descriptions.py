@@ -637,6 +637,6 @@ def test_the_main_form_is_that_of_what_is_liked_most(lines, form):
 
 def test_forms_that_look_alike():
     assert descriptions.alike("bar") == {"bar", "curve", "disc", "grating"}
-    assert descriptions.alike("disc") == {"bar", "disc", "ring", "centre-surround"}
+    assert descriptions.alike("disc") == {"bar", "curve", "disc", "ring", "centre-surround"}
     assert descriptions.alike("net") == {"net"}
     assert descriptions.look_alike("edge", "curve") and not descriptions.look_alike("edge", "bar")

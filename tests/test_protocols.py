@@ -16,7 +16,14 @@ import techniques
 import vizutils as vz
 from engine.keys import is_value
 from engine.optimisers import Adam, Momentum, Normalised, Optimiser
-from engine.parameterisations import Fourier, Parameterisation, Pixels, Standardised
+from engine.parameterisations import (
+    COLOUR,
+    Fourier,
+    NaturalSpectrum,
+    Parameterisation,
+    Pixels,
+    Standardised,
+)
 from engine.render import traced_ascent
 
 
@@ -40,7 +47,7 @@ seeds = st.integers(0, 2**20)
 
 
 def test_the_classes_are_found():
-    assert {Fourier, Pixels, Standardised} < set(WRITINGS)  # and deepdream's
+    assert {Fourier, Pixels, Standardised, NaturalSpectrum} < set(WRITINGS)  # and deepdream's
     assert {Adam, Normalised, Momentum} <= set(RULES)
 
 
@@ -76,7 +83,8 @@ def test_a_parameterisation_keeps_its_promises(kind, size, seed):
     assert numbers.dtype == np.float32 and numbers.shape[1:] == begun.shape
     shown = writing.picture(tf.constant(numbers), size)
     assert shown.dtype == tf.float32 and shown.shape == (3, size, size, 3)
-    np.testing.assert_allclose(shown, images, atol=0.1)
+    if kind is not NaturalSpectrum:  # it writes phases alone, see below
+        np.testing.assert_allclose(shown, images, atol=0.1)
     for one, row in zip(shown, numbers, strict=True):  # whoever its neighbours are
         np.testing.assert_allclose(writing.picture(tf.constant(row[None]), size)[0], one, atol=0.01)
 
@@ -86,6 +94,54 @@ def test_a_parameterisation_keeps_its_promises(kind, size, seed):
         pixel = writing.picture(numbers, size)[0, 1, 2, 0]
     slope = tape.gradient(pixel, numbers).numpy()
     assert np.isfinite(slope).all() and slope[0].any() and not slope[1].any()
+
+
+def magnitudes(image):
+    """Of each frequency of the three decorrelated colours, orthonormal, without the mean."""
+    planes = np.einsum("hwc,kc->khw", image - image.mean((0, 1)), np.linalg.inv(COLOUR))
+    return np.abs(np.fft.rfft2(planes, norm="ortho"))
+
+
+@few
+@given(size=st.integers(3, 60), seed=seeds)
+def test_a_natural_spectrum_is_the_same_whatever_the_phases(size, seed):
+    writing, rng = NaturalSpectrum(), np.random.default_rng(seed)
+    wanted = writing.magnitude(size)
+    for phases in (writing.start(rng, size), np.zeros((3, size, size // 2 + 1), "float32")):
+        shown = writing.picture(tf.constant(phases[None]), size)[0].numpy()
+        np.testing.assert_allclose(magnitudes(shown), wanted, atol=1e-4 * wanted.max())
+    half = NaturalSpectrum(0.5).picture(tf.constant(phases[None]), size)[0].numpy()
+    half, shown = (image - image.mean((0, 1)) for image in (half, shown))
+    np.testing.assert_allclose(half, shown / 2, atol=0.01)
+
+
+def test_a_natural_spectrum_keeps_the_phases_of_a_photograph():
+    photo = vz.load_images(limit=1, size=64).images[0]
+    writing = NaturalSpectrum()
+    shown = writing.picture(tf.constant(writing.write(photo)[None]), 64)[0].numpy()
+
+    def phases(image):
+        planes = np.einsum("hwc,kc->khw", image - image.mean((0, 1)), np.linalg.inv(COLOUR))
+        return np.angle(np.fft.rfft2(planes))[:, 1:31, 1:32]  # self-conjugate ones have signs only
+
+    apart = np.angle(np.exp(1j * (phases(shown) - phases(photo))))
+    assert np.abs(apart).max() < 0.01
+    assert np.corrcoef(shown.ravel(), photo.ravel())[0, 1] > 0.6
+
+
+def test_a_natural_spectrum_is_that_of_photographs():
+    """Of the packaged ones, which are not those it was measured on."""
+    photos = vz.load_images(limit=20, size=180).images
+    fade = np.outer(*[np.hanning(182)[1:-1]] * 2)[..., None]
+    fade = fade / np.sqrt((fade**2).mean())
+    seen = np.mean([magnitudes((p - p.mean((0, 1))) * fade) for p in photos], axis=0)
+    wanted = NaturalSpectrum().magnitude(180)
+    frequency = np.hypot(np.fft.fftfreq(180)[:, None], np.fft.rfftfreq(180))
+    for low, high in ((0.03, 0.08), (0.08, 0.2), (0.2, 0.5)):
+        band = (frequency >= low) & (frequency < high)
+        ratio = seen[:, band].mean(1) / wanted[:, band].mean(1)
+        assert 0.6 < ratio[0] < 1.6, (low, ratio)  # brightness
+        assert ((ratio > 0.4) & (ratio < 3)).all(), (low, ratio)  # few pictures, of few colours
 
 
 @pytest.mark.parametrize("kind", RULES)
@@ -123,10 +179,10 @@ def test_an_optimiser_keeps_its_promises(kind, seed, steps, shape):
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("writing", WRITINGS)
 def test_any_two_climb_together_and_their_trace_is_found_again(tiny, writing, rule):
-    goal, rate = vz.channel("block2_conv1", [1, 3]), {Fourier: 0.3, Standardised: 0.1}.get(
-        writing, 4.0)
+    goal, rate = vz.channel("block2_conv1", [1, 3]), {
+        Fourier: 0.3, Standardised: 0.1, NaturalSpectrum: 0.1}.get(writing, 4.0)
     if rule is Momentum:  # its steps have the gradient's length
-        rate = {Fourier: 1.0, Standardised: 10.0}.get(writing, 1e4)
+        rate = {Fourier: 1.0, Standardised: 10.0, NaturalSpectrum: 100.0}.get(writing, 1e4)
     for seed in (0, 1):
         found = vz.render(tiny, goal, size=24, steps=10, parameterisation=writing(), seed=seed,
                           optimiser=rule(rate * (1 + seed / 10)), transforms=(),

@@ -15,11 +15,13 @@ from techniques.stimuli import CHROMA, COLOURED, CONTRAST, FORMS, HUES
 #: blobs of another profile; a patch has no form.
 NOUNS = ("bar", "grating", "edge", "curve", "corner", "disc", "grid", "net", "high-low")
 #: Forms that photographs do not tell apart: through its window a bar is a curve of large radius, a
-#: grating of large period, and a wide one nearly a disc; a curve has an edge's two sides, and so
-#: has a corner; discs, rings and centre-surrounds are blobs of three profiles.
+#: grating of large period, and a wide one nearly a disc, as a curve of small radius is; a curve has
+#: an edge's two sides, and so has a corner; discs, rings and centre-surrounds are blobs of three
+#: profiles.
 LOOK_ALIKES = tuple(map(frozenset, (
-    ("bar", "curve"), ("bar", "grating"), ("bar", "disc"), ("curve", "edge"), ("corner", "edge"),
-    ("disc", "ring"), ("disc", "centre-surround"), ("ring", "centre-surround"))))
+    ("bar", "curve"), ("bar", "grating"), ("bar", "disc"), ("curve", "grating"), ("curve", "disc"),
+    ("curve", "edge"), ("corner", "edge"), ("disc", "ring"), ("disc", "centre-surround"),
+    ("ring", "centre-surround"))))
 SIGNED = ("bar", "curve", "corner", "disc", "ring", "centre-surround", "net")
 UNITS = {"orientation": "°", "period": " px", "phase": "°", "width": " px", "shift": " px",
          "radius": " px", "opening": "°", "luminance": ""}
