@@ -33,6 +33,7 @@ Families of visualisation techniques, one companion notebook or more:
 ``attribution``: which pixels a class logit depends on, by eight methods.
 ``faithfulness``: whether attribution maps show the network or only the picture.
 ``deepdream``: a photograph changed towards what a layer already sees in it.
+``accentuation``: what one filter sees in a photograph, drawn more plainly there.
 ``adversarial``: small changes of pixels that make the network name another class.
 ``architectures``: what networks cost, and what is alike in different ones.
 ``dashboard``: widgets that show all of it for a filter chosen by clicking.
