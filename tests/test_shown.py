@@ -216,6 +216,14 @@ def test_photographs_become_a_jpeg_that_keeps_their_colours():
     assert np.abs(np.asarray(shown, float).mean((0, 1)) - sheet.mean((0, 1))).max() < 1
 
 
+def test_many_colours_are_not_pressed_into_a_palette():
+    """A palette would be the smallest form of these blocks, and wrong by 17 grey levels."""
+    blocks = np.random.default_rng(0).integers(0, 256, (50, 100, 3), "uint8")
+    sheet = blocks.repeat(4, axis=0).repeat(4, axis=1)
+    ((_, shown),) = style.shown_as(png_of(sheet), "")[0].items()
+    assert psnr(Image.fromarray(sheet), Image.open(io.BytesIO(shown))) >= style.FAITHFUL
+
+
 def test_no_figure_grows_by_it():
     flat = png_of(np.full((2, 2, 3), 200, "uint8"))
     assert style.shown_as(flat, "")[0] == {"image/png": flat}
