@@ -221,7 +221,7 @@ def test_many_colours_are_not_pressed_into_a_palette():
     blocks = np.random.default_rng(0).integers(0, 256, (50, 100, 3), "uint8")
     sheet = blocks.repeat(4, axis=0).repeat(4, axis=1)
     ((_, shown),) = style.shown_as(png_of(sheet), "")[0].items()
-    assert psnr(Image.fromarray(sheet), Image.open(io.BytesIO(shown))) >= style.FAITHFUL
+    assert psnr(Image.fromarray(sheet), Image.open(io.BytesIO(shown))) >= 34
 
 
 def test_no_figure_grows_by_it():
