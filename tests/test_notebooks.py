@@ -94,7 +94,7 @@ def test_is_valid_and_its_cells_have_ids_of_their_own(notebook):
 
 
 def test_is_small(path, notebook):
-    assert path.stat().st_size <= 5e6
+    assert path.stat().st_size <= 2e6
     lines = [code_lines(cell) for cell in code_cells(notebook)]
     assert statistics.median(lines) <= 8
     assert max(lines) <= 30
