@@ -105,7 +105,9 @@ def write(done: list[dict]) -> None:
     (ROOT / "data" / "verdict_rates.json").write_text(text, encoding="utf-8")
     RESULTS.mkdir(exist_ok=True)
     table = pd.DataFrame([row for found in done for row in found["claims"]]).round(4)
-    table.to_csv(RESULTS / "verdict_claims.csv", index=False)
+    path = RESULTS / "verdict_claims.csv"
+    before = pd.read_csv(path) if path.exists() else table[:0]  # other layers' rows stay
+    pd.concat([before[~before["layer"].isin(table["layer"])], table]).to_csv(path, index=False)
     for found in done:
         if found["layer"] == WHOLE:
             lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in found["filters"])
