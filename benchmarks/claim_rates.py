@@ -28,9 +28,11 @@ from techniques import analysis, claims  # noqa: E402
 BUILD = ROOT / "build" / "claim_rates"
 
 
-def verdicts_of(net: vz.Network, layer: str, filter: int) -> dict[str, str]:
+def verdicts_of(
+    net: vz.Network, layer: str, filter: int, shared: analysis.Shared,
+) -> dict[str, str]:
     """The verdict on each claim of a filter that is not judged on the whole layer anyway."""
-    table = analysis.analyse(net, layer, filter, progress=False).claims
+    table = analysis.analyse(net, layer, filter, progress=False, shared=shared).claims
     table = table[~table["about"].isin(list(claims.CORE)) & (table["found"].str[0] != "–")]
     return dict(zip(table["about"], table["verdict"], strict=True))
 
@@ -53,12 +55,14 @@ def main() -> None:
     net = vz.load_network("vgg16", weights="packaged")
     chosen = np.random.default_rng(0).permutation(net.channels(asked.layer))[: asked.filters]
     BUILD.mkdir(parents=True, exist_ok=True)
-    found = []
+    found, shared = [], None
     for filter in chosen.tolist():
         part = BUILD / f"{asked.layer}-{filter}.json"
         if not part.exists():
+            shared = shared or analysis.share(net, asked.layer)
             began = time.perf_counter()
-            part.write_text(json.dumps(verdicts_of(net, asked.layer, filter)), encoding="utf-8")
+            part.write_text(json.dumps(verdicts_of(net, asked.layer, filter, shared)),
+                            encoding="utf-8")
             print(f"{asked.layer} filter {filter}: {time.perf_counter() - began:.0f} s", flush=True)
         found.append(json.loads(part.read_text(encoding="utf-8")))
     table = counted(found)

@@ -4,7 +4,8 @@
 
 Counted: everything from pictures to verdict - drawn stimuli, contributions, cuts with controls,
 altered patches, inhibition, class scores, families, causes - with its tracing, and the same
-tests on random weights. Not counted: starting Python and loading the network.
+tests on random weights. Counted apart: what all filters of the layer share (`analysis.share`).
+Not counted: starting Python and loading the network.
 """
 
 import argparse
@@ -27,6 +28,9 @@ def main():
     options = parser.parse_args()
     net = vz.load_network("vgg16", weights="packaged")
     control = vz.load_network("vgg16", weights="random")
+    began = time.perf_counter()
+    shared = analysis.share(net, options.layer, progress=False)
+    print(f"shared by the layer's filters: {time.perf_counter() - began:.0f} s\n")
     settings = {"controls": 2, "steps": 4, "pieces": 4} if options.quick else {}
     print("| filter | stimuli | seconds | verdict | claims supported |\n|---|---|---|---|---|")
     for chosen in options.filters:
@@ -34,7 +38,7 @@ def main():
         for _ in range(options.runs):
             began = time.perf_counter()
             found = analysis.analyse(net, options.layer, chosen, random_net=control,
-                                     progress=False, **settings)
+                                     progress=False, shared=shared, **settings)
             taken.append(time.perf_counter() - began)
         held = int((found.claims.verdict == "supported").sum())
         print(f"| {options.layer} {chosen} | {len(found.observed.tuned.stimuli)} | "

@@ -31,12 +31,32 @@ from techniques import (
 from techniques.claims import Finding
 from techniques.layer_analysis import LayerAnalysis, analyse_layer
 
-__all__ = ["observe", "examine", "analyse", "analyse_layer", "upstream_signs", "Observed", "Tested",
-           "Analysis", "Signs", "LayerAnalysis", "DECIDES"]
+__all__ = ["observe", "examine", "analyse", "analyse_layer", "share", "upstream_signs", "Observed",
+           "Tested", "Analysis", "Shared", "Signs", "LayerAnalysis", "DECIDES"]
 
 #: The alteration of real patches that decides a claim about a property.
 DECIDES = {"orientation": "turned", "polarity": "inverted", "colour": "grey",
            "arrangement": "phases"}
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What the analyses of all filters of a layer share; `share` makes it.
+
+    Attributes
+    ----------
+    tuned : stimuli.Tuning
+        Answers to drawn stimuli, with half A's pictures as scale.
+    seen, fresh : claims.Evidence or None
+        Of half A and of half B; None for receptive fields in which nothing is drawn.
+    maxima : vizutils.Maxima
+        Of half B.
+    """
+
+    tuned: stimuli.Tuning
+    seen: claims.Evidence | None
+    fresh: claims.Evidence | None
+    maxima: vz.Maxima
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +161,37 @@ class Analysis:
     verdict: str
 
 
+def share(
+    net: vz.Network, layer: str, image_set: vz.ImageSet | None = None, *, seed: int = 0,
+    progress: bool = True,
+) -> Shared:
+    """What does not depend on the filter: made once, it serves `analyse` for all of a layer.
+
+    Parameters
+    ----------
+    image_set, seed
+        As in `analyse`: the same for both.
+    """
+    net.plain_convolution(layer)  # before the long part
+    half_a, half_b = _halves(net, image_set, seed)
+    tuned = stimuli.tuning(net, layer, image_set=half_a, progress=progress)
+    drawn = vz.receptive_field(net, layer).size >= descriptions.SMALLEST_FIELD
+    seen, fresh = (claims.gather(net, layer, half, each=each, seed=seed + i) if drawn else None
+                   for i, (half, each) in enumerate(((half_a, layer_analysis.EACH_A),
+                                                     (half_b, claims.EACH))))
+    return Shared(tuned, seen, fresh, vz.image_maxima(net, layer, half_b))
+
+
+def _halves(net, image_set, seed: int) -> tuple[vz.ImageSet, vz.ImageSet]:
+    """Halves of the given pictures, or of the packaged ones."""
+    image_set = (vz.load_images(size=net.input_size) if image_set is None
+                 else vz.as_image_set(image_set, copy=False))
+    return tuple(image_set.subset(half) for half in layer_analysis.halves(image_set, seed))
+
+
 def observe(
     net: vz.Network, layer: str, filter: int, image_set: vz.ImageSet, *, top: int = 10,
-    colours: bool = True, seed: int = 0, progress: bool = True,
+    colours: bool = True, seed: int = 0, progress: bool = True, shared: Shared | None = None,
 ) -> Observed:
     """Look at half A: drawn stimuli, classes by group; then make a hypothesis by rule.
 
@@ -157,6 +205,8 @@ def observe(
     colours : bool
         Whether to show coloured stimuli too: nearly half of them. Without, nothing is claimed
         about colour.
+    shared : Shared, optional
+        `share` of the same pictures and seed, if it is there already.
 
     Raises
     ------
@@ -168,12 +218,17 @@ def observe(
     image_set = vz.as_image_set(image_set, copy=False)
     vz.unpadded_positions(net, layer, image_set.size)
     filter = net.check_filter(layer, filter)
-    tuned = stimuli.tuning(net, layer, image_set=image_set, colours=colours, progress=progress)
+    tuned = shared.tuned if shared else stimuli.tuning(
+        net, layer, image_set=image_set, colours=colours, progress=progress)
+    if tuned.layer != layer:
+        raise ValueError(f"what is shared is of {tuned.layer}, not of {layer}: make it with "
+                         f"share(net, '{layer}', ...).")
     summary = stimuli.summary(tuned, filter)
     about = None
     if vz.receptive_field(net, layer).size >= descriptions.SMALLEST_FIELD:
-        about, = layer_analysis.hypotheses(net, layer, image_set, filters=[filter], tuned=tuned,
-                                           seed=seed, progress=progress)
+        about, = layer_analysis.hypotheses(
+            net, layer, image_set, filters=[filter], tuned=tuned, seed=seed, progress=progress,
+            evidence=shared.seen if shared else None)
     classes = _class_half(net, layer, filter, image_set, 0, seed)
     groups = vz.group_table(classes, seed=seed) if len(classes) else pd.DataFrame(
         columns=["group", "classes", "difference", "p", "p_holm"])
@@ -205,7 +260,7 @@ def examine(
     random_net: vz.Network | None = None, upstream: vz.Ascent | None = None,
     maxima: vz.Maxima | None = None, top: int = 10,
     draws: int = 20, k: int = 9, places: int = 300, controls: int = 20, steps: int = 32,
-    pieces: int = 16, seed: int = 0, progress: bool = True,
+    pieces: int = 16, seed: int = 0, progress: bool = True, shared: Shared | None = None,
 ) -> Tested:
     """Put the predictions to half B.
 
@@ -228,11 +283,14 @@ def examine(
         Of the short climbs: the diversity batch, upstream pictures and those of their controls.
     pieces : int
         Pieces of pictures shown in all eight positions, for families.
+    shared : Shared, optional
+        `share` of the same pictures and seed, if it is there already.
     """
     layer, filter = seen.layer, seen.filter
     top = min(top, vz.kernels(net, layer, filter).shape[2])
     image_set = vz.as_image_set(image_set, copy=False)
-    maxima = vz.image_maxima(net, layer, image_set) if maxima is None else maxima
+    if maxima is None:
+        maxima = shared.maxima if shared else vz.image_maxima(net, layer, image_set)
     place = maxima.column(net, layer, filter, image_set)
     patches = vz.top_patches(net, image_set, layer, filter, k=k, maxima=maxima)
     strong = circuits.windows(net, layer, filter, image_set, patches.table)
@@ -264,7 +322,7 @@ def examine(
             net, layer, filter, ranking, upstream=upstream, controls=controls, steps=steps,
             seed=seed, progress=progress),
     }
-    core, swap = _core_findings(net, seen, image_set, seed)
+    core, swap = _core_findings(net, seen, image_set, seed, shared.fresh if shared else None)
     findings = core | _findings(net, seen, image_set, found, top, seed)
     if random_net is not None:
         findings = _with_random(random_net, seen, image_set, findings, top, draws, k, places, seed)
@@ -275,7 +333,7 @@ def examine(
 
 def analyse(
     net: vz.Network, layer: str, filter: int, image_set: vz.ImageSet | None = None, *,
-    seed: int = 0, top: int = 10, progress: bool = True, **options,
+    seed: int = 0, top: int = 10, progress: bool = True, shared: Shared | None = None, **options,
 ) -> Analysis:
     """A filter's hypothesis, its tests and the verdict, in one call.
 
@@ -283,8 +341,10 @@ def analyse(
     ----------
     image_set : ImageSet, optional
         Real pictures, halved by `seed`; the packaged ones by default.
+    shared : Shared, optional
+        `share(net, layer, image_set, seed=seed)`: for another filter of the same layer.
     **options
-        Passed on to `test`.
+        Passed on to `examine`.
 
     Raises
     ------
@@ -292,15 +352,10 @@ def analyse(
         Unknown layer or filter, a layer that is no plain convolution or has fewer than four
         filters, too few or too small pictures.
     """
-    image_set = (vz.load_images(size=net.input_size) if image_set is None
-                 else vz.as_image_set(image_set, copy=False))
-    if len(image_set) < 4:
-        raise ValueError(f"{len(image_set)} picture(s) cannot be halved into some to look at and "
-                         "some to test on: give four or more, better forty.")
-    half_a, half_b = vz.split_halves(len(image_set), seed=seed)
-    seen = observe(net, layer, filter, image_set.subset(half_a), top=top, seed=seed,
-                   progress=progress)
-    found = examine(net, seen, image_set.subset(half_b), top=top, seed=seed, progress=progress,
+    half_a, half_b = _halves(net, image_set, seed)
+    seen = observe(net, layer, filter, half_a, top=top, seed=seed, progress=progress,
+                   shared=shared)
+    found = examine(net, seen, half_b, top=top, seed=seed, progress=progress, shared=shared,
                     **options)
     table = claims.judge(seen.hypothesis.predictions, found.findings)
     return Analysis(seen, found, table, claims.verdict(table))
@@ -430,12 +485,13 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
 
 
 def _core_findings(
-    net, seen: Observed, image_set, seed: int
+    net, seen: Observed, image_set, seed: int, evidence: claims.Evidence | None = None,
 ) -> tuple[dict[str, Finding], claims.Swap | None]:
     """What the description and the named edges are worth on half B, beside all other filters."""
     if seen.hypothesis.description is None:
         return {}, None
-    evidence = claims.gather(net, seen.layer, image_set, seed=seed + 1)
+    if evidence is None:
+        evidence = claims.gather(net, seen.layer, image_set, seed=seed + 1)
     found = claims.numbers(evidence, [seen.hypothesis], seed=seed)
     rates = claims.base_rates(found, [seen.filter])
     findings = {}

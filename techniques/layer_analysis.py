@@ -6,6 +6,7 @@ hypothesis, on another's (swapped), on the opposite and on wrong nouns are look-
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -100,23 +101,38 @@ class LayerAnalysis:
         Returns
         -------
         DataFrame, one row a kind of hypothesis
-            ``kind``: ``own``; ``swapped``: another filter's; ``opposite``: dark for light or
+            ``kind``: ``own``; ``swapped``: another filter's; ``description swapped``: another
+            filter's description with the own edges; ``a part left out``: own, without one part
+            drawn at random (not false, but not the same); ``opposite``: dark for light or
             turned by 90°, where the hypothesis claims that direction; ``wrong noun``, of all that
             like a form; ``random weights``: the filter of that number in `random`; ``asked,
             supported, refuted`` (counts), ``share`` supported, with Wilson's 95 % interval ``low,
-            high``.
+            high``; for ``swapped`` by bootstrap over hypotheses, whose verdicts on many filters
+            are not independent.
         """
         filters = self.filters
         others = ~np.eye(self.verdicts.shape[1], dtype=bool)[filters]
         opposites = [one for each in self.hypotheses for one in each.opposites().values()]
         wrong = list(filter(None, (one.with_wrong_nouns(seed + one.description.filter)
                                    for one in self.hypotheses)))
+        rng = np.random.default_rng(seed)
+        mixed = [one.with_description(dataclasses.replace(
+            self.hypotheses[i - 1].description, filter=one.description.filter))
+            for i, one in enumerate(self.hypotheses)]
+        shorter = [one.with_description(one.description.without(int(rng.integers(n))))
+                   for one in self.hypotheses if (n := len(one.description.parts)) > 1]
         kinds = {"own": self.own, "swapped": self.verdicts[others],
+                 "description swapped": self._verdicts_on_own(mixed, self.evidence),
+                 "a part left out": self._verdicts_on_own(shorter, self.evidence),
                  "opposite": self._verdicts_on_own(opposites, self.evidence),
                  "wrong noun": self._verdicts_on_own(wrong, self.evidence)}
         if random is not None:
             kinds["random weights"] = self._verdicts_on_own(self.hypotheses, random)
-        return pd.DataFrame([rate(kind, found) for kind, found in kinds.items()])
+        table = pd.DataFrame([rate(kind, found) for kind, found in kinds.items()])
+        each = ((self.verdicts == claims.SUPPORTED) & others).sum(1) / others.sum(1)
+        drawn = rng.choice(each, (2000, len(each))).mean(1)
+        table.loc[table["kind"] == "swapped", ["low", "high"]] = np.quantile(drawn, [0.025, 0.975])
+        return table
 
     @staticmethod
     def _verdicts_on_own(hypotheses, evidence) -> np.ndarray:
@@ -183,10 +199,10 @@ def halves(image_set: vz.ImageSet, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def hypotheses(
     net: vz.Network, layer: str, half_a: vz.ImageSet, *, filters: Sequence[int] | None = None,
-    tuned: stimuli.Tuning | None = None, parts: int = descriptions.PARTS, seed: int = 0,
-    progress: bool = True,
+    tuned: stimuli.Tuning | None = None, evidence: claims.Evidence | None = None,
+    parts: int = descriptions.PARTS, seed: int = 0, progress: bool = True,
 ) -> list[claims.Hypothesis]:
-    """Hypotheses by rule from half A: descriptions, directions, named edges.
+    """Hypotheses by rule from half A: descriptions, nouns, directions, named edges.
 
     Parameters
     ----------
@@ -194,13 +210,16 @@ def hypotheses(
         Pictures that no test will use.
     tuned : stimuli.Tuning, optional
         The layer's answers to drawn stimuli, if they are there already.
+    evidence : claims.Evidence, optional
+        Of half A, `EACH_A` places a picture, if it is there already.
     """
     net.plain_convolution(layer)  # before the long part
     filters = None if filters is None else net.check_filters(layer, filters)
     descriptions.bank(vz.receptive_field(net, layer).size)
     if tuned is None:
         tuned = stimuli.tuning(net, layer, image_set=half_a, progress=progress)
-    evidence = claims.gather(net, layer, half_a, each=EACH_A, seed=seed)
+    if evidence is None:
+        evidence = claims.gather(net, layer, half_a, each=EACH_A, seed=seed)
     describer = descriptions.Describer(tuned, evidence.sample, evidence.features, evidence.field)
     described = [describer.describe(f, parts=parts)
                  for f in (range(net.channels(layer)) if filters is None else filters)]

@@ -316,3 +316,20 @@ def test_upstream_pictures_that_do_not_fit(net):
     everything = vz.rank_kernels(net, "block2_conv2", 3, top=6)
     with pytest.raises(ValueError, match="all 6 channels that block2_conv2 reads are ranked"):
         analysis.upstream_signs(net, "block2_conv2", 3, everything)
+
+
+def test_what_is_shared_changes_no_number(net, photographs):
+    """Made once for a layer, it gives each filter what its own analysis gives."""
+    shared = analysis.share(net, LAYER, photographs, progress=False)
+    with pytest.MonkeyPatch.context() as patch:  # nothing of it is made again
+        for module, name in ((analysis.stimuli, "tuning"), (claims, "gather"),
+                             (analysis.layer_analysis.stimuli, "tuning")):
+            patch.setattr(module, name, lambda *args, **options: pytest.fail("made again"))
+        one = analysis.analyse(net, LAYER, FILTER, photographs, top=3, progress=False,
+                               shared=shared)
+    alone = analysis.analyse(net, LAYER, FILTER, photographs, top=3, progress=False)
+    assert one.observed.hypothesis == alone.observed.hypothesis
+    pd.testing.assert_frame_equal(one.claims, alone.claims)
+    assert one.verdict == alone.verdict
+    with pytest.raises(ValueError, match="what is shared is of block2_conv2, not of block1_conv2"):
+        analysis.analyse(net, "block1_conv2", 0, photographs, progress=False, shared=shared)

@@ -675,3 +675,21 @@ def test_claims_are_counted_where_they_were_made(monkeypatch):
     assert counted([{"cut": SUPPORTED, "use": REFUTED}, {"cut": UNDECIDED}]) == {
         "cut": {"supported": 1, "asked": 2}, "use": {"supported": 0, "asked": 1}}
     assert counted([]) == {}
+
+
+def test_a_swap_says_what_decided_against_it(evidence, hypotheses):
+    wrong = dataclasses.replace(hypotheses[2], edges=edges_of(7))
+    said = claims.swap(vz.as_network(planted_network()), wrong, evidence=evidence)
+    assert said.because["Refuted"] == ["edges"] and "Refuted: edges." in said.sentence
+    right = claims.swap(vz.as_network(planted_network()), hypotheses[2], evidence=evidence)
+    assert not any(right.because.values()) and right.sentence.startswith(
+        "On its own filter: supported. Of the layer's 19")
+    everything = dataclasses.replace(hypotheses[2], edges=tuple(range(CHANNELS)))
+    common = claims.swap(vz.as_network(planted_network()), everything, evidence=evidence)
+    assert common.because["Not counted"] == ["edges"] and common.verdict == UNDECIDED
+
+
+def test_evidence_of_another_layer_is_refused(evidence, hypotheses):
+    for wrong in (dataclasses.replace(evidence, layer="block9"), "x"):
+        with pytest.raises(ValueError, match="the evidence is not of planted"):
+            claims.swap(vz.as_network(planted_network()), hypotheses[0], evidence=wrong)

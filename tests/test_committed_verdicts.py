@@ -76,7 +76,8 @@ def test_descriptions_of_an_eighth_come_out_again(net, halves, eighth):
 def test_the_line_that_reports_print_holds_the_committed_rates(net):
     rates = claims.measured()["vgg16"][LAYER]
     said = claims.error_rate(net, LAYER)
-    for kind in ("own", "swapped", "opposite", "wrong noun", "random weights"):
+    for kind in ("own", "swapped", "opposite", "wrong noun", "random weights",
+                 "description swapped", "a part left out"):
         assert rates[kind]["low"] <= rates[kind]["share"] <= rates[kind]["high"]
         assert f"{100 * rates[kind]['share']:.1f} %" in said
     assert rates["swapped"]["asked"] == 256 * 255

@@ -154,15 +154,30 @@ def counted(found):
 
 def test_rates_are_counted(counted):
     rates = counted.rates().set_index("kind")
-    assert rates.index.tolist() == ["own", "swapped", "opposite", "wrong noun"]
+    assert rates.index.tolist() == ["own", "swapped", "description swapped", "a part left out",
+                                    "opposite", "wrong noun"]
     assert rates.loc["own", ["asked", "supported", "refuted"]].tolist() == [3, 2, 1]
     assert rates.loc["swapped", ["asked", "supported", "refuted"]].tolist() == [15, 1, 2]
+    assert rates.asked["description swapped"] == 3
+    assert rates.asked["a part left out"] == 0  # each has but one
     assert rates.asked["opposite"] == 3  # dark for light twice, turned once
     assert rates.asked["wrong noun"] == 2  # a patch claims no noun
-    for kind, row in rates.iterrows():
+    # of 5, 5 and 5 other filters: supported for 1, 0 and 0 (bootstrap over hypotheses)
+    assert rates.loc["swapped", "low"] == 0 < rates.loc["swapped", "high"] < 0.21
+    for kind, row in rates.drop(index=["swapped", "a part left out"]).iterrows():
         assert row.share == pytest.approx(row.supported / row.asked), kind
         ends = binomtest(int(row.supported), int(row.asked)).proportion_ci(method="wilson")
         assert (row.low, row.high) == pytest.approx((ends.low, ends.high))
+
+
+def test_a_part_is_left_out_of_lists_that_have_several(counted):
+    two = claims.by_hand(f"{LAYER} filter 0, field 10 px\n+1 dark bar; orientation 45°; "
+                         "width 2 px; shift 0 px\n-1 light disc; radius 2 px", [0])
+    some = dataclasses.replace(counted, hypotheses=[two, *counted.hypotheses[1:]])
+    assert some.rates().set_index("kind").asked["a part left out"] == 1
+    one = two.description
+    assert [p.thing.form for p in one.without(0).parts] == ["disc"]
+    assert [p.thing.form for p in one.without(1).parts] == ["bar"] and len(one.parts) == 2
 
 
 def test_false_hypotheses_are_judged_on_their_own_filters(counted):
@@ -178,7 +193,11 @@ def test_false_hypotheses_are_judged_on_their_own_filters(counted):
                 bar.with_description(bar.description.turned(90)),
                 disc.with_description(disc.description.inverted())]
     wrong = [one.with_wrong_nouns(5 + i) for i, one in enumerate((bar, disc))]
-    for kind, false in (("opposite", opposite), ("wrong noun", wrong)):
+    mixed = [one.with_description(dataclasses.replace(other.description, filter=i))
+             for i, (one, other) in enumerate(zip(counted.hypotheses, [
+                 counted.hypotheses[-1], *counted.hypotheses[:-1]], strict=True))]
+    for kind, false in (("opposite", opposite), ("wrong noun", wrong),
+                        ("description swapped", mixed)):
         said = list(map(verdict, false))
         assert rates.supported[kind] == said.count(SUPPORTED)
         assert rates.refuted[kind] == said.count(REFUTED)

@@ -178,9 +178,13 @@ class Swap:
     table : DataFrame, one row a filter of the layer
         ``filter, own`` (is it the hypothesis's own?), a column for each claim (its number), and
         ``verdict``.
+    because : mapping
+        Core claims that decide against it on its own filter: ``refuted``, ``undecided``, and
+        ``not counted``, because half of the others pass them.
     """
 
     table: pd.DataFrame
+    because: Mapping[str, Sequence[str]]
 
     @property
     def supported(self) -> list[int]:
@@ -197,7 +201,9 @@ class Swap:
     def sentence(self) -> str:
         """Both, in words."""
         others, found = len(self.table) - 1, len(self.supported)
-        return (f"On its own filter: {self.verdict}. Of the layer's {others} other filters it "
+        why = "".join(f" {name}: {', '.join(which)}." for name, which in self.because.items()
+                      if which)
+        return (f"On its own filter: {self.verdict}.{why} Of the layer's {others} other filters it "
                 f"would be supported for ≈ {found} (≈ {100 * found / others:.1f} %).")
 
 
@@ -233,6 +239,9 @@ def swap(
         raise ValueError(f"the receptive field of {layer} has {field} px, not "
                          f"{hypothesis.description.field}: things would be drawn too large or too "
                          f"small. Start with '{layer} filter {filter}, field {field} px'.")
+    if evidence is not None and getattr(evidence, "layer", None) != layer:
+        raise ValueError(f"the evidence is not of {layer}: make it with claims.gather(net, "
+                         f"'{layer}', half B's pictures), or leave it out.")
     if evidence is None:
         image_set = vz.load_images(size=net.input_size) if image_set is None else image_set
         image_set = vz.as_image_set(image_set, copy=False)
@@ -246,4 +255,10 @@ def swapped(found: Mapping[str, Numbers], filter: int) -> Swap:
     table = pd.DataFrame({about: one.value[0] for about, one in found.items()})
     table.insert(0, "filter", table.index)
     table.insert(1, "own", table["filter"] == filter)
-    return Swap(table.assign(verdict=verdicts(found, [filter])[0]))
+    own = {about: judged(found, about)[0, filter] for about in found}
+    common = [about for about, share in base_rates(found, [filter]).items()
+              if share[0] >= COMMON]
+    because = {name: [about for about, verdict in own.items()
+                      if verdict == value and about not in common]
+               for name, value in (("Refuted", -1), ("Undecided", 0))} | {"Not counted": common}
+    return Swap(table.assign(verdict=verdicts(found, [filter])[0]), because)

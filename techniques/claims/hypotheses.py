@@ -20,17 +20,19 @@ EDGES = 10  #: edges that a hypothesis names
 #: The core claims of a hypothesis with a description: what it answers to, each of them judged on
 #: every filter of the layer, and what makes it answer. Gains are differences of Pearson's r.
 CORE = {p.about: p for p in (
-    Prediction("predicts", "the description predicts this filter, not the layer's others", BEYOND,
-               WITHIN, "percentile of its own filter among all by r at random places",
-               "by chance: 50", True, "{:.0f}"),
+    Prediction("predicts", "the description predicts this filter better than most others of the "
+               "layer", BEYOND, WITHIN, "share of the layer's filters that it predicts less well, "
+               "by r at random places (%)", "by chance: 50", True, "{:.0f}"),
     Prediction("noun", "the form it likes most, or a look-alike, is needed to predict", 0.03, 0.0,
-               "r less that of the best description by other forms", "0: as good", True),
+               "r less that of the best description by other forms (by hand: of the same list with "
+               "other nouns)", "0: no difference", True),
     Prediction("contrast", "dark and light are as it says", 0.03, 0.0,
-               "r less that with dark for light", "0: as good", True),
+               "r less that with dark for light", "0: no difference", True),
     Prediction("angle", "orientations are as it says", 0.03, 0.0,
-               "r less that turned by 90° to the left or right (the better)", "0: as good", True),
+               "r less that turned by 90° to the left or right (the better)", "0: no difference",
+               True),
     Prediction("hue", "colours are as it says", 0.02, 0.0,
-               "r less that in opposite colours", "0: as good", True),
+               "r less that in opposite colours", "0: no difference", True),
     Prediction("edges", "the edges it names give much of the answer", 0.2, 0.1,
                "share of the response above its mean that they give at its strongest places",
                "other filters with the same edges, median", True),
@@ -180,6 +182,10 @@ def about_layer(
         text = one.sentence
         if one.main_form and "noun" not in about:
             text = f"{text[:-1]}; other forms predict it nearly as well."
+        free = [name for name, changes in EXCHANGED.items() if name not in about and any(
+            change(one).things != one.things for change in changes)]
+        if free:
+            text = f"{text[:-1]}; not claimed: its {' and its '.join(free)}."
         made.append(Hypothesis(text, {}, (), tuple(p for name, p in CORE.items() if name in about),
                                one, evidence.strongest_edges(one.filter, EDGES), tuple(rivals[i])))
     return made

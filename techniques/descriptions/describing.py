@@ -191,6 +191,10 @@ class Description:
         return self.changed(lambda one: one.with_noun(
             rng.choice([n for n in NOUNS if n != one.form]), self.field))
 
+    def without(self, part: int) -> Description:
+        """All parts but one, with the weights they have here."""
+        return dataclasses.replace(self, parts=self.parts[:part] + self.parts[part + 1 :])
+
     def shortened(self, parts: int) -> Description:
         """Its first parts only, with the weights they have here."""
         return dataclasses.replace(self, parts=self.parts[:parts])
