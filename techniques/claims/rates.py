@@ -52,11 +52,12 @@ def error_rate(net: vz.Network, layer: str) -> str:
                 "analysis.analyse_layer(net, layer).rates() does it.")
     said = {kind: f"{100 * r['share']:.1f} % [{100 * r['low']:.1f}, {100 * r['high']:.1f}] of "
                   f"{r['asked']:,}" for kind, r in rates.items()}
-    return (f"In {layer} this rule supports {said['own']} filters' own hypotheses; of hypotheses "
-            f"that belong to another filter of the layer {said['swapped']}; of another filter's "
-            f"descriptions with the filter's own edges {said['description swapped']}; of opposite "
-            f"ones {said['opposite']}; with wrong nouns, claimed, {said['wrong noun']}; on the "
-            f"same filter of a network with random weights {said['random weights']}. It cannot "
-            f"tell lists that are nearly right: without one of their parts, {said['a part left out']} "
-            "are supported. And of hypotheses made and judged on random weights it supports "
-            f"{said['own, untrained']} (95 % intervals).")
+    return (
+        f"In {layer} this rule supports {said['own']} filters' own hypotheses; of hypotheses that "
+        f"belong to another filter of the layer {said['swapped']}; of another filter's descriptions "
+        f"with the filter's own edges {said['description swapped']}; of opposite ones "
+        f"{said['opposite']}; with wrong nouns, claimed, {said['wrong noun']}; on the same filter "
+        f"of a network with random weights {said['random weights']}. It cannot refuse lists that "
+        f"are nearly right: without one of their parts, {said['a part left out']} are supported. "
+        "And of hypotheses made and judged on random weights it supports "
+        f"{said['own, untrained']} (95 % intervals).")
