@@ -54,7 +54,7 @@ def error_rate(net: vz.Network, layer: str) -> str:
                   f"{r['asked']:,}" for kind, r in rates.items()}
     return (
         f"In {layer} this rule supports {said['own']} filters' own hypotheses; of hypotheses that "
-        f"belong to another filter of the layer {said['swapped']}; of another filter's descriptions "
+        f"belong to another filter of the layer {said['swapped']}; of another's description "
         f"with the filter's own edges {said['description swapped']}; of opposite ones "
         f"{said['opposite']}; with wrong nouns, claimed, {said['wrong noun']}; on the same filter "
         f"of a network with random weights {said['random weights']}. It cannot refuse lists that "
