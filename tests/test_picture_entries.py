@@ -26,6 +26,7 @@ import vizutils as vz
 from conftest import build_tiny_vgg
 from engine import atlas_store, checks, climb_checks, decoding, parameterisations, style, transforms
 from techniques import (
+    accentuation,
     adversarial,
     alterations,
     analysis,
@@ -166,6 +167,7 @@ BATCHES = {
     analysis.observe: lambda net, x: analysis.observe(net, LAYER, 1, x, top=2, **QUIET),
     analysis.examine: lambda net, x: analysis.examine(net, seen(net), x, top=2, **QUIET),
     analysis.analyse: lambda net, x: analysis.analyse(net, LAYER, 1, x, top=2, **QUIET),
+    analysis.share: lambda net, x: analysis.share(net, LAYER, x, **QUIET).maxima.values,
     architectures.compare: lambda net, x: architectures.compare([net], x),
     architectures.similarity: lambda net, x: architectures.similarity(
         net, net, x, [LAYER], [DEEP], draws=2),
@@ -238,6 +240,8 @@ SINGLE = {
     "dashboard.join, own": lambda net, x: dashboard.join(vz.as_image_set(PIXELS), {"a": x}).images,
     dashboard.resized: lambda net, x: dashboard.resized(x, 32),
     dashboard.plot_activation: lambda net, x: dashboard.plot_activation(x, maps()[0], title="t"),
+    accentuation.accentuate: lambda net, x: accentuation.accentuate(
+        net, LAYER, 1, x, steps=1, **QUIET).images,
     deepdream.dream: lambda net, x: deepdream.dream(net, x, LAYER, octaves=2, steps=1, **QUIET),
     families.plot_relatives: lambda net, x: families.plot_relatives(relatives(), x, [PIXELS[0]]),
     "plot_relatives, pictures": lambda net, x: families.plot_relatives(
@@ -327,10 +331,10 @@ EXCEPTIONS = {
 }
 TELLING = {"images", "image", "picture", "pictures", "patches", "patches_or_images", "image_set",
            "original", "crop", "diverse", "stimuli", "own", "upstream", "inputs", "feeders",
-           "start", "photo", "photos", "photographs", "beside", "folder_or_images"}
+           "start", "photo", "photos", "photograph", "photographs", "beside", "folder_or_images"}
 #: Seconds each, and every part of theirs is here by itself.
 LONG = {analysis.observe, analysis.examine, analysis.analyse, analysis.analyse_layer,
-        layer_analysis.hypotheses}
+        analysis.share, layer_analysis.hypotheses}
 
 ENTRIES = [(form, function, call) for form, table in
            (("batch", BATCHES), ("one", SINGLE), ("either", EITHER))
