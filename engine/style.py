@@ -24,9 +24,9 @@ STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labels
 SIGNED = "RdBu_r"
 RED, BLUE, GREY = "#b2182b", "#2166ac", "#555555"
 NAMED = 12  #: panels that an alternative text names at most
-COLOURS = 256  #: of a figure's palette, where so few do
-FAITHFUL = 34.0  #: dB of peak signal to noise: below it a palette's bands are seen
-QUALITY = 82  #: of JPEGs
+COLOURS = 128, 256  #: of a figure's palette, where so few do
+FAITHFUL = 16  #: grey levels by which a palette may miss a pixel; one in a thousand more
+QUALITY = 66  #: of JPEGs
 
 
 class ShownFigure(Figure):
@@ -75,10 +75,13 @@ def shown_as(png: bytes, alt: str) -> tuple[dict, dict]:
     """
     with Image.open(io.BytesIO(png)) as picture:
         drawn = picture.convert("RGB")
-    palette = drawn.quantize(COLOURS, dither=Image.Dither.NONE)
     forms = {"image/jpeg": _encoded(drawn, "JPEG", quality=QUALITY, progressive=True)}
-    if _psnr(drawn, palette.convert("RGB")) >= FAITHFUL:
-        forms["image/png"] = _encoded(palette, "PNG")
+    few = drawn.getcolors(COLOURS[-1]) is not None  # all of them fit: nothing is lost
+    for colours in COLOURS[-1:] if few else COLOURS:
+        palette = drawn.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        if _missed(drawn, palette.convert("RGB")) <= FAITHFUL:
+            forms["image/png"] = _encoded(palette, "PNG")
+            break
     form = min(forms, key=lambda form: len(forms[form]))
     if len(forms[form]) >= len(png):
         form, forms = "image/png", {"image/png": png}
@@ -93,10 +96,10 @@ def _encoded(picture: Image.Image, form: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-def _psnr(one: Image.Image, two: Image.Image) -> float:
-    """Peak signal to noise between two RGB pictures, in dB; infinite where they are equal."""
-    error = np.mean(np.square(np.asarray(one, "float32") - np.asarray(two, "float32")))
-    return float(10 * np.log10(255**2 / error)) if error else np.inf
+def _missed(one: Image.Image, two: Image.Image) -> float:
+    """Grey levels within which 99.9 % of an RGB picture's pixels agree with another's."""
+    apart = np.abs(np.asarray(one, "int16") - np.asarray(two, "int16")).max(-1)
+    return float(np.quantile(apart, 0.999))
 
 
 def blank_figure(height: float, width: float = WIDTH, layout: str = "compressed") -> ShownFigure:

@@ -17,6 +17,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import matplotlib as mpl
 import nbformat
 import numpy as np
 import pytest
@@ -222,6 +223,16 @@ def test_many_colours_are_not_pressed_into_a_palette():
     sheet = blocks.repeat(4, axis=0).repeat(4, axis=1)
     ((_, shown),) = style.shown_as(png_of(sheet), "")[0].items()
     assert psnr(Image.fromarray(sheet), Image.open(io.BytesIO(shown))) >= 34
+
+
+def test_a_small_colour_bar_keeps_its_ends():
+    """On a white figure: a palette by frequency alone turned the deepest blue into black."""
+    ramp = (255 * mpl.colormaps["RdBu_r"](np.linspace(0, 1, 64))[:, :3]).astype("uint8")
+    sheet = np.full((400, 780, 3), 255, "uint8")
+    sheet[100:164, 700:712] = ramp[:, None]
+    ((_, shown),) = style.shown_as(png_of(sheet), "")[0].items()
+    seen = np.asarray(Image.open(io.BytesIO(shown)).convert("RGB"), int)[100:164, 706]
+    assert np.abs(seen - ramp).max() <= 40 and np.abs(seen[[1, -2]] - ramp[[1, -2]]).max() <= 24
 
 
 def test_no_figure_grows_by_it():

@@ -479,7 +479,7 @@ FAULTS = tuple(Fault(*given) for given in [
     ("alternative text lost", "engine/style.py", "return shown_as(png_of(self), self.alt)",
      'return shown_as(png_of(self), "")', "test_shown"),
     ("photographs shown in a few flat colours", "engine/style.py",
-     "FAITHFUL = 34.0", "FAITHFUL = 0", "test_shown"),
+     "FAITHFUL = 16", "FAITHFUL = 256", "test_shown"),
     ("figures never made small", "engine/style.py",
      "if len(forms[form]) >= len(png):", "if True:", "test_shown"),
     ("the caller's alternative text not heard", "engine/style.py",
