@@ -120,7 +120,7 @@ __all__ = [
     "feature_distance", "distance_to", "total_variation", "lp_norm", "side_by_side", "PICTURE",
     "Rendering", "Interrupted", "Atlas", "ShownFigure", "SavedFigure", "save_figure", "show_recipe",
     "thumbnail_table", "classify", "logits", "activations", "Maxima", "image_maxima", "top_patches",
-    "patch_responses", "class_responses", "class_table", "group_table", "survey_layer",
+    "patch_responses", "lit_by", "class_responses", "class_table", "group_table",
     "split_halves", "PRESETS", "Ascent", "maximize", "picture_vectors", "atlas", "visualize_filter",
     "MOSTLY_ZERO", "EXCITATORY", "INHIBITORY", "kernels", "filter_bias", "kernel_table",
     "rank_kernels", "plot_images", "plot_input", "plot_history", "plot_groups", "plot_norms",
@@ -290,6 +290,23 @@ def patch_responses(net: Network, layer: str, patches, *, filters=None) -> np.nd
     return found if filters is None else found[:, net.check_filters(layer, filters)]
 
 
+def lit_by(net: Network, layer: str, filter: int, images) -> np.ndarray:
+    """Pictures with a filter's activation laid over them: dimmed where it is silent.
+
+    Returns
+    -------
+    float32 ndarray, shape (n, h, w, 3)
+        RGB 0-255: as it was where a picture's activation is largest, a fifth as bright where it
+        is zero.
+    """
+    filter = net.check_filter(layer, filter)
+    images = check_pictures(images)
+    maps = activations(net, layer, images)[..., filter, None]
+    maps = tf.image.resize(maps, images.shape[1:3]).numpy()  # bilinear, to the pictures' size
+    largest = np.maximum(maps.max((1, 2, 3), keepdims=True), 1e-12)
+    return (images * (0.2 + 0.8 * np.maximum(maps, 0) / largest)).astype("float32")
+
+
 def class_responses(net: Network, layer: str, image_set: ImageSet | None = None):
     """Per-picture maxima of all filters of a layer, and the pictures' classes.
 
@@ -406,41 +423,6 @@ def group_table(table: pd.DataFrame, *, permutations: int = 2000, seed: int = 0)
     frame = pd.DataFrame({"group": names, "classes": size.astype(int), "difference": observed,
                           "p": p, "p_holm": holm})
     return frame.sort_values("difference", ascending=False, ignore_index=True)
-
-
-def survey_layer(
-    net: Network, layer: str, *, pictures: Sequence[int] | None = None, top: int = 10
-) -> pd.DataFrame:
-    """All filters of a layer, by how promising they are to explain, from stored responses.
-
-    Parameters
-    ----------
-    pictures : sequence of int, optional
-        Which of the 1,000 photographs to use (a half, so that the other stays fresh).
-    top : int
-        How many kernels "concentration" counts.
-
-    Returns
-    -------
-    DataFrame, index: filter; best mean rank first
-        ``selectivity``: share of variance of the maxima over photographs that coarse class
-        groups explain (η²); ``kurtosis``: excess kurtosis of the maxima (rarely but strongly
-        on); ``concentration``: share of squared weight in the `top` kernels; ``mean_rank`` over
-        the three, 1 the best.
-    """
-    values, labels = class_responses(net, layer)
-    pictures = np.arange(len(values)) if pictures is None else np.asarray(pictures)
-    group = np.array([imagenet.group_of(i) for i in labels[pictures]])
-    spread = values[pictures] - values[pictures].mean(0)
-    between = sum((group == g).sum() * spread[group == g].mean(0) ** 2 for g in np.unique(group))
-    found = pd.DataFrame({
-        "selectivity": between / (spread**2).sum(0),
-        "kurtosis": (spread**4).mean(0) / (spread**2).mean(0) ** 2 - 3,
-        "concentration": [rank_kernels(net, layer, f, top=top).attrs["l2_share"]
-                          for f in range(values.shape[1])],
-    })
-    found["mean_rank"] = found.rank(ascending=False).mean(axis=1)
-    return found.rename_axis("filter").sort_values("mean_rank", kind="stable")
 
 
 def split_halves(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -1226,23 +1208,24 @@ def plot_words(net: Network, layer: str, filter: int) -> Figure:
                                      facecolor=RED if k == highlighted else colour, linewidth=0.8,
                                      alpha=0.75 if k == highlighted else 1))
 
-    stack(0.4, 1.5, 2.0, 2.0, 6, "#dfe7ef")
+    stack(0.4, 1.5, 2.0, 2.0, 6, "#dfe7ef", highlighted=0)
     axes.text(1.7, 0.95, f"input activation\n{below.tensor}\n{side_in} × {side_in} × {channels}",
               ha="center", va="top")
     stack(5.0, 1.9, 1.1, 1.1, 6, "#f4e3d3", highlighted=0)
     axes.text(5.9, 0.95, f"filter {filter}\n{rows} × {columns} × {channels}\n= {channels} kernels",
               ha="center", va="top")
-    axes.annotate(f"one kernel\n{rows} × {columns} × 1", (5.4, 2.9), (4.2, 4.4), ha="center",
+    axes.annotate(f"one kernel\n{rows} × {columns} × 1", (5.6, 3.0), (6.0, 4.55), ha="center",
                   va="center", color=RED, arrowprops={"arrowstyle": "-", "color": RED})
+    axes.annotate("one input channel", (1.4, 3.5), (1.7, 4.75), ha="center", va="center", color=RED,
+                  arrowprops={"arrowstyle": "-", "color": RED})
     stack(9.6, 1.5, 2.0, 2.0, 1, "#dfefdf")
     axes.text(10.6, 0.95, f"output activation\nchannel {filter} of {conv.filters} of\n{layer}, "
               f"{side_out} × {side_out}", ha="center", va="top")
-    axes.annotate("", (4.8, 2.5), (3.4, 2.5), arrowprops={"arrowstyle": "-|>"})
+    axes.annotate("", (4.95, 2.45), (2.45, 2.45), arrowprops={"arrowstyle": "-|>", "color": RED})
+    axes.annotate("edge", (3.75, 2.45), ha="center", va="bottom", xytext=(0, 3),
+                  textcoords="offset points", color=RED)
     axes.annotate("", (9.4, 2.5), (7.1, 2.5), arrowprops={"arrowstyle": "-|>"})
     axes.text(8.25, 2.65, "sum + bias,\nthen ReLU", ha="center", va="bottom")
-    axes.annotate("edge: the kernel that joins\none input channel to the filter", (4.1, 2.55),
-                  (9.6, 4.4), ha="center", va="center", color=GREY,
-                  arrowprops={"arrowstyle": "-", "color": GREY, "linestyle": ":"})
     return figure
 
 

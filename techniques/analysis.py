@@ -322,7 +322,10 @@ def examine(
             net, layer, filter, ranking, upstream=upstream, controls=controls, steps=steps,
             seed=seed, progress=progress),
     }
-    core, swap = _core_findings(net, seen, image_set, seed, shared.fresh if shared else None)
+    core, swap = {}, None
+    if seen.hypothesis.description is not None:
+        fresh = shared.fresh if shared else claims.gather(net, layer, image_set, seed=seed + 1)
+        core, swap = claims.core_findings(fresh, seen.hypothesis, filter, seed=seed)
     findings = core | _findings(net, seen, image_set, found, top, seed)
     if random_net is not None:
         findings = _with_random(random_net, seen, image_set, findings, top, draws, k, places, seed)
@@ -484,29 +487,6 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
             if np.isnan(one.base) else one for about, one in findings.items()}
 
 
-def _core_findings(
-    net, seen: Observed, image_set, seed: int, evidence: claims.Evidence | None = None,
-) -> tuple[dict[str, Finding], claims.Swap | None]:
-    """What the description and the named edges are worth on half B, beside all other filters."""
-    if seen.hypothesis.description is None:
-        return {}, None
-    if evidence is None:
-        evidence = claims.gather(net, seen.layer, image_set, seed=seed + 1)
-    found = claims.numbers(evidence, [seen.hypothesis], seed=seed)
-    rates = claims.base_rates(found, [seen.filter])
-    findings = {}
-    for about, one in found.items():
-        value, low, high = (float(a[0, seen.filter]) for a in (one.value, one.low, one.high))
-        others = np.delete(one.value[0], seen.filter)
-        # another processor may choose another part where two things explain nearly as much
-        findings[about] = Finding(value, float(np.median(others)), low=low, high=high,
-                                  base=float(rates[about][0]), approximate=True)
-    r = descriptions.scores.correlations(seen.hypothesis.description.from_features(
-        evidence.features)[:, None], evidence.answers[:, [seen.filter]]).item()
-    findings["predicts"] = dataclasses.replace(findings["predicts"], words=f"r ≈ {r:.2f}")
-    return findings, claims.swapped(found, seen.filter)
-
-
 def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places, seed) -> dict:
     """Findings with the same numbers for the filter of a network with random weights."""
     layer, filter = seen.layer, seen.filter
@@ -519,8 +499,11 @@ def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places
     anywhere = circuits.windows(net, layer, filter, image_set, circuits.random_places(
         net, layer, image_set, places, seed=seed))
     pairs = circuits.compare_rankings(circuits.edge_table(strong, anywhere), count=top)
-    numbers = {about: finding.number for about, finding in
-               _core_findings(net, seen, image_set, seed)[0].items()}
+    numbers = {}
+    if seen.hypothesis.description is not None:
+        evidence = claims.gather(net, layer, image_set, seed=seed + 1)
+        numbers = {about: finding.number for about, finding in claims.core_findings(
+            evidence, seen.hypothesis, filter, seed=seed)[0].items()}
     numbers |= {about: kept.kept[way] for about, way in DECIDES.items()}
     if strong.values.mean() > 0 and top > 1:
         fair = edge_experiments.fair_cuts(strong, vz.rank_kernels(

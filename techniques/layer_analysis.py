@@ -15,9 +15,11 @@ import pandas as pd
 from scipy.stats import binomtest
 
 import vizutils as vz
-from techniques import claims, descriptions, stimuli
+from techniques import claims, descriptions, samples, stimuli
 
 EACH_A = 300  #: random places in each picture of half A, where descriptions are made
+EACH_SURVEYED = 150  #: the same for `survey`, which keeps what the layer reads there
+LARGEST = 0.25  #: share of a filter's response that one edge may give, or it is mostly a copy
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,3 +228,49 @@ def hypotheses(
     rivals = [[describer.describe(one.filter, parts=parts, without=descriptions.alike(
         one.main_form))] if one.main_form else [] for one in described]
     return claims.about_layer(evidence, described, rivals)
+
+
+def survey(
+    net: vz.Network, layer: str, half_a: vz.ImageSet, *, tuned: stimuli.Tuning,
+    evidence: claims.Evidence, top: int = 10, seed: int = 0,
+) -> pd.DataFrame:
+    """All filters of a layer, by how promising they are to explain, from half A alone.
+
+    Parameters
+    ----------
+    half_a : ImageSet
+    tuned, evidence
+        The layer's answers to drawn stimuli and at random places of half A:
+        `techniques.analysis.Shared.tuned` and ``seen``.
+    top : int
+        How many kernels are to explain a filter.
+
+    Returns
+    -------
+    DataFrame, index: filter; best first, those that fall out last
+        ``thing``: the drawn stimulus, among those it answered to, whose likeness foretells its
+        answers to photographs best; ``r by thing``: Pearson's r of likeness and answers at random
+        places; ``r by ten`` (by `top`): r of the answers with what the `top` kernels of largest
+        L2 norm give alone; ``largest edge``: share of the response above its mean, at the
+        strongest places, that one edge gives; ``form``: the thing is grey, so that it is the
+        form that matters; ``mean rank`` of the two r, among filters of which that holds and whose
+        largest edge gives at most `LARGEST`; NaN for the others.
+    """
+    describer = descriptions.Describer(tuned, evidence.sample, evidence.features, evidence.field)
+    things, r_thing = describer.best_things()
+    sample = samples.sample(net, layer, half_a, each=EACH_SURVEYED, seed=seed)
+    kernels = net.plain_convolution(layer).kernel.numpy()
+    l2 = np.linalg.norm(kernels, axis=(0, 1))  # (channels, filters)
+    kept = np.argsort(np.argsort(-l2, axis=0, kind="stable"), axis=0) < top
+    alone = np.tensordot(sample.inputs, kernels * kept, 3)
+    r_ten = [descriptions.scores.correlations(alone[:, [f]], sample.answers[:, [f]]).item()
+             for f in range(alone.shape[1])]
+    largest = evidence.share_of_each().max(0)
+    found = pd.DataFrame({
+        "thing": [one.words if one else "" for one in things], "r by thing": r_thing,
+        f"r by {'ten' if top == 10 else top}": r_ten, "largest edge": largest,
+        "form": [one is not None and not one.colour for one in things]}).rename_axis("filter")
+    passed = found["form"] & (largest <= LARGEST)
+    ranks = found.loc[passed, found.columns[1:3]].rank(ascending=False)
+    found["mean rank"] = ranks.mean(axis=1)
+    return found.sort_values("mean rank", kind="stable", na_position="last")

@@ -97,10 +97,12 @@ def test_a_filter_alone_has_the_same_numbers(found, net, photographs, filter):
                                        progress=False)
     made = found[0]
     assert about == made.hypotheses[filter]
-    seen = analysis.Observed(LAYER, filter, None, None, None, about)
-    findings, swap = analysis._core_findings(net, seen, half_b, SEED)
+    evidence = claims.gather(net, LAYER, half_b, seed=SEED + 1)
+    findings, swap = claims.core_findings(evidence, about, filter, seed=SEED)
+    assert set(findings) == {p.about for p in about.predictions}
     assert swap.table["verdict"].tolist() == made.verdicts[filter].tolist()
-    for name, one in made.numbers.items():
+    for name in findings:
+        one = made.numbers[name]
         np.testing.assert_allclose(
             [findings[name].number, findings[name].low, findings[name].high],
             [one.value[filter, filter], one.low[filter, filter], one.high[filter, filter]],

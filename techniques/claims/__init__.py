@@ -15,6 +15,7 @@ from techniques.claims.against_layer import (
     Numbers,
     Swap,
     base_rates,
+    core_findings,
     judged,
     numbers,
     swap,
@@ -55,5 +56,5 @@ __all__ = [
     "Prediction", "Finding", "judge", "verdict", "predictions_table", "Hypothesis", "hypothesise",
     "by_hand", "about_layer", "group_p", "without_strongest", "CORE", "DIRECTIONS", "EDGES",
     "Evidence", "gather", "EACH", "Numbers", "numbers", "judged", "base_rates", "verdicts", "Swap",
-    "swap", "swapped", "error_rate", "measured", "passed_by",
+    "swap", "swapped", "core_findings", "error_rate", "measured", "passed_by",
 ]

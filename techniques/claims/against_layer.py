@@ -8,6 +8,7 @@ count. `swap` asks all of it of one hypothesis, one written by hand too.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ import vizutils as vz
 from techniques import descriptions
 from techniques.claims.evidence import Evidence, gather
 from techniques.claims.hypotheses import CORE, EXCHANGED, Hypothesis
-from techniques.claims.rules import COMMON, REFUTED, SUPPORTED, UNDECIDED
+from techniques.claims.rules import COMMON, REFUTED, SUPPORTED, UNDECIDED, Finding
 from techniques.descriptions import scores
 
 DRAWS = 200  #: bootstrap samples of pictures
@@ -262,3 +263,46 @@ def swapped(found: Mapping[str, Numbers], filter: int) -> Swap:
                       if verdict == value and about not in common]
                for name, value in (("Refuted", -1), ("Undecided", 0))} | {"Not counted": common}
     return Swap(table.assign(verdict=verdicts(found, [filter])[0]), because)
+
+
+def core_findings(
+    evidence: Evidence, hypothesis: Hypothesis, filter: int, *, random: Evidence | None = None,
+    seed: int = 0,
+) -> tuple[dict[str, Finding], Swap]:
+    """What a hypothesis is worth on a filter: its core claims' findings, beside all the others.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of half B: pictures that the hypothesis was not made from.
+    hypothesis : Hypothesis
+        With a description.
+    filter : int
+    random : Evidence, optional
+        The same of a network with random weights: the standing control.
+
+    Returns
+    -------
+    dict of str to Finding
+        For `rules.judge`. Its control is the median of the layer's other filters.
+    Swap
+        The hypothesis on every filter.
+    """
+    found = numbers(evidence, [hypothesis], seed=seed)
+    rates = base_rates(found, [filter])
+    untrained = {} if random is None else {
+        about: float(one.value[0, filter])
+        for about, one in numbers(random, [hypothesis], seed=seed).items()}
+    findings = {}
+    for about in (p.about for p in hypothesis.predictions if p.about in found):
+        one = found[about]
+        value, low, high = (float(a[0, filter]) for a in (one.value, one.low, one.high))
+        # another processor may choose another part where two things explain nearly as much
+        findings[about] = Finding(
+            value, float(np.median(np.delete(one.value[0], filter))), untrained.get(about, np.nan),
+            low=low, high=high, base=float(rates[about][0]), approximate=True)
+    r = scores.correlations(hypothesis.description.from_features(evidence.features)[:, None],
+                            evidence.answers[:, [filter]]).item()
+    if "predicts" in findings:
+        findings["predicts"] = dataclasses.replace(findings["predicts"], words=f"r ≈ {r:.2f}")
+    return findings, swapped(found, filter)

@@ -53,6 +53,11 @@ class Evidence:
         given = self.carried.sum(0)
         return _share(given[list(channels)].sum(0), given.sum(0))[filter]
 
+    def share_of_each(self) -> np.ndarray:
+        """`share` of each edge alone, of every filter, shape (input channels, filters)."""
+        given = self.carried.sum(0)
+        return _share(given, given.sum(0))
+
     def strongest_edges(self, filter: int, count: int) -> tuple[int, ...]:
         """The input channels that give most at a filter's strongest places, most first."""
         given = self.carried[:, :, filter].sum(0)

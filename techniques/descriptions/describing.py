@@ -319,6 +319,22 @@ class Describer:
                               np.where(tuned.scores[rows] < DISLIKED, -1, 0))
         self._tuned, self._field = tuned, field
 
+    def best_things(self) -> tuple[list[Thing | None], np.ndarray]:
+        """For each filter the thing it answered to whose likeness foretells its answers best.
+
+        Returns
+        -------
+        list of Thing or None
+            None for a filter that answered to nothing drawn.
+        ndarray, shape (filters,)
+            Pearson's r of that likeness and the answers in the photographs; 0 for None.
+        """
+        r = np.where(self._side > 0, self._agreement[:, self._tuned.filters], -1)
+        best = r.argmax(0)
+        none = r.max(0) <= -1
+        return ([None if no else self._things[i] for i, no in zip(best, none, strict=True)],
+                np.where(none, 0.0, r.max(0)))
+
     def describe(
         self, filter: int, *, parts: int = PARTS, without: Collection[str] = (),
     ) -> Description:
