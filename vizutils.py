@@ -297,14 +297,14 @@ def lit_by(net: Network, layer: str, filter: int, images) -> np.ndarray:
     -------
     float32 ndarray, shape (n, h, w, 3)
         RGB 0-255: as it was where a picture's activation is largest, a fifth as bright where it
-        is zero.
+        is zero, in between by the square root of the activation.
     """
     filter = net.check_filter(layer, filter)
     images = check_pictures(images)
     maps = activations(net, layer, images)[..., filter, None]
     maps = tf.image.resize(maps, images.shape[1:3]).numpy()  # bilinear, to the pictures' size
     largest = np.maximum(maps.max((1, 2, 3), keepdims=True), 1e-12)
-    return (images * (0.2 + 0.8 * np.maximum(maps, 0) / largest)).astype("float32")
+    return (images * (0.2 + 0.8 * np.sqrt(np.maximum(maps, 0) / largest))).astype("float32")
 
 
 def class_responses(net: Network, layer: str, image_set: ImageSet | None = None):

@@ -319,6 +319,7 @@ ALLOWED = {
     ("techniques.adversarial", "pgd"): "each step is projected into the ball of ε",
     ("techniques.attribution", "_mean_gradient"):
         "integrated gradients put points where the sum is wrong: quadrature, no picture climbs",
+    ("notebooks.lab3_circuit", "climb"): "shows the idea once, and that vizutils does the same",
     ("benchmarks.peers", "eager_loop"): "the loop that others write: what is measured against",
 }
 

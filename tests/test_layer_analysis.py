@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 import vizutils as vz
 from conftest import build_tiny_vgg
-from techniques import analysis, claims, layer_analysis
+from techniques import analysis, claims, descriptions, layer_analysis, samples
 from techniques.claims import REFUTED, SUPPORTED, UNDECIDED
 
 LAYER, SEED = "block2_conv1", 3  # six filters that read four channels, field 10 px
@@ -112,6 +112,36 @@ def test_a_filter_alone_has_the_same_numbers(found, net, photographs, filter):
     table = claims.judge(about.predictions, {p.about: findings[p.about]
                                              for p in about.predictions})
     assert claims.verdict(table) == made.own[filter]
+
+
+def test_the_survey_reads_half_a_alone_and_its_numbers_are_their_definitions(net, photographs):
+    half_a, half_b = vz.split_halves(len(photographs), seed=SEED)
+    shared = analysis.share(net, LAYER, photographs, seed=SEED, progress=False)
+
+    def surveyed(pictures, top=2):
+        return layer_analysis.survey(net, LAYER, photographs.subset(pictures), tuned=shared.tuned,
+                                     evidence=shared.seen, top=top, seed=SEED)
+
+    found = surveyed(half_a)
+    assert sorted(found.index) == list(range(6)) and not found.equals(surveyed(half_b))
+    kernels = net.convolution(LAYER).kernel.numpy()
+    read = samples.sample(net, LAYER, photographs.subset(half_a),
+                          each=layer_analysis.EACH_SURVEYED, seed=SEED)
+    for filter, row in found.iterrows():
+        kept = np.argsort(-np.linalg.norm(kernels[..., filter], axis=(0, 1)))[:2]
+        alone = np.einsum("nrck,rck->n", read.inputs[..., kept], kernels[:, :, kept, filter])
+        assert row["r by 2"] == pytest.approx(
+            np.corrcoef(alone, read.answers[:, filter])[0, 1], abs=1e-4)
+        each = [shared.seen.share([channel], filter) for channel in range(4)]
+        assert row["largest edge"] == pytest.approx(max(each), abs=1e-5)
+        if row["thing"]:
+            one = descriptions.from_text(f"{LAYER} filter {filter}, field 10 px\n+1 {row['thing']}")
+            assert row["r by thing"] == pytest.approx(np.corrcoef(
+                one.from_features(shared.seen.features), shared.seen.answers[:, filter])[0, 1],
+                abs=1e-3)
+    passed = found["form"] & (found["largest edge"] <= layer_analysis.LARGEST)
+    assert found["mean rank"].notna().tolist() == passed.tolist()
+    assert found["mean rank"][passed].is_monotonic_increasing
 
 
 def test_some_filters_get_the_rows_of_the_whole(found, net, photographs):

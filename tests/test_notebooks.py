@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tools.execute import execute, picture_in
@@ -135,6 +136,31 @@ def test_begins_with_the_set_up_cell(notebook):
 def test_has_one_parameters_cell(notebook):
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
+
+
+def test_the_report_is_read_in_twenty_minutes():
+    """Cells, words, figures and tables, as a reader meets them: a table's plain twin is not met."""
+    report = nbformat.read(ROOT / "lab3_circuit.ipynb", as_version=4)
+    told = [cell.source for cell in report.cells if cell.cell_type == "markdown"]
+    shown = [BeautifulSoup(text, "html.parser").get_text(" ") for text in heard(report)]
+    tables = [table for output in outputs(report) for table in BeautifulSoup(
+        output.get("data", {}).get("text/html", ""), "html.parser").find_all("table")]
+    code = [cell.source for cell in code_cells(report)]
+    assert len(report.cells) <= 90
+    assert sum(len(text.split()) for text in told) <= 3000
+    assert sum(len(text.split()) for text in shown) <= 1600
+    assert sum(len(caption_numbers(text)) for text in told) <= 15
+    assert len(tables) + sum("|---|" in text for text in told) <= 10
+    assert max(len(table.select("tbody tr")) for table in tables) <= 12
+    assert sum(text.count("#") for text in code) >= sum(map(code_lines, code_cells(report))) / 5
+
+
+def heard(notebook):
+    """What each output says once: HTML before Markdown before plain text; pictures say nothing."""
+    for output in outputs(notebook):
+        data = output.get("data", {"text/plain": output.get("text", "")})
+        if not picture_in(output):
+            yield data.get("text/html") or data.get("text/markdown") or data["text/plain"]
 
 
 def test_names_no_place_of_the_machine_that_ran_it(notebook):

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.stats
 import tensorflow as tf
 
 import vizutils as vz
@@ -289,17 +288,19 @@ def test_group_table_finds_a_planted_group_and_nothing_in_noise():
     assert table.loc[0, "difference"] == pytest.approx(expected)
 
 
-def test_survey_against_scipy(vgg16):
-    half, _ = vz.split_halves(1000)
-    found = vz.survey_layer(vgg16, "block2_conv1", pictures=half, top=5)
-    assert found["mean_rank"].is_monotonic_increasing and sorted(found.index) == list(range(128))
-    values = vz.class_responses(vgg16, "block2_conv1")[0][half, 40]
-    groups = pd.Series(values).groupby([imagenet.group_of(i) for i in half])
-    test = scipy.stats.f_oneway(*[v for _, v in groups])
-    free, rest = groups.ngroups - 1, len(half) - groups.ngroups
-    eta = test.statistic * free / (test.statistic * free + rest)  # F from η², turned around
-    assert found.loc[40, "selectivity"] == pytest.approx(eta, rel=1e-4)
-    assert found.loc[40, "kurtosis"] == pytest.approx(scipy.stats.kurtosis(values), rel=1e-3)
+def test_a_picture_is_lit_where_the_filter_fires(vgg16):
+    """Dark but for a square: a filter's largest place keeps its colours, silent ones a fifth."""
+    image = np.full((1, 64, 64, 3), 40.0, "float32")
+    image[0, 24:40, 24:40] = 220
+    (lit,) = vz.lit_by(vgg16, "block2_conv2", 5, image)
+    answers = vz.activations(vgg16, "block2_conv2", image)[0, :, :, 5]
+    shares = lit / image[0]
+    assert shares.min() == pytest.approx(0.2, abs=1e-3) and shares.max() <= 1 + 1e-5
+    row, column = np.unravel_index(answers.argmax(), answers.shape)
+    assert shares[2 * row : 2 * row + 2, 2 * column : 2 * column + 2].max() > 0.95
+    spread = tf.image.resize(answers[..., None], (64, 64)).numpy()
+    half = np.sqrt(spread / spread.max())
+    np.testing.assert_allclose(shares, np.repeat(0.2 + 0.8 * half, 3, -1), atol=1e-4)
 
 
 def test_halves_are_disjoint_and_cover():
