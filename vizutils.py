@@ -291,20 +291,22 @@ def patch_responses(net: Network, layer: str, patches, *, filters=None) -> np.nd
 
 
 def lit_by(net: Network, layer: str, filter: int, images) -> np.ndarray:
-    """Pictures with a filter's activation laid over them: dimmed where it is silent.
+    """Pictures in pale grey, red where a filter fires.
 
     Returns
     -------
     float32 ndarray, shape (n, h, w, 3)
-        RGB 0-255: as it was where a picture's activation is largest, a fifth as bright where it
-        is zero, in between by the square root of the activation.
+        RGB 0-255: full red where a picture's activation is largest, grey where it is zero, in
+        between in proportion to the activation.
     """
     filter = net.check_filter(layer, filter)
     images = check_pictures(images)
     maps = activations(net, layer, images)[..., filter, None]
     maps = tf.image.resize(maps, images.shape[1:3]).numpy()  # bilinear, to the pictures' size
     largest = np.maximum(maps.max((1, 2, 3), keepdims=True), 1e-12)
-    return (images * (0.2 + 0.8 * np.sqrt(np.maximum(maps, 0) / largest))).astype("float32")
+    share = np.maximum(maps, 0) / largest
+    grey = 110 + 0.55 * images.mean(-1, keepdims=True)  # pale, so that red stands out
+    return ((1 - share) * grey + share * np.array([200, 0, 30])).astype("float32")
 
 
 def class_responses(net: Network, layer: str, image_set: ImageSet | None = None):

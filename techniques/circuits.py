@@ -595,7 +595,7 @@ def plot_shares(shares: pd.DataFrame, *, mark: int = 10) -> Figure:
 
 
 @style.styled
-def plot_ablation(cuts: pd.DataFrame) -> Figure:
+def plot_ablation(cuts: pd.DataFrame, *, elsewhere: bool = True) -> Figure:
     """What cutting leaves, a bar for each ranking and way; below it the random sets.
 
     Parameters
@@ -604,14 +604,17 @@ def plot_ablation(cuts: pd.DataFrame) -> Figure:
         From `ablation_table`. Left: at the strongest patches, with the random sets' median
         (tick) and their 5th to 95th percentile (line); right: at random places, as a share of the
         uncut response at the strongest patches (dotted: of the uncut filter).
+    elsewhere : bool
+        Whether to show random places at all.
     """
     figure = style.blank_figure(0.95 + 0.42 * len(cuts))
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.6, 1])
+    left, *more = figure.subplots(1, 1 + elsewhere, sharey=True, squeeze=False,
+                                  width_ratios=[1.6, 1][: 1 + elsewhere])[0]
     shown = cuts.sort_values("way", key=lambda way: way.map(list(WAYS).index), kind="stable")
     places = np.arange(len(shown))[::-1] + 0.0
     solid = (shown["ranking"] == "l2").to_numpy()
-    for axes, column, control in ((left, "left", "control"),
-                                  (right, "left_elsewhere", "control_elsewhere")):
+    for axes, column, control in zip([left, *more], ("left", "left_elsewhere"),
+                                     ("control", "control_elsewhere"), strict=False):
         axes.barh(places + 0.12, 100 * shown[column], 0.42, edgecolor="#404040",
                   color=np.where(solid, "#404040", "#d0d0d0"))
         axes.scatter(100 * shown[control], places - 0.27, marker="|", s=60, color=style.RED,
@@ -624,12 +627,13 @@ def plot_ablation(cuts: pd.DataFrame) -> Figure:
     left.hlines(places - 0.27, 100 * shown["control_low"], 100 * shown["control_high"],
                 color=style.RED, linewidth=1.5)
     left.axvline(100, color=style.GREY, linewidth=0.8, linestyle=":")
-    right.axvline(100 * cuts.attrs["uncut_elsewhere"], color=style.GREY, linewidth=0.8,
-                  linestyle=":")
     left.set_yticks(places, [f"{RANKINGS[row.ranking]}\n{WAYS[row.way]}"
                              for row in shown.itertuples()])
     left.set(xlabel="left at the strongest patches (%)")
-    right.set(xlabel="at random places (%)")
+    for right in more:
+        right.axvline(100 * cuts.attrs["uncut_elsewhere"], color=style.GREY, linewidth=0.8,
+                      linestyle=":")
+        right.set(xlabel="at random places (%)")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", frameon=False)
     return figure
 

@@ -426,9 +426,9 @@ def test_the_sentence():
         "red edge (30°).")
     disc = from_text("conv filter 2, field 14 px\n+1 dark disc; radius 3 px")
     assert disc.sentence == ("Filter 2 of conv likes a dark disc (3 px); is indifferent to "
-                             "orientation and colour.")
+                             "orientation; names no colour.")
     net = from_text("conv filter 2, field 14 px\n-1 edge; orientation 0°; shift 0 px")
-    assert net.sentence.startswith("Filter 2 of conv dislikes an edge (0°); is indifferent to ")
+    assert net.sentence == "Filter 2 of conv dislikes an edge (0°); names no colour."
     assert disc.shortened(0).sentence == (
         "Filter 2 of conv answers to no drawn thing in particular.")
 

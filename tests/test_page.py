@@ -78,7 +78,7 @@ def test_the_contents_are_the_headings(page):
     headings = page.find_all(["h2", "h3"])
     assert [text_of(link) for link in links] == [text_of(heading) for heading in headings]
     assert [unquote(link["href"]) for link in links] == [f"#{h['id']}" for h in headings]
-    assert len(links) > 20
+    assert len(links) > 8
     assert text_of(links[2]) == "1. The model [3 points]"  # its own number, once
 
 
@@ -136,14 +136,15 @@ def test_two_pictures_of_a_cell_get_a_caption_each_and_other_text_stays():
 def test_the_code_is_folded_and_whole(report, page):
     cells = [cell for cell in report.cells if cell.cell_type == "code"]
     folded = page.find_all("details", class_="code")
-    assert not any(fold.has_attr("open") for fold in folded)
+    opened = ["shown" in cell.metadata.get("tags", []) for cell in cells]
+    assert [fold.has_attr("open") for fold in folded] == opened and 2 <= sum(opened) <= 4
     assert [fold.pre.get_text().strip() for fold in folded] == [c.source.strip() for c in cells]
     assert text_of(folded[0].summary).startswith("In [1] · ")
 
 
 def test_every_table_lies_in_a_box_of_its_own(page):
     tables = page.find_all("table")
-    assert len(tables) > 20
+    assert len(tables) > 8
     assert all(table.parent["class"] == ["table"] for table in tables)
     assert not page.select("main style")  # pandas brings one for each
 
@@ -392,7 +393,7 @@ def test_the_reports_sheet_has_every_point_and_leads_to_sections_and_figures(rep
         assert f"## {task} [{worth} points]" in sheet
     names = {tag["id"] for tag in page.find_all(id=True)}
     asked = [unquote(n) for n in re.findall(r"\(lab3_circuit\.html#([^)]+)\)", sheet)]
-    assert len(asked) > 30
+    assert len(asked) > 18
     assert set(asked) <= names
     for part in sheet.split("\n## ")[1:]:
         assert "> **Answer.**" in part

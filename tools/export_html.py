@@ -158,6 +158,7 @@ SHOWN = [
 ]
 
 OWN_NUMBER = re.compile(r"(\d+)\.\s+")  # of a heading
+OPENED = "shown"  #: tag of a cell whose code is not folded
 CAPTION = re.compile(r"Figure (\d+)\.")
 MENTION = re.compile(r"\bFigure\s+(\d+)\b(?! of (?:the report|companion))")
 MANY = 9  # columns: more do not fit a printed page
@@ -250,8 +251,8 @@ def add_contents(body, home):
         heading.insert_before(back)
 
 
-def fold_code(body, code):
-    """Fold a cell's code away under its number and size."""
+def fold_code(body, code, *, opened):
+    """Fold a cell's code away under its number and size, unless it is there to be read."""
     prompt = code.find(class_="prompt")
     lines = len(code.find("pre").get_text().strip().splitlines())
     summary = body.new_tag("summary")
@@ -259,6 +260,8 @@ def fold_code(body, code):
     summary.string = f"{number} · {lines} line{'s' if lines > 1 else ''} of code"
     prompt.replace_with(summary)
     code.name, code["class"] = "details", ["code"]
+    if opened:
+        code["open"] = ""
 
 
 def caption_figures(body):
@@ -362,8 +365,9 @@ def export(notebook, folder, *, lead=lambda address: None, home=None):
     for picture in body("img"):
         if not picture["src"].startswith("data:"):  # a badge, say: its text stays
             picture.replace_with(picture["alt"])
-    for code in body.find_all(class_="input"):
-        fold_code(body, code)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for code, cell in zip(body.find_all(class_="input"), cells, strict=True):
+        fold_code(body, code, opened=OPENED in cell.metadata.get("tags", []))
     for paragraph in body("p"):
         if paragraph.strong and paragraph.get_text().startswith("Answer"):
             paragraph["class"] = "answer"

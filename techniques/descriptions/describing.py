@@ -125,10 +125,13 @@ class Description:
         dislikes = sorted((p for p in self.parts if p.weight < 0), key=lambda p: p.weight)
         if not self.parts:
             return f"Filter {self.filter} of {self.layer} answers to no drawn thing in particular."
-        indifferent = [name for name, same in self.indifferent().items() if same]
+        coloured = any(one.colour for one in self.things)
+        indifferent = [name for name, same in self.indifferent().items()
+                       if same and (coloured or name != "colour")]
         said = [f"likes {_listed(likes)}" if likes else "",
                 f"dislikes {_listed(dislikes)}" if dislikes else "",
-                f"is indifferent to {' and '.join(indifferent)}" if indifferent else ""]
+                f"is indifferent to {' and '.join(indifferent)}" if indifferent else "",
+                "" if coloured else "names no colour"]
         return (f"Filter {self.filter} of {self.layer} "
                 + "; ".join(filter(None, said)) + ".")
 
