@@ -1,11 +1,13 @@
 """Influence beyond one layer: what reaches a filter from two layers down, and who reads it.
 
-`expanded_weights` multiplies the weights along all paths to a lower layer, `factors` groups a
-filter's inputs by what is active together, `clients` lists the filters above that listen to it.
+`expanded_weights` multiplies the weights along all paths to a lower layer, `common_sources` asks
+which inputs read the same channels, `factors` groups a filter's inputs by what is active together,
+`clients` lists the filters above that listen to it.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -191,6 +193,103 @@ def linear_prediction(
     table.attrs = {"correlation": float(found[0]), "control": float(np.median(found[1:])),
                    "percentile": float(100 * (found[1:] < found[0]).mean())}
     return table
+
+
+# --- inputs that read the same channels -----------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """How alike a filter's inputs read the channels below them.
+
+    Attributes
+    ----------
+    feature : str
+        The layer of the inputs.
+    channels, excites : int and bool ndarray, shape (inputs,)
+        The inputs in the order of the ranking, and whether their kernel sums above zero.
+    correlation : float64 ndarray, shape (inputs, inputs)
+        Of their mean kernels (a number for each channel that they read).
+    pairs : DataFrame, the most opposite first
+        ``one, other, correlation``; ``signs``: "same" or "opposite" edges into the filter;
+        ``below``: share (%) of all pairs of the layer's channels that are as opposite.
+    random : float64 ndarray
+        The most opposite pair's correlation in sets of as many random channels of the layer.
+    gap : float
+        Mean correlation of pairs with the same sign minus that of pairs with opposite signs; NaN
+        where all inputs have one sign.
+    shuffled : float64 ndarray
+        `gap` for every other choice of as many inhibiting inputs among these.
+    """
+
+    feature: str
+    channels: np.ndarray
+    excites: np.ndarray
+    correlation: np.ndarray
+    pairs: pd.DataFrame
+    random: np.ndarray
+    gap: float
+    shuffled: np.ndarray
+
+
+def common_sources(
+    net: vz.Network, layer: str, ranking: pd.DataFrame, *, draws: int = 2000, seed: int = 0
+) -> Sources:
+    """Do a filter's inputs read the same channels below, and with which signs?
+
+    Each input's kernels are averaged over their taps: one signed number for each channel that it
+    reads. Two inputs with opposite numbers say the opposite of the same channels; if one excites
+    the filter and the other inhibits it, both push it the same way.
+
+    Parameters
+    ----------
+    net, layer
+    ranking : DataFrame
+        Rows of `vizutils.rank_kernels` for a filter of `layer`: two to twenty inputs.
+    draws : int
+        How many random sets of channels, the control for the most opposite pair.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        `layer` reads the picture itself; fewer than two or more than twenty inputs.
+    """
+    feature = vz.input_layer(net, layer).feature
+    if feature is None:
+        raise ValueError(f"{layer} reads the picture itself: no channel below reads another.")
+    if not 2 <= len(ranking) <= 20:
+        raise ValueError(f"compare 2 to 20 inputs, not {len(ranking)}: rank_kernels(..., top=10).")
+    means = net.plain_convolution(feature).kernel.numpy().astype("float64").mean((0, 1))
+    steady = means.std(0) == 0  # reads every channel alike, or none: no correlation
+    centred = (means - means.mean(0)) / np.where(steady, 1, means.std(0))
+    everyone = centred.T @ centred / len(means)
+    channels, excites = ranking["channel"].to_numpy(), (ranking["sign_index"] > 0).to_numpy()
+    alike = everyone[np.ix_(channels, channels)]
+    one, other = np.triu_indices(len(channels), 1)
+    values = np.sort(everyone[np.triu_indices(len(everyone), 1)])
+    pairs = pd.DataFrame({
+        "one": channels[one], "other": channels[other], "correlation": alike[one, other],
+        "signs": np.where(excites[one] == excites[other], "same", "opposite"),
+        "below": 100 * np.searchsorted(values, alike[one, other], "right") / len(values)})
+    rng = np.random.default_rng(seed)
+    sets = [rng.choice(len(everyone), len(channels), replace=False) for _ in range(draws)]
+    lowest = np.array([everyone[np.ix_(s, s)][one, other].min() for s in sets])
+
+    def gap(exciting):
+        same = exciting[one] == exciting[other]
+        if same.all() or not same.any():
+            return np.nan
+        return alike[one, other][same].mean() - alike[one, other][~same].mean()
+
+    inhibiting = int((~excites).sum())
+    choices = [~np.isin(np.arange(len(channels)), c)
+               for c in itertools.islice(
+                   itertools.combinations(range(len(channels)), inhibiting), 200_000)]
+    shuffled = np.array([gap(c) for c in choices if (c != excites).any()])
+    return Sources(feature, channels, excites, alike,
+                   pairs.sort_values("correlation", kind="stable", ignore_index=True), lowest,
+                   float(gap(excites)), shuffled)
 
 
 # --- inputs that act together -------------------------------------------------------------------
@@ -432,4 +531,32 @@ def plot_two_hop(
         bar = figure.add_axes(np.array([left, 0.34, 1.2, 0.07]) / box)
         figure.colorbar(drawn_on, cax=bar, orientation="horizontal")
         label(left + 1.3, 0.3, f"weight from\n{hop}", va="center", color=style.GREY)
+    return figure
+
+
+@style.styled
+def plot_sources(found: Sources) -> Figure:
+    """Correlations of the inputs' mean kernels; the most opposite pair among random sets'."""
+    order = np.argsort(~found.excites, kind="stable")  # exciting inputs first
+    names = [f"{found.channels[i]} {'+' if found.excites[i] else '−'}" for i in order]
+    figure = style.blank_figure(3.1)
+    matrix, control = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    shown = found.correlation[np.ix_(order, order)]
+    shown[np.eye(len(order), dtype=bool)] = np.nan  # of each with itself
+    drawn = matrix.imshow(shown, cmap="RdBu_r", norm=CenteredNorm(0, np.nanmax(np.abs(shown))),
+                          interpolation="nearest")
+    matrix.set_facecolor("#dddddd")
+    matrix.set_xticks(range(len(order)), names, rotation=90)
+    matrix.set_yticks(range(len(order)), names)
+    border = found.excites.sum() - 0.5
+    for line in (matrix.axhline, matrix.axvline):
+        line(border, color="black", linewidth=1)
+    figure.colorbar(drawn, ax=matrix, label="correlation")
+    control.hist(found.random, bins=40, color="#bbbbbb")
+    lowest = found.pairs["correlation"].iloc[0]
+    control.axvline(lowest, color=style.RED)
+    control.annotate("these inputs", (lowest, 0.97), xycoords=("data", "axes fraction"), va="top",
+                     xytext=(-4, 0), textcoords="offset points", color=style.RED,
+                     ha="right")
+    control.set(xlabel="most opposite pair's correlation", ylabel="random sets of channels")
     return figure

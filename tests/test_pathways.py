@@ -140,6 +140,38 @@ def test_factors_need_inputs_that_are_never_negative():
         pathways.factors(windows, [2, 8], count=1)
 
 
+def test_planted_readers_of_the_same_channels_are_found(tiny):
+    layer = tiny.model.get_layer("block2_conv1")  # read by block2_conv2
+    kernel, bias = layer.get_weights()
+    rng = np.random.default_rng(0)
+    kernel[:] = rng.normal(size=kernel.shape)
+    kernel[..., 1], kernel[..., 2] = -kernel[..., 0], kernel[..., 0]
+    layer.set_weights([kernel, bias])
+    ranking = pd.DataFrame({"channel": [0, 1, 2, 3], "sign_index": [1.0, -1.0, 0.5, 0.1]})
+    found = pathways.common_sources(tiny, "block2_conv2", ranking, draws=50)
+    first, last = found.pairs.iloc[0], found.pairs.iloc[-1]
+    assert (first.one, first.correlation, first.signs) == (0, pytest.approx(-1), "opposite")
+    assert (last.one, last.other, last.correlation) == (0, 2, pytest.approx(1))
+    assert last.below == 100 and first.below < 100
+    assert (found.gap > found.shuffled).all() and len(found.shuffled) == 3
+    assert found.random.min() >= found.pairs.correlation.min() - 1e-9
+    figure = pathways.plot_sources(found)
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == [
+        "0 +", "2 +", "3 +", "1 −"]
+    again = pathways.common_sources(tiny, "block2_conv2", ranking, draws=50)
+    np.testing.assert_array_equal(again.random, found.random)
+
+
+def test_inputs_that_cannot_be_compared(tiny):
+    ranking = pd.DataFrame({"channel": [0, 1], "sign_index": [1.0, 0.5]})
+    with pytest.raises(ValueError, match="reads the picture itself"):
+        pathways.common_sources(tiny, "block1_conv1", ranking)
+    with pytest.raises(ValueError, match="2 to 20 inputs, not 1"):
+        pathways.common_sources(tiny, "block2_conv2", ranking[:1])
+    found = pathways.common_sources(tiny, "block2_conv2", ranking, draws=5)  # both excite
+    assert np.isnan(found.gap) and not found.shuffled.size
+
+
 def test_planted_clients_are_found_through_a_pool(tiny):
     reader = tiny.model.get_layer("block3_conv1")
     kernel, bias = reader.get_weights()
