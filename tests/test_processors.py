@@ -4,6 +4,7 @@ import re
 
 import nbformat
 import pytest
+from nbclient.exceptions import CellTimeoutError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from tools import processors
@@ -119,6 +120,22 @@ def test_a_kernel_that_dies_stops_its_own_run_only(short, tmp_path, capsys):
     assert processors.main([dying, short], ["one thread"], folder=tmp_path / "out") == 1
     said = capsys.readouterr().out
     assert "dying.ipynb under one thread: Kernel died" in said
+    assert "1 runs compared; 0 cells not allowed, 1 stopped." in said
+
+
+def test_a_cell_that_takes_too_long_stops_its_own_run_only(short, tmp_path, capsys, monkeypatch):
+    slow, whole = tmp_path / "slow.ipynb", processors.run
+    slow.write_text(short.read_text())
+
+    def run(path, *args):
+        if path == slow:
+            raise CellTimeoutError("A cell timed out.\nIts source.")
+        return whole(path, *args)
+
+    monkeypatch.setattr(processors, "run", run)
+    assert processors.main([slow, short], ["one thread"], folder=tmp_path / "out") == 1
+    said = capsys.readouterr().out
+    assert "slow.ipynb under one thread: A cell timed out.\n" in said
     assert "1 runs compared; 0 cells not allowed, 1 stopped." in said
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbval.plugin import get_sanitize_patterns
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -194,8 +194,8 @@ def main(notebooks: list[Path], asked: list[str], *, folder: Path | None = None)
                 executed = run(path, setting, folder or ROOT / "build" / "processors")
             except CellExecutionError as error:  # the others still run
                 stopped.append(f"{path.name} under {setting}: {error.ename}: {error.evalue}")
-            except DeadKernelError as error:  # out of memory, or ended from outside
-                stopped.append(f"{path.name} under {setting}: {error}")
+            except (DeadKernelError, CellTimeoutError) as error:  # memory, ended, or too slow
+                stopped.append(f"{path.name} under {setting}: {str(error).splitlines()[0]}")
             else:
                 found[path.name, setting] = compare(committed, executed)
     print(table(found), *stopped, sep="\n", flush=True)
