@@ -89,7 +89,7 @@ from engine.objectives import (
     unit,
 )
 from engine.optimisers import Adam, Normalised
-from engine.parameterisations import Fourier, Pixels
+from engine.parameterisations import BoundedSpectrum, Fourier, NaturalSpectrum, Pixels
 from engine.picture_objectives import distance_to, lp_norm, total_variation
 from engine.render import Interrupted, Rendering, render, warn_of_broken
 from engine.saving import SavedFigure, save_figure, show_recipe
@@ -116,16 +116,16 @@ __all__ = [
     "one_or_more", "picture_batches", "ReceptiveField", "InputLayer", "receptive_field",
     "input_layer", "norm_after", "canvas", "framed", "unpadded_positions", "Objective", "Reading",
     "channel", "unit", "layer", "direction", "class_logit", "diversity", "near_target", "Fourier",
-    "Pixels", "Adam", "Normalised", "TRANSFORMS", "jitter", "rotate", "scale", "render",
-    "feature_distance", "distance_to", "total_variation", "lp_norm", "side_by_side", "PICTURE",
-    "Rendering", "Interrupted", "Atlas", "ShownFigure", "SavedFigure", "save_figure", "show_recipe",
-    "thumbnail_table", "classify", "logits", "activations", "Maxima", "image_maxima", "top_patches",
-    "patch_responses", "lit_by", "class_responses", "class_table", "group_table",
-    "split_halves", "PRESETS", "Ascent", "maximize", "picture_vectors", "atlas", "visualize_filter",
-    "MOSTLY_ZERO", "EXCITATORY", "INHIBITORY", "kernels", "filter_bias", "kernel_table",
-    "rank_kernels", "plot_images", "plot_input", "plot_history", "plot_groups", "plot_norms",
-    "plot_kernels", "plot_circuit", "plot_words", "plot_road", "edge_numbers", "report_table",
-    "answer",
+    "Pixels", "NaturalSpectrum", "BoundedSpectrum", "Adam", "Normalised", "TRANSFORMS",
+    "jitter", "rotate", "scale", "render", "feature_distance", "distance_to", "total_variation",
+    "lp_norm", "side_by_side", "PICTURE", "Rendering", "Interrupted", "Atlas", "ShownFigure",
+    "SavedFigure", "save_figure", "show_recipe", "thumbnail_table", "classify", "logits",
+    "activations", "Maxima", "image_maxima", "top_patches", "patch_responses", "lit_by",
+    "class_responses", "class_table", "group_table", "split_halves", "PRESETS", "Ascent",
+    "maximize", "picture_vectors", "atlas", "visualize_filter", "MOSTLY_ZERO", "EXCITATORY",
+    "INHIBITORY", "kernels", "filter_bias", "kernel_table", "rank_kernels", "plot_images",
+    "plot_input", "plot_history", "plot_groups", "plot_norms", "plot_kernels", "plot_circuit",
+    "plot_words", "plot_road", "edge_numbers", "report_table", "answer",
 ]
 
 
@@ -441,17 +441,15 @@ def split_halves(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 # 3. Gradient ascent: the picture a filter answers to most
 # ============================================================================================
 
-#
 # Five nouns, after Lucid, a file each in engine/: an *objective* says what to make large, a
 # *parameterisation* how a picture is written in numbers, *transforms* what it must survive, an
 # *optimiser* how a step is taken, and `render` climbs. `maximize` wraps it for the filters of a
 # layer, `atlas` for all filters of one.
 
-
-#: Recipes that readers may know from elsewhere, each with what `maximize` then uses.
-#: ``normalised_gradient``: keras.io's example and many labs; ``lecture_rms``: the course's lecture
-#: notebook; ``target_activation``: distance to an unreachable target. All climb in pixels, without
-#: transforms, on the activation *after* the ReLU - and leave a filter that starts dead blank.
+#: Recipes that readers may know, each with what `maximize` then uses. ``normalised_gradient``:
+#: keras.io's example and many labs; ``lecture_rms``: the course's lecture; ``target_activation``:
+#: distance to an unreachable target: they climb in pixels, without transforms, on the activation
+#: *after* the ReLU, and leave a filter that starts dead blank. ``natural_spectrum``: MaCo.
 PRESETS = {
     "normalised_gradient": {
         "objective": functools.partial(channel, pre_activation=False),
@@ -462,6 +460,8 @@ PRESETS = {
     "target_activation": {
         "objective": near_target,
         "parameterisation": Pixels(), "optimiser": Normalised(10.0), "transforms": ()},
+    "natural_spectrum": {
+        "objective": channel, "parameterisation": NaturalSpectrum(), "optimiser": Adam(0.1)},
 }
 
 
@@ -533,7 +533,7 @@ def maximize(
     seeds : int
         ... and how many, each a picture of its own.
     preset : str, optional
-        A historical recipe of `PRESETS`; `objective` and `options` override it.
+        A recipe of `PRESETS`; `objective` and `options` override it.
     reference : Maxima, or ndarray of shape (pictures, all filters of the layer), optional
         Maxima of real pictures (`image_maxima(...)`) for the percentile; VGG16's stored ones by
         default, NaN without either.

@@ -260,3 +260,55 @@ class NaturalSpectrum:
         for column in (0,) if image.shape[0] % 2 else (0, -1):
             phases[..., column] /= 2
         return phases.astype("float32")
+
+
+@dataclass(frozen=True)
+class BoundedSpectrum:
+    """Pictures whose magnitudes are at most a multiple of photographs', softly within 0-255.
+
+    Between `Fourier`, which may drive any frequency up, and `NaturalSpectrum`, which fixes them
+    all: a frequency that a filter does not care for may fade, and none can outgrow `contrast`
+    times what photographs have. A sigmoid whose slope is 1 at mid-grey keeps colours from being
+    clipped.
+
+    Parameters
+    ----------
+    contrast : float
+        The largest magnitude of a frequency, in those of photographs.
+    spread : float
+        Standard deviation of the starting coefficients; at 1 a magnitude is at 0.7 of its bound.
+    """
+
+    contrast: float = 6.0
+    spread: float = 0.01
+
+    def start(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Random coefficients of one picture: real and imaginary parts, colours, frequencies."""
+        return rng.normal(0, self.spread, (2, 3, size, size // 2 + 1)).astype("float32")
+
+    def bound(self, size: int) -> np.ndarray:
+        """Of every frequency's magnitude, as `NaturalSpectrum.magnitude`."""
+        return NaturalSpectrum(self.contrast).magnitude(size)
+
+    def picture(self, coefficients, size: int):
+        """Coefficients of n pictures → RGB 0-255, shape (n, size, size, 3)."""
+        bounded = coefficients / tf.sqrt(1 + tf.reduce_sum(coefficients**2, 1, keepdims=True))
+        spectrum = tf.complex(bounded[:, 0], bounded[:, 1])
+        spectrum *= tf.constant(size * self.bound(size), tf.complex64)
+        planes = tf.signal.irfft2d(spectrum, [size, size])  # (n, 3, size, size)
+        levels = tf.einsum("nkhw,ck->nhwc", planes, tf.constant(COLOUR)) + _photographs()[0]
+        return 255 * tf.sigmoid((levels - 127.5) * (4 / 255))
+
+    def write(self, image: np.ndarray) -> np.ndarray:
+        """The coefficients of a given picture, as far as its magnitudes are within the bound."""
+        image = check_pictures(np.asarray(image)[None])[0]
+        share = np.clip(image / 255, 0.004, 0.996)  # as `Fourier.write`
+        levels = 127.5 + np.log(share / (1 - share)) * (255 / 4) - _photographs()[0]
+        planes = np.einsum("hwc,kc->khw", levels, np.linalg.inv(COLOUR))
+        bound = np.maximum(image.shape[0] * self.bound(image.shape[0]), 1e-6)
+        bounded = np.fft.rfft2(planes) / bound
+        bounded[:, 0, 0] = 0  # the mean colour is photographs'
+        size = np.abs(bounded)
+        wanted = np.minimum(size, 0.99)
+        bounded *= wanted / np.maximum(size, 1e-9) / np.sqrt(1 - wanted**2)
+        return np.stack([bounded.real, bounded.imag]).astype("float32")

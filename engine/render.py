@@ -64,6 +64,14 @@ class Rendering:
         Pictures whose gradient stopped being finite; they are kept as they last were.
     ended : {"done", "settled", "interrupted"}
         Why the climb stopped.
+    importance : float32 ndarray, shape (n, size, size), or None
+        How strongly the climb pulled at each pixel: size of the objective's gradient, summed over
+        colours and steps [1]_. None if it was not asked for.
+
+    References
+    ----------
+    .. [1] T. Fel et al., "Unlocking feature visualization for deeper networks with MAgnitude
+       Constrained Optimization", NeurIPS 2023, arXiv:2306.06805.
     """
 
     images: np.ndarray
@@ -72,6 +80,7 @@ class Rendering:
     snapshots: dict[int, np.ndarray]
     broken: np.ndarray
     ended: str
+    importance: np.ndarray | None = None
 
 
 def render(
@@ -82,7 +91,7 @@ def render(
     measure: Objective | Literal["climb"] | None = None, every: int | None = None,
     snapshots: Sequence[int] = (), settle: float = 0.0, cancel: threading.Event | None = None,
     on_step: Callable[[int, np.ndarray], object] | None = None, progress: bool | str = True,
-    interruptible: bool = False,
+    interruptible: bool = False, importance: bool = False,
 ) -> Rendering:
     """Climb: change pictures until they make an objective large.
 
@@ -132,6 +141,8 @@ def render(
     interruptible : bool
         On an interrupt from the keyboard return what there is, marked as such, instead of
         raising `Interrupted`.
+    importance : bool
+        Keep account of where the climb pulled; it costs one addition a step.
 
     Returns
     -------
@@ -169,7 +180,7 @@ def render(
 
     advance = net.kept(  # the rate is an argument of the trace
         traced_ascent, goal_of(objective), None if as_climbed else goal_of(measure), size,
-        parameterisation, dataclasses.replace(optimiser, rate=1.0), bool(transforms))
+        parameterisation, dataclasses.replace(optimiser, rate=1.0), bool(transforms), importance)
 
     def climb(state, chunk):
         picture, told, state = advance(state, chunk, np.float32(optimiser.rate),
@@ -180,7 +191,8 @@ def render(
             return picture, np.concatenate([told[:-1], again]), state
         return picture, told.numpy(), state
 
-    picture, told, state = climb(State.first_of(numbers, optimiser), warps[:0])
+    side = size if importance else 0
+    picture, told, state = climb(State.first_of(numbers, optimiser, side), warps[:0])
     values = {0: told[0]}  # of the measure, by step
     kept = {0: picture.numpy()} if 0 in snapshots else {}
     ended, interrupt = "done", None
@@ -208,7 +220,7 @@ def render(
     done = max(values)
     latest = np.searchsorted(list(values), np.arange(done + 1), side="right") - 1
     found = Rendering(picture.numpy(), np.stack(list(values.values()))[latest], tuple(values), kept,
-                      ~state.alive.numpy(), ended)
+                      ~state.alive.numpy(), ended, state.pull.numpy() if importance else None)
     if interrupt is None or interruptible:
         return found
     raise Interrupted(f"{done} of {steps} steps", found) from interrupt
@@ -301,12 +313,13 @@ class State(NamedTuple):
     number: np.ndarray  # steps taken
     alive: np.ndarray  # once its gradient is not finite, a picture stays as it was
     sound: np.ndarray  # whether the picture and what was measured on it are finite
+    pull: np.ndarray  # at each pixel so far; of 0 x 0 pixels where nobody asks for it
 
     @classmethod
-    def first_of(cls, numbers: np.ndarray, optimiser: Optimiser) -> State:
-        """Before the first step."""
-        yes = np.ones(len(numbers), bool)
-        return cls(numbers, numbers, optimiser.memory(numbers), np.int32(0), yes, yes)
+    def first_of(cls, numbers: np.ndarray, optimiser: Optimiser, side: int = 0) -> State:
+        """Before the first step; `side` is that of the map of pulls."""
+        yes, none = np.ones(len(numbers), bool), np.zeros((len(numbers), side, side), "float32")
+        return cls(numbers, numbers, optimiser.memory(numbers), np.int32(0), yes, yes, none)
 
     def back(self) -> State:
         """Pictures that are not sound as they were before the last step, for good."""
@@ -317,7 +330,7 @@ class State(NamedTuple):
 
 def traced_ascent(
     net: Network, goal: Goal, measure: Goal | None, size: int, parameterisation: Parameterisation,
-    optimiser: Optimiser, warped: bool,
+    optimiser: Optimiser, warped: bool, importance: bool = False,
 ) -> Callable:
     """The traced function that takes some steps and then measures the clean picture.
 
@@ -329,7 +342,7 @@ def traced_ascent(
     numbers = parameterisation.start(np.random.default_rng(0), size)[None]
     state = tf.nest.map_structure(
         lambda x: tf.TensorSpec((None, *x.shape[1:]) if np.ndim(x) else (), x.dtype),
-        State.first_of(numbers, optimiser))
+        State.first_of(numbers, optimiser, size if importance else 0))
 
     def goal_value(picture, warps, values):
         seen = picture if warps is None else warp(picture, warps, size)
@@ -339,9 +352,12 @@ def traced_ascent(
     def step(state, warps, rate, values):
         with tf.GradientTape() as tape:
             tape.watch(state.numbers)
-            value = goal_value(parameterisation.picture(state.numbers, size), warps, values)
+            picture = parameterisation.picture(state.numbers, size)
+            value = goal_value(picture, warps, values)
             total = tf.reduce_sum(value)
-        gradient = tape.gradient(total, state.numbers)
+        gradient, at_pixels = tape.gradient(total, (state.numbers, picture)) if importance else (
+            tape.gradient(total, state.numbers), None)
+        pull = state.pull + tf.reduce_sum(abs(at_pixels), -1) if importance else state.pull
         alive = tf.logical_and(state.alive, all_finite(gradient))
         change, memory = optimiser.change(gradient, state.memory, state.number, rate)
 
@@ -351,7 +367,7 @@ def traced_ascent(
         return value, State(
             moved(state.numbers + change, state.last), moved(state.numbers, state.last),
             tf.nest.map_structure(moved, memory, state.memory), state.number + 1, alive,
-            state.sound)
+            state.sound, moved(pull, state.pull) if importance else pull)
 
     def advance(state, warps, rate, values, measured_values):
         count = tf.shape(warps)[0] if measure is None else 0  # rows to tell before the last one

@@ -46,7 +46,7 @@ class Accentuated:
 
 def accentuate(
     net: vz.Network, layer: str, filters, photograph: np.ndarray, *, at: str | None = None,
-    hold: float = 10.0, steps: int = 64, rate: float = 0.02, progress: bool = True,
+    hold: float = 10.0, steps: int = 64, rate: float = 0.02, progress: bool = True, **watching,
 ) -> Accentuated:
     """Let filters climb in a photograph that its own features hold back [1]_.
 
@@ -68,6 +68,8 @@ def accentuate(
     steps : int
     rate : float
         Of `vizutils.Adam`, on coefficients of the `vizutils.Fourier` picture.
+    **watching
+        `snapshots`, `on_step` and `cancel`, as in `vizutils.render`.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def accentuate(
         goal = goal - vz.feature_distance(at, features) * hold
     # without transforms: they would move the picture away from the features that hold it
     images = vz.render(net, goal, size=size, steps=steps, optimiser=vz.Adam(rate), transforms=(),
-                       start=photograph, progress=progress).images
+                       start=photograph, progress=progress, **watching).images
     before, after = (_maps(net, layer, pictures)[..., filters].mean((1, 2)) for pictures in (
         photograph[None], images))
     found = vz.activations(net, at, images)

@@ -1,5 +1,7 @@
 """Accentuation: the photograph climbs, and its own features hold it back."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,17 @@ def test_another_layer_can_hold_and_the_first_holds_itself(tiny, photograph):
     assert climbed(tiny, photograph, at="block1_conv1", steps=2).at == "block1_conv1"
     first = accentuation.accentuate(tiny, "block1_conv1", 0, photograph, steps=2, progress=False)
     assert first.at == "block1_conv1" and len(first.images) == 1
+
+
+def test_it_can_be_watched_and_cancelled(tiny, photograph):
+    seen = {}
+    whole = climbed(tiny, photograph, snapshots=(1, 9), on_step=seen.__setitem__)
+    assert {1, 9, 24} <= set(seen)
+    np.testing.assert_array_equal(seen[24], whole.images)
+    stop = threading.Event()
+    stop.set()
+    none = climbed(tiny, photograph, cancel=stop)
+    assert (none.report["change"] < 1.5).all()  # as the photograph was written
 
 
 def test_what_is_refused(tiny, photograph):

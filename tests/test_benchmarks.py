@@ -1,5 +1,7 @@
 """The benchmark programs run, and count what they say they count: on the tiny VGG, in seconds."""
 
+import dataclasses
+import functools
 import importlib
 import json
 import sys
@@ -90,7 +92,7 @@ def test_blanks_names_the_dead_and_runs_on(tiny, tmp_path):
     bias[1] = -1000.0  # dead wherever one starts
     tiny.model.get_layer("block1_conv2").set_weights([kernel, bias])
     found = blanks.study_starts(tiny, "block1_conv2")
-    for preset in vz.PRESETS:
+    for preset in blanks.HISTORICAL:
         assert 1 in found[preset]["dead"]
         assert found[preset]["woken"] < len(found[preset]["dead"])
         assert found[preset]["wrong"] == []
@@ -140,3 +142,146 @@ def test_attribution_times_every_method_and_sets_the_peer_beside_it(vgg16, monke
     rows = attribution.table(given, pictures=4).splitlines()
     assert "| SmoothGrad | 0.50 | 1.0 | 2.50 times as long |" in rows
     assert "| LIME | 0.50 | 1.0 | – |" in rows
+
+
+# --- two choices -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bench(tiny, noise, monkeypatch):
+    """The tiny VGG's block2_conv1, read by the tiny VGG itself, in four pictures of noise."""
+    two, methods = program("two_choices"), program("choice_methods")
+    monkeypatch.setattr(two, "PAIRS", 3)
+    image_set = vz.as_image_set(noise)
+    halves = [image_set.subset(half) for half in vz.split_halves(4)]
+    seen = two.look(tiny, "block2_conv1", tiny, "block2_conv1", halves, each=40)
+    return methods.Bench(tiny, "block2_conv1", 24, tiny, "block2_conv1", 2, halves[0],
+                         seen.places_a, seen.answers_a), seen
+
+
+def test_a_perfect_picture_is_told_from_a_wrong_one():
+    """Known answers: the patch itself, its opposite, and pictures that say nothing."""
+    two = program("two_choices")
+    rng = np.random.default_rng(0)
+    strong, middle = rng.normal(size=(2, 40, 6)) + np.eye(6)[:2, None] * 3
+    for rule in two.RULES:
+        def share(positive, negative, rule=rule):
+            return two.correct_share(*(two.evidence(patches, positive, negative, rule)
+                                       for patches in (strong, middle)))
+
+        assert share(strong, middle) > 0.9
+        assert share(middle, strong) < 0.1
+        assert share(strong, strong) == 0.5  # ties
+        assert share(np.zeros((1, 6)), np.zeros((1, 6))) == 0.5
+
+
+def test_pairs_are_strong_and_middling_and_refused_where_there_are_too_few():
+    two = program("two_choices")
+    answers = np.random.default_rng(0).permutation(1000).astype(float)
+    strong, middle = two.draw_pairs(answers, np.random.default_rng(1), 40)
+    assert answers[strong].min() >= 949 and len(set(strong)) == 40
+    assert 474 <= answers[middle].min() and answers[middle].max() <= 525
+    with pytest.raises(ValueError, match="give more photographs"):
+        two.draw_pairs(answers[:100], np.random.default_rng(1), 40)
+
+
+def test_how_natural_a_picture_is():
+    two = program("two_choices")
+    image = np.full((1, 8, 8, 3), 100.0)
+    image[0, :2, :, 0], image[0, 2, :4] = 255.3, -4
+    assert two.clipped_share(image) == 20 / 64
+    frequency = np.hypot(np.fft.fftfreq(96)[:, None], np.fft.rfftfreq(96))
+    phases = np.random.default_rng(0).uniform(-np.pi, np.pi, (8, *frequency.shape))
+    for slope in (-1, 0):
+        wanted = np.maximum(frequency, 1 / 96) ** slope * np.exp(1j * phases)
+        wanted[:, 0, 0] = 0
+        light = np.fft.irfft2(wanted, s=(96, 96))[..., None].repeat(3, -1)
+        assert two.spectrum_slope(light) == pytest.approx(slope, abs=0.15)
+    histogram = two.colour_histogram(image)
+    assert histogram.sum() == pytest.approx(1) and histogram[0] == 4 / 64
+    assert histogram[1 * 16 + 1 * 4 + 1] == 44 / 64
+
+
+def test_units_of_different_kinds_are_different(tiny, vgg16):
+    two = program("two_choices")
+    kinds = [two.units_of(vgg16, "block2_conv2", kind, 32) for kind in two.SEEDS]
+    assert len(set().union(*kinds)) == 96
+    assert two.units_of(vgg16, "block2_conv2", "test", 8) == kinds[0][:8]
+    with pytest.raises(ValueError, match="test, rule, explore"):
+        two.units_of(vgg16, "block2_conv2", "best", 8)
+
+
+def test_the_reader_sees_as_much_as_the_unit(tiny):
+    two = program("two_choices")
+    assert two.reader_layer(tiny, 14) == "block2_conv2"
+    assert two.reader_layer(tiny, 11) == "block2_conv1"
+    image = np.arange(24 * 24 * 3.0).reshape(24, 24, 3)
+    squares = two.windows(image, 10, 4)
+    assert squares.shape == (9, 10, 10, 3)
+    np.testing.assert_array_equal(squares[0], image[3:13, 3:13])
+    np.testing.assert_array_equal(squares[4], image[7:17, 7:17])  # as much room left as right
+    np.testing.assert_array_equal(two.windows(image, 24, 4), image[None])
+    with pytest.raises(ValueError, match="no window"):
+        two.windows(image, 25, 4)
+
+
+def test_photographs_are_cut_at_the_strongest_places(bench, tiny):
+    methods, (bench, seen) = program("choice_methods"), bench
+    field = vz.receptive_field(tiny, bench.layer).size
+    for sign, best in ((1, np.max), (-1, np.min)):
+        cut = methods.by_name(bench, "photographs")([2, 5], sign)
+        assert cut.shape == (2, 2, field, field, 3)
+        for unit, own in zip((2, 5), cut, strict=True):
+            values = vz.patch_responses(tiny, bench.layer, own, filters=[unit])
+            assert best(values) == pytest.approx(best(seen.answers_a[:, unit]), rel=1e-4)
+    with pytest.raises(ValueError, match="there are default, pixels"):
+        methods.by_name(bench, "magic")
+
+
+def test_a_method_is_drawn_judged_and_gone_on_with(bench, tmp_path, monkeypatch):
+    two, (bench, seen) = program("two_choices"), bench
+    monkeypatch.setitem(program("choice_methods").OURS, "default", {"steps": 2})
+    monkeypatch.setattr(vz, "class_responses", lambda net, layer: (seen.answers_a, None))
+    table = two.run(bench, seen, "default", [1, 3], tmp_path, tmp_path, batch=1)
+    assert table["unit"].tolist() == [1, 3] and table["correct"].between(0, 1).all()
+    pictures = two.kept(tmp_path, bench.layer, "default", 3)
+    assert pictures.shape == (2, 2, 24, 24, 3) and (pictures[0] != pictures[1]).any()
+    more = two.run(bench, seen, "default", [1, 3, 4], tmp_path, tmp_path)
+    assert more["unit"].tolist() == [1, 3, 4]
+    np.testing.assert_allclose(more["seconds"][:2], table["seconds"], atol=1e-4)
+    swapped = dataclasses.replace(
+        bench, kept=functools.partial(two.kept, tmp_path, bench.layer), neighbour={1: 3, 3: 1})
+    two.run(swapped, seen, "another unit", [1, 3], tmp_path, tmp_path)
+    np.testing.assert_array_equal(two.kept(tmp_path, bench.layer, "another unit", 1), pictures)
+    shown = two.markdown(two.all_tables(tmp_path), bench.layer)
+    assert "| default | 3 |" in shown and "| another unit | 2 |" in shown
+    with pytest.raises(ValueError, match="draw these first"):
+        two.kept(tmp_path, bench.layer, "default", 5)
+
+
+def test_photographs_are_looked_at_once(bench, tmp_path):
+    two, (_, seen) = program("two_choices"), bench
+    path = tmp_path / "kept.npz"
+    two.kept_look(path, "these", lambda: seen)
+    again = two.kept_look(path, "these", lambda: pytest.fail("looked at again"))
+    np.testing.assert_array_equal(again.answers_b, seen.answers_b)
+    assert again.places_a.equals(seen.places_a[["picture", "row", "column"]])
+    assert two.kept_look(path, "others", lambda: seen) is seen
+
+
+def test_a_unit_is_told_by_its_own_photographs(bench):
+    """The reader is the network itself, at the unit's own layer: it must know."""
+    two, (bench, seen) = program("two_choices"), bench
+    draw = program("choice_methods").by_name(bench, "photographs")
+    own, wrong = [], []
+    for unit in range(6):
+        pictures = np.stack([draw([unit], sign)[0] for sign in (1, -1)])
+        own.append(two.choose(bench, seen, unit, pictures))
+        wrong.append(two.choose(bench, seen, unit, pictures[::-1]))
+    assert np.mean(own) > 0.6 > 0.4 > np.mean(wrong)
+
+
+def test_the_chain_of_layers_is_written_as_it_is(tiny):
+    chain = program("choice_methods").plain_layers(tiny, "block2_conv1")
+    assert chain["kinds"].tolist() == ["conv", "conv", "pool", "conv"]
+    np.testing.assert_array_equal(chain["kernel_3"], tiny.layer("block2_conv1").kernel)

@@ -3,6 +3,7 @@
 The same tests pass with ipywidgets 7.7.1 and 8; the browser's are in tests/browser.
 """
 
+import dataclasses
 import datetime
 import io
 import re
@@ -82,11 +83,34 @@ def test_a_panel_grows_and_its_call_makes_the_same_figure(name, view):
     exec(dashboard.PANELS[name].call(view), scope)
     assert dashboard.encoded(scope["figure"]) == dashboard.encoded(figure)
     assert "block2_conv2" in alt and alt.endswith(".")
-    if name in ("feature", "inversion", "circuit"):
+    if name in ("feature", "accentuation", "inversion", "circuit"):
         assert len(watcher.frames) == view.steps and watcher.shares[-1] == 1
         assert all(frame.ndim == 3 and frame.shape[-1] == 3 for frame in watcher.frames)
         assert np.abs(watcher.frames[-1] - watcher.frames[0]).max() > 1
     assert watcher.shares == sorted(watcher.shares)
+
+
+@pytest.mark.parametrize("preset", vz.PRESETS)
+def test_a_recipe_decides_the_filters_picture(preset, view):
+    plain, chosen = (dataclasses.replace(view, preset=one) for one in (None, preset))
+    figure, _ = dashboard.draw("feature", chosen)
+    scope = {"net": view.net}
+    exec(dashboard.PANELS["feature"].call(chosen), scope)
+    assert dashboard.encoded(scope["figure"]) == dashboard.encoded(figure)
+    assert dashboard.encoded(figure) != dashboard.encoded(dashboard.draw("feature", plain)[0])
+    assert f"preset={preset!r}" in dashboard.PANELS["feature"].call(chosen)
+    assert chosen.parameters["preset"] == preset
+
+
+def test_the_chosen_picture_is_accentuated(view):
+    other = dataclasses.replace(view, picture=3)
+    (first, said), (second, _) = (dashboard.draw("accentuation", v) for v in (view, other))
+    assert dashboard.encoded(first) != dashboard.encoded(second)
+    shown = first.axes[0].images[0].get_array()
+    np.testing.assert_allclose(shown, dashboard.resized(view.image, view.size), atol=1)
+    assert "block2_conv2, filter 3 sees in b" in said
+    before, after = map(float, re.search(r"≈ (-?[\d.]+) → ≈ (-?[\d.]+)", said).groups())
+    assert after >= before
 
 
 def test_attribution_of_the_real_network(vgg16):
@@ -369,6 +393,16 @@ def test_only_what_changed_is_drawn_again(board):
     assert card.view is before  # kernels look at no picture and climb nowhere
     board.sides[0].filter.value = 2
     assert card.view is not before
+
+
+def test_another_recipe_draws_the_filters_picture_anew(board):
+    board.ticks["feature"].value = True
+    side = board.sides[0]
+    card, kernels = finished(side.cards["feature"]), finished(side.cards["kernels"]).view
+    before = card.picture.value
+    board.preset.value = "natural_spectrum"
+    assert finished(card).picture.value != before and side.cards["kernels"].view is kernels
+    assert "preset=&#x27;natural_spectrum&#x27;" in card.code.value
 
 
 def test_a_panel_is_drawn_when_it_is_ticked(board):

@@ -18,6 +18,7 @@ from engine.keys import is_value
 from engine.optimisers import Adam, Momentum, Normalised, Optimiser
 from engine.parameterisations import (
     COLOUR,
+    BoundedSpectrum,
     Fourier,
     NaturalSpectrum,
     Parameterisation,
@@ -47,7 +48,8 @@ seeds = st.integers(0, 2**20)
 
 
 def test_the_classes_are_found():
-    assert {Fourier, Pixels, Standardised, NaturalSpectrum} < set(WRITINGS)  # and deepdream's
+    written = {Fourier, Pixels, Standardised, NaturalSpectrum, BoundedSpectrum}
+    assert written < set(WRITINGS)  # and deepdream's
     assert {Adam, Normalised, Momentum} <= set(RULES)
 
 
@@ -83,7 +85,7 @@ def test_a_parameterisation_keeps_its_promises(kind, size, seed):
     assert numbers.dtype == np.float32 and numbers.shape[1:] == begun.shape
     shown = writing.picture(tf.constant(numbers), size)
     assert shown.dtype == tf.float32 and shown.shape == (3, size, size, 3)
-    if kind is not NaturalSpectrum:  # it writes phases alone, see below
+    if kind not in (NaturalSpectrum, BoundedSpectrum):  # not any magnitudes, see below
         np.testing.assert_allclose(shown, images, atol=0.1)
     for one, row in zip(shown, numbers, strict=True):  # whoever its neighbours are
         np.testing.assert_allclose(writing.picture(tf.constant(row[None]), size)[0], one, atol=0.01)
@@ -127,6 +129,27 @@ def test_a_natural_spectrum_keeps_the_phases_of_a_photograph():
     apart = np.angle(np.exp(1j * (phases(shown) - phases(photo))))
     assert np.abs(apart).max() < 0.01
     assert np.corrcoef(shown.ravel(), photo.ravel())[0, 1] > 0.6
+
+
+@few
+@given(size=st.integers(8, 40), seed=seeds)
+def test_a_bounded_spectrum_outgrows_its_bound_nowhere(size, seed):
+    writing, rng = BoundedSpectrum(2.0), np.random.default_rng(seed)
+    for scale in (1, 1e3):
+        numbers = scale * rng.normal(size=(1, 2, 3, size, size // 2 + 1)).astype("float32")
+        share = writing.picture(tf.constant(numbers), size)[0].numpy().astype("float64") / 255
+        assert 0 < share.min() and share.max() < 1
+        levels = 255 / 4 * np.log(share / (1 - share))
+        bound = writing.bound(size)
+        assert (magnitudes(levels) <= 1.01 * bound + 1e-3 * bound.max()).all()
+
+
+def test_a_bounded_spectrum_writes_a_photograph():
+    photo = vz.load_images(limit=1, size=64).images[0]
+    writing = BoundedSpectrum()
+    shown = writing.picture(tf.constant(writing.write(photo)[None]), 64)[0].numpy()
+    shown, wanted = (image - image.mean((0, 1)) for image in (shown, photo))
+    assert np.corrcoef(shown.ravel(), wanted.ravel())[0, 1] > 0.98
 
 
 def test_a_natural_spectrum_is_that_of_photographs():
@@ -180,9 +203,11 @@ def test_an_optimiser_keeps_its_promises(kind, seed, steps, shape):
 @pytest.mark.parametrize("writing", WRITINGS)
 def test_any_two_climb_together_and_their_trace_is_found_again(tiny, writing, rule):
     goal, rate = vz.channel("block2_conv1", [1, 3]), {
-        Fourier: 0.3, Standardised: 0.1, NaturalSpectrum: 0.1}.get(writing, 4.0)
+        Fourier: 0.3, Standardised: 0.1, NaturalSpectrum: 0.1, BoundedSpectrum: 0.05}.get(
+            writing, 4.0)
     if rule is Momentum:  # its steps have the gradient's length
-        rate = {Fourier: 1.0, Standardised: 10.0, NaturalSpectrum: 100.0}.get(writing, 1e4)
+        rate = {Fourier: 1.0, Standardised: 10.0, NaturalSpectrum: 100.0, BoundedSpectrum: 1.0}.get(
+            writing, 1e4)
     for seed in (0, 1):
         found = vz.render(tiny, goal, size=24, steps=10, parameterisation=writing(), seed=seed,
                           optimiser=rule(rate * (1 + seed / 10)), transforms=(),

@@ -84,7 +84,7 @@ class Side:
         home = self._home
         return View(self.net, self.layer.value, self.filter.value, home.pictures,
                     self.picture.index, home.size.value, home.steps.value, home.seed.value,
-                    home.code(self._name), home.memory)
+                    home.preset.value, home.code(self._name), home.memory)
 
     def begin(self, network: str, layer: str, filter: int, picture: int) -> None:
         """Fill the choices, then listen to them."""
@@ -245,6 +245,8 @@ class Dashboard(widgets.VBox):
         What `vz.load_network` is asked for when another network is chosen.
     size, steps, seed : int
         Of ascents and inversions; they can be changed in the dashboard.
+    preset : str, optional
+        The recipe of filters' pictures at first, a name in `vizutils.PRESETS`.
     folder : path, optional
         Where contact sheets are kept; `vz.atlas`'s folder by default.
 
@@ -264,7 +266,7 @@ class Dashboard(widgets.VBox):
         images: vz.ImageSet | None = None, panels: Mapping[str, Panel] | None = None,
         shown: Sequence[str] = ("feature", "patches"),
         networks: Sequence[str] = ("vgg16", "efficientnet_lite0"), size: int = SIZE,
-        steps: int = 128, seed: int = 0, folder=None,
+        steps: int = 128, seed: int = 0, preset: str | None = None, folder=None,
     ):
         self.runner, self.sheets = Runner(), Runner()
         self.panels = dict(PANELS if panels is None else panels)
@@ -277,7 +279,7 @@ class Dashboard(widgets.VBox):
         vz.kernels(self.nets[self.networks[0]], layer, filter)  # refuses what is not there
         self._first = vz.load_images() if images is None else vz.as_image_set(images)
         self.pictures, self._own, self.memory, self.folder = self._first, {}, {}, folder
-        controls = self._controls(shown, size, steps, seed)
+        controls = self._controls(shown, size, steps, seed, preset)
         self.sides = (Side(self, "A"), Side(self, "B"))
         self._columns = widgets.HBox()
         super().__init__([widgets.HTML(STYLE), controls, self._columns])
@@ -329,7 +331,7 @@ class Dashboard(widgets.VBox):
                 f"size={self._first.size}) for path in own}})")
         return said
 
-    def _controls(self, shown, size: int, steps: int, seed: int) -> widgets.VBox:
+    def _controls(self, shown, size: int, steps: int, seed: int, preset) -> widgets.VBox:
         """What concerns both sides: panels, comparison, pictures, settings."""
         self.ticks = {name: widgets.Checkbox(name in shown, description=panel.title, indent=False,
                                              layout=widgets.Layout(width="auto",
@@ -346,15 +348,19 @@ class Dashboard(widgets.VBox):
                                    layout=widgets.Layout(width="150px"))
             for words, value, low, high in (("Size (px)", size, 16, 512),
                                             ("Steps", steps, 1, 4096), ("Seed", seed, 0, 9999)))
+        self.preset = widgets.Dropdown(
+            options=[("default", None), *((name.replace("_", " "), name) for name in vz.PRESETS)],
+            value=preset, description="Recipe", layout=widgets.Layout(width="240px"))
         self.message = widgets.HTML()
         self.upload.observe(self._add_pictures, names="value")
         for widget in (self.compare, *self.ticks.values()):
             widget.observe(lambda _: self._arrange(), names="value")
-        for widget in (self.size, self.steps, self.seed):
+        for widget in (self.size, self.steps, self.seed, self.preset):
             widget.observe(lambda _: self._refresh(), names="value")
         row = widgets.Layout(flex_flow="row wrap", align_items="center")
         return widgets.VBox([
-            widgets.HBox([self.compare, self.upload, self.size, self.steps, self.seed], layout=row),
+            widgets.HBox([self.compare, self.upload, self.size, self.steps, self.seed,
+                          self.preset], layout=row),
             widgets.HBox([widgets.HTML("Show:&emsp;"), *self.ticks.values()], layout=row),
             self.message])
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 import vizutils as vz
 from engine import style
-from techniques import attribution, inversion
+from techniques import accentuation, attribution, inversion
 from techniques.dashboard.runner import Task
 from techniques.dashboard.views import SIZE, View, resized
 
@@ -89,8 +89,8 @@ def draw_feature(view: View, task: Task) -> tuple[Figure, str]:
         task.show(pictures[0], f"{view.title} after {done} of {view.steps} steps")
 
     ascent = vz.maximize(view.net, view.layer, view.filter, steps=view.steps, size=view.size,
-                         seed=view.seed, snapshots=_stops(view.steps, view.size),
-                         on_step=on_step, progress=False)
+                         seed=view.seed, preset=view.preset,
+                         snapshots=_stops(view.steps, view.size), on_step=on_step, progress=False)
     row = ascent.report.iloc[0]
     beats = "" if np.isnan(row.percentile) else (
         f"; its maximum is above ≈ {row.percentile:.0f} % of the photographs' maxima")
@@ -104,7 +104,7 @@ def call_feature(view: View) -> str:
     return f"""import vizutils as vz
 {view.code["net"]}
 ascent = vz.maximize(net, {view.layer!r}, {view.filter}, steps={view.steps}, size={view.size},
-                     seed={view.seed})
+                     seed={view.seed}, preset={view.preset!r})
 figure = vz.plot_images(ascent.images, [{view.title!r}], columns=1, width=3.0)
 figure
 """
@@ -271,6 +271,38 @@ figure
 """
 
 
+def draw_accentuation(view: View, task: Task) -> tuple[Figure, str]:
+    """What the filter sees in the picture, growing there as the picture climbs."""
+    image = resized(view.image, view.size)
+
+    def on_step(done, pictures):
+        task.progress(done, view.steps)
+        task.show(np.concatenate([image, pictures[0]], axis=1),
+                  f"The picture, and {view.title} in it after {done} of {view.steps} steps")
+
+    found = accentuation.accentuate(view.net, view.layer, view.filter, image, steps=view.steps,
+                                    snapshots=_stops(view.steps, view.size), on_step=on_step,
+                                    progress=False)
+    row = found.report.iloc[0]
+    return accentuation.plot_accentuated(found), (
+        f"What {view.title} sees in {view.pictures.names[view.picture]}, drawn more plainly there, "
+        f"and below it what changed: mean pre-activation ≈ {row.before:.1f} → ≈ {row.after:.1f}, "
+        f"pixels moved by ≈ {row.change:.0f} grey levels.")
+
+
+def call_accentuation(view: View) -> str:
+    """The code of `draw_accentuation`."""
+    return f"""import vizutils as vz
+from techniques import accentuation, dashboard
+{view.code["net"]}
+{view.code["pictures"]}
+image = dashboard.resized(pictures.read([{view.picture}])[0], {view.size})
+found = accentuation.accentuate(net, {view.layer!r}, {view.filter}, image, steps={view.steps})
+figure = accentuation.plot_accentuated(found)
+figure
+"""
+
+
 def draw_attribution(view: View, task: Task) -> tuple[Figure, str]:
     """Which pixels the network's first guess rests on."""
     image = view.image[None]
@@ -338,13 +370,15 @@ FILTER, PICTURE = ("net", "layer", "filter"), ("net", "pictures", "picture")
 #: What a dashboard can show, in this order.
 PANELS = {
     "feature": Panel("Feature picture", draw_feature, call_feature,
-                     (*FILTER, "size", "steps", "seed"), 3.0),
+                     (*FILTER, "size", "steps", "seed", "preset"), 3.0),
     "patches": Panel("Strongest patches", draw_patches, call_patches, (*FILTER, "pictures"), 4.0),
     "kernels": Panel("Ten kernels", draw_kernels, call_kernels, FILTER),
     "circuit": Panel("Circuit sheet", draw_circuit, call_circuit,
                      (*FILTER, "size", "steps", "seed")),
     "activation": Panel("Activation map", draw_activation, call_activation,
                         (*FILTER, *PICTURE), 4.4),
+    "accentuation": Panel("What the filter sees in the picture", draw_accentuation,
+                          call_accentuation, (*FILTER, *PICTURE, "size", "steps")),
     "attribution": Panel("Saliency and Grad-CAM", draw_attribution, call_attribution, PICTURE),
     "inversion": Panel("Inversion", draw_inversion, call_inversion,
                        (*PICTURE, "layer", "size", "steps", "seed"), 4.6),

@@ -34,6 +34,9 @@ class View:
         Side in px of pictures that are drawn.
     steps, seed : int
         Of an ascent or an inversion.
+    preset : str, optional
+        The recipe of the filter's picture, see `vizutils.PRESETS`; `vizutils.maximize`'s own
+        without.
     code : mapping of str to str
         ``"net"`` and ``"pictures"``: lines of code that make the two, or say what they are.
     memory : dict
@@ -48,6 +51,7 @@ class View:
     size: int = SIZE
     steps: int = 128
     seed: int = 0
+    preset: str | None = None
     code: Mapping[str, str] = field(default_factory=lambda: dict(GIVEN))
     memory: dict = field(default_factory=dict, repr=False)
 
@@ -66,7 +70,7 @@ class View:
         """What decides a panel's figure, as it is written into a saved one."""
         return {"network": self.net.name, "weights": self.net.weights_source, "layer": self.layer,
                 "filter": self.filter, "picture": self.pictures.names[self.picture],
-                "size": self.size, "steps": self.steps, "seed": self.seed}
+                "size": self.size, "steps": self.steps, "seed": self.seed, "preset": self.preset}
 
 
 def join(pictures: vz.ImageSet, own: Mapping[str, np.ndarray]) -> vz.ImageSet:
