@@ -26,7 +26,7 @@ help: ## list these commands
 
 # The notebook's parameters that a call of make may set, as NAME=VALUE.
 given = $(foreach name,$(1),$(if $($(name)),"$(name)=$($(name))"))
-ASKED = $(call given,NETWORK WEIGHTS LAYER FILTER TOP SEED PROFILE)
+ASKED = $(call given,NETWORK WEIGHTS LAYER FILTER TOP SEED PROFILE PICTURES)
 
 report: .venv/ready ## run the report; another filter's: make report LAYER=block4_conv2 FILTER=17
 ifeq ($(strip $(ASKED)),)
@@ -45,8 +45,8 @@ site: .venv/ready ## pages of the committed notebooks, with links between them, 
 	rm -rf build/site
 	$(BIN)/python tools/site.py build/site
 
-notebook: .venv/ready ## run a companion on your picture: make notebook N=2 IMAGE=cat.jpg
-	$(BIN)/python tools/companion.py "$(N)" $(call given,IMAGE SEED)
+notebook: .venv/ready ## run a companion on your picture or filter: make notebook N=2 IMAGE=cat.jpg
+	$(BIN)/python tools/companion.py "$(N)" $(call given,IMAGE SEED LAYER FILTER)
 
 # Run a notebook again and compare what it prints.
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg \
