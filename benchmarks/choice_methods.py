@@ -172,9 +172,9 @@ def cut(net: vz.Network, layer: str, image_set: vz.ImageSet, places, side: int) 
     return np.stack(crops)
 
 
-def another_unit(bench: Bench, units, sign: int) -> np.ndarray:
-    """The default's pictures of another unit: they should tell nothing of this one."""
-    return np.stack([bench.kept("default", bench.neighbour[unit])[0 if sign > 0 else 1]
+def another_unit(bench: Bench, units, sign: int, *, of: str = "default") -> np.ndarray:
+    """A method's pictures of another unit: they should tell nothing of this one."""
+    return np.stack([bench.kept(of, bench.neighbour[unit])[0 if sign > 0 else 1]
                      for unit in units]).astype("float32")
 
 
@@ -193,6 +193,7 @@ def by_name(bench: Bench, name: str) -> Callable[[list[int], int], np.ndarray]:
         "photographs": (photographs, {"side": patch_side(bench)}),
         "nine photographs": (photographs, {"side": patch_side(bench), "count": 9}),
         "another unit": (another_unit, {}),
+        "another unit, pixels": (another_unit, {"of": "pixels"}),
     }
     if name not in known:
         raise ValueError(f"method {name!r} not found; there are {', '.join(known)}.")
