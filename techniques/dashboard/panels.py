@@ -271,15 +271,19 @@ figure
 """
 
 
-def draw_accentuation(view: View, task: Task) -> tuple[Figure, str]:
-    """What the filter sees in the picture, growing there as the picture climbs."""
-    image = resized(view.image, view.size)
-
+def _beside(view: View, task: Task, image: np.ndarray, what: str):
+    """An ``on_step`` that shows how a picture grows beside the one it starts from."""
     def on_step(done, pictures):
         task.progress(done, view.steps)
         task.show(np.concatenate([image, pictures[0]], axis=1),
-                  f"The picture, and {view.title} in it after {done} of {view.steps} steps")
+                  f"The picture, and {what} after {done} of {view.steps} steps")
+    return on_step
 
+
+def draw_accentuation(view: View, task: Task) -> tuple[Figure, str]:
+    """What the filter sees in the picture, growing there as the picture climbs."""
+    image = resized(view.image, view.size)
+    on_step = _beside(view, task, image, f"{view.title} in it")
     found = accentuation.accentuate(view.net, view.layer, view.filter, image, steps=view.steps,
                                     snapshots=_stops(view.steps, view.size), on_step=on_step,
                                     progress=False)
@@ -335,12 +339,7 @@ figure
 def draw_inversion(view: View, task: Task) -> tuple[Figure, str]:
     """The picture as the layer alone remembers it, growing as the search goes on."""
     image = resized(view.image, view.size)
-
-    def on_step(done, pictures):
-        task.progress(done, view.steps)
-        task.show(np.concatenate([image, pictures[0]], axis=1),
-                  f"The picture, and its inversion after {done} of {view.steps} steps")
-
+    on_step = _beside(view, task, image, "its inversion")
     found = inversion.invert(view.net, view.layer, image, steps=view.steps, seed=view.seed,
                              checkpoints=_stops(view.steps, view.size), on_step=on_step,
                              progress=False)
