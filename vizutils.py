@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import engine  # noqa: F401  it prepares TensorFlow's start, so it comes first
+from data.progress import Progress
 
 # isort: split
 import keras
@@ -40,7 +41,6 @@ import tensorflow as tf
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
-from tqdm import tqdm
 
 from data import HOME, fetch, weights
 from data import classes as imagenet
@@ -103,6 +103,7 @@ from engine.style import (
     blank_figure,
     draw_kernel,
     show_picture,
+    show_table,
     styled,
     thumbnail_table,
 )
@@ -119,13 +120,13 @@ __all__ = [
     "Pixels", "NaturalSpectrum", "BoundedSpectrum", "Adam", "Normalised", "TRANSFORMS",
     "jitter", "rotate", "scale", "render", "feature_distance", "distance_to", "total_variation",
     "lp_norm", "side_by_side", "PICTURE", "Rendering", "Interrupted", "Atlas", "ShownFigure",
-    "SavedFigure", "save_figure", "show_recipe", "thumbnail_table", "classify", "logits",
-    "activations", "Maxima", "image_maxima", "top_patches", "patch_responses", "lit_by",
+    "SavedFigure", "save_figure", "show_recipe", "show_table", "thumbnail_table", "classify",
+    "logits", "activations", "Maxima", "image_maxima", "top_patches", "patch_responses", "lit_by",
     "class_responses", "class_table", "group_table", "split_halves", "PRESETS", "Ascent",
     "maximize", "picture_vectors", "atlas", "visualize_filter", "MOSTLY_ZERO", "EXCITATORY",
     "INHIBITORY", "kernels", "filter_bias", "kernel_table", "rank_kernels", "plot_images",
     "plot_input", "plot_history", "plot_groups", "plot_norms", "plot_kernels", "plot_circuit",
-    "plot_words", "plot_road", "edge_numbers", "report_table", "answer",
+    "plot_words", "edge_numbers", "report_table", "answer",
 ]
 
 
@@ -600,8 +601,8 @@ def maximize(
 
     done: list[Rendering] = []
     interrupt = None
-    with tqdm(total=len(jobs), desc=f"{layer}: pictures", delay=2, leave=False,
-              disable=not progress or len(jobs) <= batch) as bar:
+    with Progress(total=len(jobs), desc=f"{layer}: pictures", delay=2,
+                  disable=not progress or len(jobs) <= batch) as bar:
         while (first := sum(len(r.images) for r in done)) < len(jobs):
             some = jobs[first : first + batch]
             own = [f for f, _ in some]
@@ -785,8 +786,8 @@ def atlas(
                         calm=calm, batch=batch, on_step=on_step, progress=False)
 
     parts, interrupt = [], None
-    for first in tqdm(range(0, len(filters), batch), f"atlas of {layer}", delay=2, leave=False,
-                      disable=not progress):
+    for first in Progress(range(0, len(filters), batch), f"atlas of {layer}", delay=2,
+                          disable=not progress):
         try:
             part = part_of(draw, filters[first : first + batch], home)
         except KeyboardInterrupt as problem:
@@ -1110,6 +1111,7 @@ def plot_kernels(net: Network, layer: str, filter: int, ranking: pd.DataFrame) -
         axes.set_axis_off()
     for i, (axes, row) in enumerate(zip(panels.flat, ranking.itertuples(), strict=False)):
         drawn = draw_kernel(axes, taps[:, :, i], norm)
+        axes.set_gid(f"kernel-{row.channel}")  # the circuit sheet leads here
         axes.set_title(f"channel {row.channel}\nL2 {row.l2:.3f}\n{row.kind}", fontsize=8)
     figure.colorbar(drawn, ax=panels, shrink=0.7, label="weight (+ excites, − inhibits)")
     return figure
@@ -1157,8 +1159,10 @@ def plot_circuit(
             0.1, 0.25 + side)
         box = np.array([WIDTH, deep, WIDTH, deep])
         panel = figure.add_axes([x_picture, bottom, side, side] / box)
+        panel.set_url(f"#channel-{row.channel}")  # on a page: to its larger picture and patches
         show_picture(panel, upstream[i])
         edge = figure.add_axes([x_kernel, bottom + (side - small) / 2, small, small] / box)
+        edge.set_url(f"#kernel-{row.channel}")
         drawn = draw_kernel(edge, taps[:, :, i], norm)
         sign = {"mostly excitatory": "+", "mostly inhibitory": "−"}.get(row.kind, "±")
         colour = {"+": RED, "−": BLUE, "±": GREY}[sign]
@@ -1228,26 +1232,6 @@ def plot_words(net: Network, layer: str, filter: int) -> Figure:
                   textcoords="offset points", color=RED)
     axes.annotate("", (9.4, 2.5), (7.1, 2.5), arrowprops={"arrowstyle": "-|>"})
     axes.text(8.25, 2.65, "sum + bias,\nthen ReLU", ha="center", va="bottom")
-    return figure
-
-
-@styled
-def plot_road() -> Figure:
-    """The report's road in one row: from the filter's picture to its circuit."""
-    steps = [("picture", "gradient\nascent"), ("classes", "photographs\nand patches"),
-             ("kernels", "L2 norm\nand sign"), ("upstream\nchannels", "pictures,\npatches"),
-             ("circuit", "explained\nand tested")]
-    figure = blank_figure(1.15, layout="none")
-    axes = figure.add_axes([0, 0, 1, 1], xlim=(0, 10), ylim=(0, 1.77))
-    axes.set_axis_off()
-    for i, (name, means) in enumerate(steps):
-        left = 0.15 + 1.97 * i
-        axes.add_patch(Rectangle((left, 0.78), 1.5, 0.8, facecolor="#eef2f7", edgecolor="#333333"))
-        axes.text(left + 0.75, 1.18, name, ha="center", va="center", weight="bold")
-        axes.text(left + 0.75, 0.68, means, ha="center", va="top", color=GREY)
-        if i:
-            axes.annotate("", (left - 0.03, 1.18), (left - 0.44, 1.18),
-                          arrowprops={"arrowstyle": "-|>"})
     return figure
 
 

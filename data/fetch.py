@@ -36,7 +36,8 @@ from urllib.request import url2pathname
 
 import requests
 from filelock import FileLock
-from tqdm import tqdm
+
+from data.progress import Progress
 
 SOURCES = Path(__file__).with_name("sources.toml")
 CONNECT_SECONDS, READ_SECONDS = 5, 20  # patience for an answer, and for the next bytes
@@ -183,8 +184,8 @@ def _download(address: str, target: Path, pinned: dict) -> None:
         digest = _digest(part, pinned, have) if start else _new_digest(pinned)
         with (
             open(part, "ab" if start else "wb") as file,
-            tqdm(desc=target.name, total=pinned["size"], initial=start, unit="B",
-                 unit_scale=True, delay=1, leave=False) as bar,
+            Progress(desc=target.name, total=pinned["size"], initial=start, unit="B",
+                     unit_scale=True, delay=1) as bar,
         ):
             for piece in pieces:
                 file.write(piece)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm import tqdm
 
+from data.progress import Progress
 from engine.checks import ROUNDING, SCALED_BELOW, what_is_wrong
 from engine.decoding import read_image
 
@@ -87,7 +87,7 @@ class ImageSet:
 
     def watched(self, words: str) -> Iterator[np.ndarray]:
         """The pictures, batch by batch, with a progress bar of that name if it takes over 2 s."""
-        with tqdm(total=len(self), desc=words, delay=2, leave=False) as bar:
+        with Progress(total=len(self), desc=words, delay=2) as bar:
             for indices, images in self.batches():
                 yield images
                 bar.update(len(indices))

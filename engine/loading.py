@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm import tqdm
 
 from data import classes as imagenet
 from data import fetch
+from data.progress import Progress
 from engine.checks import whole
 from engine.decoding import (
     beginning,
@@ -98,7 +98,7 @@ def load_images(
         whole("limit", limit, hint="leave it out for all pictures")
     found = _packaged() if folder is None else _find(folder)
     good, pixels, bad = [], [], []
-    for i, picture in enumerate(tqdm(found, "checking pictures", delay=2, leave=False)):
+    for i, picture in enumerate(Progress(found, "checking pictures", delay=2)):
         if limit is not None and len(good) >= limit:
             break
         try:

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
+from data.progress import Progress
 from engine.climb_checks import as_start, as_transforms, check_climb, check_objective
 from engine.graph import canvas
 from engine.network import PICTURE, Network, traced
@@ -197,8 +197,8 @@ def render(
     kept = {0: picture.numpy()} if 0 in snapshots else {}
     ended, interrupt = "done", None
     every = every or max(2, steps // 16)
-    with tqdm(total=steps, delay=1, leave=False, disable=not progress,
-              desc=progress if isinstance(progress, str) else "gradient ascent") as bar:
+    with Progress(total=steps, delay=1, disable=not progress,
+                  desc=progress if isinstance(progress, str) else "gradient ascent") as bar:
         try:
             for stop in sorted({*range(every, steps, every), steps,
                                 *(s for s in snapshots if 0 < s < steps)}):

@@ -19,9 +19,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from data import HOME
+from data.progress import shell
 from engine.network import Network
 from engine.recipes import recipe_of
-from engine.style import png_of, shell, shown_as
+from engine.style import panels_of, png_of, shown_as
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +36,20 @@ class SavedFigure:
         The file.
     alt : str
         Alternative text, for readers who cannot see the figure.
+    panels : tuple of dict
+        Its panels that have a name or lead somewhere, see `engine.style.panels_of`.
     """
 
     path: Path
     png: bytes
     alt: str
+    panels: tuple = ()
 
     def __repr__(self) -> str:
         return f"{self.path.name}: {self.alt}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        data, about = shown_as(self.png, self.alt)
+        data, about = shown_as(self.png, self.alt, self.panels)
         return data | {"text/plain": repr(self)}, about
 
 
@@ -89,7 +93,7 @@ def save_figure(
     png = png_of(figure, note)
     path = folder / f"{name}.png"
     path.write_bytes(png)
-    return SavedFigure(path, png, alt)
+    return SavedFigure(path, png, alt, tuple(panels_of(figure)))
 
 
 def _notebook() -> dict:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import functools
+import html
 import inspect
 import io
-import sys
+import itertools
+import re
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -15,9 +18,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from data.progress import shell
 from engine.images import check_each
 
-WIDTH, DPI = 6.5, 120  #: inches, and dots an inch, of figures
+WIDTH, DPI = 6.5, 200  #: inches, and dots an inch, of figures
+SCREEN = 120  #: pixels that a page gives to an inch of a figure, which so has more dots than pixels
 STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labelsize": 8,
          "ytick.labelsize": 8, "legend.fontsize": 8, "axes.spines.top": False,
          "axes.spines.right": False}
@@ -26,11 +31,12 @@ RED, BLUE, GREY = "#b2182b", "#2166ac", "#555555"
 NAMED = 12  #: panels that an alternative text names at most
 COLOURS = 128, 256  #: of a figure's palette, where so few do
 FAITHFUL = 16  #: grey levels by which a palette may miss a pixel; one in a thousand more
-QUALITY = 66  #: of JPEGs
+QUALITY = 40  #: of JPEGs
+SMOOTH = "lanczos"  #: how a picture is enlarged; maps and kernels show their cells
 
 
 class ShownFigure(Figure):
-    """A figure that a notebook shows by itself, with its alternative text.
+    """A figure that a notebook shows by itself, with its alternative text and its links.
 
     IPython draws a plain Figure only where pyplot was set up, and then without such a text. This
     class brings its own picture and has IPython prefer it: it is shown once, with pyplot and
@@ -56,7 +62,7 @@ class ShownFigure(Figure):
         return super().__repr__().replace("ShownFigure", "Figure", 1)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
-        return shown_as(png_of(self), self.alt)
+        return shown_as(png_of(self), self.alt, panels_of(self))
 
 
 def png_of(figure: Figure, note: PngInfo | None = None) -> bytes:
@@ -66,9 +72,32 @@ def png_of(figure: Figure, note: PngInfo | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def shown_as(png: bytes, alt: str) -> tuple[dict, dict]:
-    """What a notebook keeps of a drawn figure: a small picture of the same size, and its metadata.
+def panels_of(figure: Figure) -> list[dict]:
+    """The panels of a drawn figure that a page may lead to, or from.
 
+    A panel's name is its `gid` ("kernel-60"), where it leads is its `url` ("#channel-60"): both are
+    matplotlib's own (`Artist.set_gid`, `Artist.set_url`).
+
+    Returns
+    -------
+    list of dict
+        ``"name"`` and ``"link"``, where there are any, and ``"box"``: left, top, width and height
+        as shares of the figure.
+    """
+    found = []
+    for axes in figure.axes:
+        said = {"name": axes.get_gid(), "link": axes.get_url()}
+        said = {key: text for key, text in said.items() if text}
+        if said:
+            x, y, width, height = axes.get_position().bounds
+            found.append(said | {"box": [round(v, 4) for v in (x, 1 - y - height, width, height)]})
+    return found
+
+
+def shown_as(png: bytes, alt: str, panels: Sequence[dict] = ()) -> tuple[dict, dict]:
+    """What a notebook keeps of a drawn figure: a picture small in bytes, and its metadata.
+
+    The metadata say at which size it is shown (`SCREEN`), its alternative text and its `panels_of`.
     GitHub shows large notebooks unreliably. A figure of lines and kernels has few colours: a PNG
     with a palette is smaller than a JPEG and nearer to it. One that holds photographs becomes a
     JPEG. The figure as it was drawn is kept where neither is smaller.
@@ -85,7 +114,9 @@ def shown_as(png: bytes, alt: str) -> tuple[dict, dict]:
     form = min(forms, key=lambda form: len(forms[form]))
     if len(forms[form]) >= len(png):
         form, forms = "image/png", {"image/png": png}
-    about = {"width": drawn.width, "height": drawn.height} | ({"alt": alt} if alt else {})
+    about = {key: round(side * SCREEN / DPI) for key, side in
+             (("width", drawn.width), ("height", drawn.height))}
+    about |= ({"alt": alt} if alt else {}) | ({"panels": list(panels)} if panels else {})
     return {form: forms[form]}, {form: about}
 
 
@@ -148,7 +179,7 @@ def _described(figure: Figure, says: str) -> str:
 
 def show_picture(axes, image, title: str = "", colour: str | None = None):
     """One RGB picture (0-255) without ticks; `colour` draws a frame around it."""
-    axes.imshow(np.clip(np.asarray(image), 0, 255).astype("uint8"), interpolation="nearest")
+    axes.imshow(np.clip(np.asarray(image), 0, 255).astype("uint8"), interpolation=SMOOTH)
     axes.set(xticks=[], yticks=[])
     axes.set_title(title, pad=3)
     for spine in axes.spines.values():
@@ -170,12 +201,50 @@ def draw_kernel(axes, kernel: np.ndarray, norm, *, marks: bool = True):
     return drawn
 
 
-def shell():
-    """IPython's shell, if this is a notebook or a console of IPython; else None."""
-    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+class ShownTable:
+    """A table as a notebook shows it: texts to the left, numbers to the right, no second count.
+
+    Attributes
+    ----------
+    table : DataFrame
+    html : str
+        A Markdown or HTML reader's form; a console gets the plain one.
+    """
+
+    def __init__(self, table: pd.DataFrame, html: str):
+        self.table, self.html = table, html
+
+    def __repr__(self) -> str:
+        return self.table.to_string(index=False)
+
+    def _repr_html_(self) -> str:
+        return self.html
 
 
-def thumbnail_table(images: np.ndarray, table: pd.DataFrame, *, side: int = 72):
+def show_table(table: pd.DataFrame, caption: str = "") -> ShownTable:
+    """Show a table in the house style, under its caption.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Shown without its index; make it a column (`reset_index`) where it says something.
+    caption : str
+        "Table 3. What it holds."; the page gives it an address and a link.
+    """
+    numbers = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]
+    sides = itertools.cycle([f' style="text-align: {"right" if number else "left"}">'
+                             for number in numbers])
+    page = table.to_html(index=False, border=0, na_rep="–")
+    page = re.sub(r"(?<=<t[dh])>", lambda _: next(sides), page)  # heads first, then row by row
+    if caption:
+        said = f'<caption style="text-align: left">{html.escape(caption)}</caption>'
+        page = page.replace("<thead>", f"{said}\n  <thead>", 1)
+    return ShownTable(table, page)
+
+
+def thumbnail_table(
+    images: np.ndarray, table: pd.DataFrame, caption: str = "", *, side: int = 72
+) -> ShownTable:
     """A table with a small picture before each row, for a notebook.
 
     Parameters
@@ -184,21 +253,21 @@ def thumbnail_table(images: np.ndarray, table: pd.DataFrame, *, side: int = 72):
         RGB 0-255.
     table : DataFrame
         As many rows; shown without its index.
+    caption : str
+        See `show_table`.
     side : int
-        Thumbnails' side in pixels.
+        Thumbnails' side in pixels; they are drawn with twice as many.
     """
-    from IPython.display import HTML
-
     images = check_each(images)
 
     def tag(image):
-        small = Image.fromarray(np.clip(image, 0, 255).astype("uint8")).resize((side, side))
+        small = Image.fromarray(np.clip(image, 0, 255).astype("uint8")).resize((2 * side, 2 * side))
         jpeg = base64.b64encode(_encoded(small, "JPEG", quality=QUALITY)).decode()
-        return f'<img alt="" src="data:image/jpeg;base64,{jpeg}">'
+        return f'<img alt="" width="{side}" src="data:image/jpeg;base64,{jpeg}">'
 
     shown = table.copy()
     shown.insert(0, "picture", [f"@{i}@" for i in range(len(shown))])
-    page = shown.to_html(index=False, border=0)
+    page = show_table(shown, caption).html
     for i, image in enumerate(images):
         page = page.replace(f"@{i}@", tag(image))
-    return HTML(page)
+    return ShownTable(table, page)

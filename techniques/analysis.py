@@ -499,16 +499,17 @@ def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places
     anywhere = circuits.windows(net, layer, filter, image_set, circuits.random_places(
         net, layer, image_set, places, seed=seed))
     pairs = circuits.compare_rankings(circuits.edge_table(strong, anywhere), count=top)
-    numbers = {}
+    found, numbers = {}, {}
     if seen.hypothesis.description is not None:
         evidence = claims.gather(net, layer, image_set, seed=seed + 1)
-        numbers = {about: finding.number for about, finding in claims.core_findings(
-            evidence, seen.hypothesis, filter, seed=seed)[0].items()}
+        found, _ = claims.core_findings(evidence, seen.hypothesis, filter, seed=seed)
     numbers |= {about: kept.kept[way] for about, way in DECIDES.items()}
     if strong.values.mean() > 0 and top > 1:
         fair = edge_experiments.fair_cuts(strong, vz.rank_kernels(
             net, layer, filter, top=top).channel, draws=25 * draws, seed=seed)
         numbers["cut"] = fair.set_index(["cut", "control"]).percentile["named set", "any edges"]
     numbers["ranking"] = pairs.set_index(["ranking", "other"]).overlap["l2", "top"] / top
-    return {about: dataclasses.replace(f, random=numbers.get(about, np.nan))
-            for about, f in findings.items()}
+    found |= {about: dataclasses.replace(findings[about], number=number, words="", low=np.nan,
+                                         high=np.nan) for about, number in numbers.items()
+              if about in findings}
+    return {about: dataclasses.replace(f, random=found.get(about)) for about, f in findings.items()}

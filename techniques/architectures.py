@@ -26,10 +26,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import vizutils as vz
 from data.fetch import FetchError
+from data.progress import Progress
 from engine import style
 from engine.graph import is_never_negative_at, made_by
 from engine.kinds import kind_of
@@ -165,7 +165,7 @@ def load_available(
         Name → reason.
     """
     networks, skipped = [], {}
-    for name in tqdm(names, "networks", delay=1, leave=False):
+    for name in Progress(names, "networks", delay=1):
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # Keras announces each address
                 networks.append(vz.load_network(name, weights=weights))
@@ -312,8 +312,8 @@ def _grams(net, layers: Sequence[str], image_set, grid: int) -> list[np.ndarray]
     """Gram matrices of layers' maps, each averaged to a coarse grid batch by batch."""
     forward = net.forward(tuple(layers), pre_activation=False)
     kept: list[list] = [[] for _ in layers]
-    for _, batch in tqdm(image_set.batches(4), f"{net.name}: layers", -(-len(image_set) // 4),
-                         delay=1, leave=False):
+    for _, batch in Progress(image_set.batches(4), f"{net.name}: layers", -(-len(image_set) // 4),
+                             delay=1):
         for found, maps in zip(kept, tf.nest.flatten(forward(batch)), strict=True):
             side = min(grid, *maps.shape[1:3])
             found.append(tf.image.resize(maps, (side, side), method="area").numpy())
@@ -369,8 +369,8 @@ def _responses(net, layer: str, image_set, places: np.ndarray) -> np.ndarray:
     """Pre-activations at a grid of positions, shape (pictures, positions², filters)."""
     forward = net.forward(layer, pre_activation=True)
     found = [tf.gather(tf.gather(forward(batch), places, axis=1), places, axis=2).numpy()
-             for _, batch in tqdm(image_set.batches(4), f"{layer}: responses",
-                                  -(-len(image_set) // 4), delay=1, leave=False)]
+             for _, batch in Progress(image_set.batches(4), f"{layer}: responses",
+                                      -(-len(image_set) // 4), delay=1)]
     maps = np.concatenate(found)
     return maps.reshape(len(maps), -1, maps.shape[-1])
 

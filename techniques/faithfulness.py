@@ -30,9 +30,9 @@ from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from scipy import ndimage, stats
 from skimage.metrics import structural_similarity
-from tqdm import tqdm
 
 import vizutils as vz
+from data.progress import Progress
 from engine import style
 from techniques import attribution
 
@@ -212,7 +212,7 @@ def sanity_check(
         raise ValueError("no method given: {'saliency': attribution.saliency} would be one.")
     stages = _cascade(net, layers)
     maps = {name: [] for name in methods}
-    for shuffle in tqdm(stages, "shuffling", delay=1, leave=False):
+    for shuffle in Progress(stages, "shuffling", delay=1):
         # a fresh copy for each stage: methods may keep traces, and copies of weights in them
         stage = shuffled(net, shuffle, seed=seed) if shuffle else net
         for name, method in methods.items():
@@ -367,8 +367,7 @@ def deletion_insertion(
     jobs = [*((key, m) for key, m in maps.items()),
             *(((grain, i), m) for grain, many in noise.items() for i, m in enumerate(many))]
     found = {key: np.empty((2, len(images), steps + 1)) for key, _ in jobs}
-    with tqdm(total=len(jobs) * len(images), desc="deletion and insertion", delay=1,
-              leave=False) as bar:
+    with Progress(total=len(jobs) * len(images), desc="deletion and insertion", delay=1) as bar:
         for i, (image, blank, target) in enumerate(zip(images, hidden, targets, strict=True)):
             ends = scorer(np.stack([image, blank]), target)
             for key, many in jobs:

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import vizutils as vz
+from data.progress import Progress
 from engine import style
 
 #: The eight ways to lay a square on itself. Turns are anticlockwise; a mirrored one is mirrored
@@ -100,8 +100,8 @@ def response_agreement(
     chosen = rng.permutation(len(image_set))[:pictures]
     corners = rng.integers(image_set.size - size + 1, size=(len(chosen), 2))
     sums = [_Sums(net.channels(name)) for name in layers]
-    for picture, (row, column) in tqdm(zip(chosen, corners, strict=True), "eight positions",
-                                       len(chosen), delay=1, leave=False):
+    for picture, (row, column) in Progress(zip(chosen, corners, strict=True), "eight positions",
+                                           len(chosen), delay=1):
         piece = image_set.read([picture])[0, row : row + size, column : column + size]
         shown = np.stack([transformed(piece, t) for t in range(8)])
         for one, maps, places in zip(sums, tf.nest.flatten(forward(shown)), inside, strict=True):

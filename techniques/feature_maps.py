@@ -18,9 +18,9 @@ import pandas as pd
 import tensorflow as tf
 from matplotlib.colors import CenteredNorm, Normalize
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 import vizutils as vz
+from data.progress import Progress
 from engine import style
 
 # --- kernels ------------------------------------------------------------------------------------
@@ -319,8 +319,7 @@ def sampled_maps(
     forward = net.forward(tuple(layers), pre_activation=True)
     found: dict[str, list] = {layer: [] for layer in layers}
     # pairs: the maps of all layers of one picture at 224 px take 55 MB
-    for _, images in tqdm(image_set.batches(2), "maps", -(-len(image_set) // 2), delay=1,
-                          leave=False):
+    for _, images in Progress(image_set.batches(2), "maps", -(-len(image_set) // 2), delay=1):
         for layer, maps in zip(layers, tf.nest.flatten(forward(images)), strict=True):
             for one in maps[:, inside[layer], inside[layer]].numpy():
                 flat = one.reshape(-1, one.shape[-1])

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import silhouette_score
-from tqdm import tqdm
 
 import vizutils as vz
+from data.progress import Progress
 from engine import style
 from techniques import circuits
 
@@ -255,8 +255,8 @@ def _maps(net, layer: str, image_set, filter: int) -> tuple[np.ndarray, int]:
     inside = vz.unpadded_positions(net, layer, image_set.size)
     forward = net.forward(layer, pre_activation=True)
     maps = [forward(images)[:, inside, inside, filter].numpy()
-            for _, images in tqdm(image_set.batches(8), f"{layer}: spectrum",
-                                  -(-len(image_set) // 8), delay=1, leave=False)]
+            for _, images in Progress(image_set.batches(8), f"{layer}: spectrum",
+                                      -(-len(image_set) // 8), delay=1)]
     return np.concatenate(maps), inside.start
 
 

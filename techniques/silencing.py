@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from tqdm import tqdm
 
 import vizutils as vz
 from data import classes as imagenet
+from data.progress import Progress
 from engine.graph import after_norm, made_by
 from engine.network import traced, twin
 
@@ -99,7 +99,7 @@ def class_effect(
     ranks = np.argsort(np.argsort(-peaks, axis=0, kind="stable"), axis=0)
     jobs = (ranks < pictures) & (peaks > 0)  # (pictures, filters)
     changes = squares = 0.0
-    for i in tqdm(np.flatnonzero(jobs.any(1)), "silencing", delay=1, leave=False):
+    for i in Progress(np.flatnonzero(jobs.any(1)), "silencing", delay=1):
         moved = _silencing(lower, upper, image_set.read([i]), filters[jobs[i]])
         here = np.zeros((len(filters), moved.shape[1]))
         here[jobs[i]] = moved

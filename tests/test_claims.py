@@ -51,18 +51,19 @@ def test_the_demand_in_words(options, words):
 def test_judging_findings():
     asked = [prediction(0.7, 0.5, core=True), Prediction("that", "c", 95, 80, "t", "c",
                                                          form="{:.0f}")]
-    found = {"it": Finding(0.81, 0.3, 0.45, "two pictures", approximate=True)}
+    found = {"it": Finding(0.81, 0.3, Finding(0.45, low=0.4, high=0.52, approximate=True),
+                           "two pictures", approximate=True)}
     table = claims.judge(asked, found)
     assert table.columns.tolist() == ["about", "claim", "demanded", "found", "control",
                                       "random weights", "others pass", "verdict", "core",
                                       "random too", "counts"]
     assert table.iloc[0].tolist() == ["it", "it is so", "≥ 0.70 (refuted: ≤ 0.50)",
-                                      "≈ 0.81 (two pictures)", "≈ 0.30", "≈ 0.45", "–", SUPPORTED,
-                                      True, False, True]
+                                      "≈ 0.81 (two pictures)", "≈ 0.30", "≈ 0.45 [0.40, 0.52]", "–",
+                                      SUPPORTED, True, False, True]
     assert table.iloc[1].tolist()[3:] == ["– (not tested)", "–", "–", "–", UNDECIDED, False, False,
                                           True]
-    assert claims.judge(asked, {"it": Finding(0.81, random=0.7)})["random too"].tolist() == [
-        True, False]
+    for random, too in ((Finding(0.7), True), (Finding(0.7, low=0.4), False)):
+        assert claims.judge(asked, {"it": Finding(0.81, random=random)})["random too"][0] == too
     with pytest.raises(ValueError, match="no prediction was made about afterthought, luck"):
         claims.judge(asked, found | {"luck": Finding(1), "afterthought": Finding(1)})
 

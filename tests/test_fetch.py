@@ -168,8 +168,8 @@ def test_a_bar_shows_only_for_a_slow_download(toy, server, capfd, monkeypatch):
     fetch.fetch("toy")
     assert "toy.bin" not in capfd.readouterr().err
     toy.unlink()
-    quick_bar = fetch.tqdm
-    monkeypatch.setattr(fetch, "tqdm", lambda **kw: quick_bar(**kw | {"delay": 0}))
+    quick_bar = fetch.Progress
+    monkeypatch.setattr(fetch, "Progress", lambda **kw: quick_bar(**kw | {"delay": 0}))
     fetch.fetch("toy")
     assert "toy.bin" in capfd.readouterr().err
 

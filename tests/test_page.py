@@ -9,11 +9,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+from engine.style import show_table
 from tools import grade, site
 from tools.export_html import chapter_numbers, export
 
@@ -128,7 +130,7 @@ def test_two_pictures_of_a_cell_get_a_caption_each_and_other_text_stays():
     captions = [text_of(caption) for caption in made.find_all("figcaption")]
     assert captions == ["Figure 1. One.", "Figure 2. Two, unlike Figure 1."]
     assert png(1) in made.find(id="figure-1").img["src"]
-    linked = [(text_of(link), link["href"]) for link in made.select("main .cell a")]
+    linked = [(text_of(link), link["href"]) for link in made.select("main .cell p > a")]
     assert linked == [("Figure 1", "#figure-1"), *[("Figure 2", "#figure-2")] * 2]
     assert "Figure 1 of the report & Figure 2" in text_of(made)
     assert len(made.find_all(class_="text_cell")) == 2
@@ -146,8 +148,53 @@ def test_the_code_is_folded_and_whole(report, page):
 def test_every_table_lies_in_a_box_of_its_own(page):
     tables = page.find_all("table")
     assert len(tables) > 8
-    assert all(table.parent["class"] == ["table"] for table in tables)
+    assert all(table.parent["class"][0] == "table" for table in tables)
+    short = [len(table.select("tbody tr")) <= 12 for table in tables]
+    assert [table.parent["class"][1:] == ["short"] for table in tables] == short
     assert not page.select("main style")  # pandas brings one for each
+
+
+def test_a_table_with_a_caption_has_a_name_and_mentions_lead_to_it():
+    shown_so = show_table(pd.DataFrame({"<b>": ["x"], "n": [1.5]}), "Table 2. What <it> holds.")
+    made = soup(export(new_notebook(cells=[
+        shown({"text/html": shown_so._repr_html_(), "text/plain": repr(shown_so)}),
+        new_markdown_cell("See Table 2 and Table 3."),
+    ]), ROOT))
+    box = made.find(id="table-2")
+    assert box["class"] == ["table", "short"]
+    assert text_of(box.caption) == "Table 2. What <it> holds."
+    assert text_of(box.th) == "<b>" and len(box.select("tr")) == 2  # and no count of rows
+    assert ["left" in tag["style"] for tag in box.find_all(["th", "td"])] == [True, False] * 2
+    assert [link["href"] for link in made.select(".text_cell p a")] == ["#table-2"]
+
+
+def panels(*found):
+    """A figure's output with panels: (name, link) each."""
+    made = new_output("display_data", {"image/png": png()})
+    made.metadata["image/png"] = {"alt": "a figure", "panels": [
+        {key: text for key, text in (("name", name), ("link", link)) if text}
+        | {"box": [0.1, 0.2, 0.3, 0.4]} for name, link in found]}
+    return made
+
+
+def test_panels_of_figures_lead_to_each_other():
+    cell = new_code_cell("draw()", execution_count=1, outputs=[
+        panels((None, "#kernel-3"), (None, "#kernel-4")), panels(("kernel-3", None))])
+    made = soup(export(new_notebook(cells=[cell]), ROOT))
+    (link,) = made.select("a.panel")  # the other leads nowhere
+    assert link["href"] == "#kernel-3" and link["aria-label"] == "kernel 3"
+    assert link["style"] == "left: 10.00%; top: 20.00%; width: 30.00%; height: 40.00%"
+    assert made.find(id="kernel-3").parent.img["alt"] == "a figure"
+
+
+def test_the_circuit_sheet_leads_to_each_channels_picture_and_kernel(page):
+    sheet = page.select("figure:has(a.panel)")
+    assert len(sheet) == 1 and "circuit" in text_of(sheet[0].figcaption)
+    led = [link["href"].removeprefix("#") for link in sheet[0].select("a.panel")]
+    assert len(led) == len(set(led)) == 20
+    for name in led:
+        target = page.find(id=name).find_parent("figure")
+        assert ("kernels" if "kernel" in name else "upstream") in text_of(target.figcaption)
 
 
 def test_a_table_of_many_columns_may_break_names_and_numbers_stand_right():
@@ -165,7 +212,9 @@ def test_a_table_of_many_columns_may_break_names_and_numbers_stand_right():
 def test_a_page_that_stands_alone_has_no_link_to_a_file(page):
     addresses = [link["href"] for link in page.find_all("a", href=True)]
     assert all(address.startswith(("#", "https://")) for address in addresses)
-    assert not page.find_all(["script", "link", "iframe"])
+    assert not page.find_all(["link", "iframe"])
+    (script,) = page.find_all("script")
+    assert not script.attrs and "http" not in script.text and "import" not in script.text
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -439,11 +488,13 @@ def test_every_link_between_the_sites_pages_leads_somewhere(project):
 def test_links_to_notebooks_lead_to_their_pages_and_those_to_other_files_go(project):
     site.build(project, project / "out")
     made = soup((project / "out/notebooks/1_a.html").read_text())
-    links = {text_of(link): link["href"] for link in made.select(".cell a")}
+    links = {text_of(link): link["href"] for link in made.select(".cell p:not(figcaption p) a")}
     assert links == {"the report": "../lab3_circuit.html#1.-The-model-%5B3-points%5D",
                      "two": "2_b.html", "web": "https://x.org/a.ipynb"}
     assert "data" in text_of(made)
     assert made.find("a", class_="home")["href"] == "../index.html"
+    turns = [(text_of(link), link["href"]) for link in made.select(".turn a")]
+    assert turns == [("← Tiny", "../lab3_circuit.html"), ("Other →", "2_b.html")]
 
 
 def test_what_has_not_been_made_has_no_card(project):

@@ -194,7 +194,7 @@ def test_a_recipe_can_be_written_to_a_file_of_another_encoding(tmp_path, monkeyp
     """As on Windows, where a pipe or a file gets the local code page; a program is UTF-8."""
     monkeypatch.setenv("VIZUTILS_FIGURES", str(tmp_path))
     code = "label = '≈ 3 → 4, é'\n"
-    saved = vz.save_figure(vz.plot_road(), "road", alt="≈ five boxes.", recipe=code)
+    saved = vz.save_figure(vz.plot_images([[[[9, 9, 9]]]]), "one", alt="≈ one box.", recipe=code)
     done = subprocess.run(
         [sys.executable, "-m", "vizutils", "show-recipe", str(saved.path)], cwd=ROOT,
         capture_output=True, check=False, env={**os.environ, "PYTHONIOENCODING": "cp1252:strict"})

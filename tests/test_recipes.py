@@ -167,12 +167,13 @@ def test_a_notebooks_figure_is_made_again_from_its_own_metadata(tmp_path, capsys
 
 def test_a_figure_of_a_program_holds_parameters_but_no_recipe(tmp_path, monkeypatch):
     monkeypatch.setenv("VIZUTILS_FIGURES", str(tmp_path))
-    saved = vz.save_figure(vz.plot_road(), "road", alt="Five boxes.", seed=7)
+    saved = vz.save_figure(vz.plot_images([[[[9, 9, 9]]]]), "one", alt="One box.", seed=7)
     assert '"seed": 7' in Image.open(saved.path).info["Comment"]
     with pytest.raises(ValueError, match="holds no recipe: only figures that a notebook's cell"):
         vz.show_recipe(saved.path)
-    given = vz.save_figure(vz.plot_road(), "road", alt="Five boxes.", recipe="vz.plot_road()\n")
-    assert vz.show_recipe(given.path).endswith("}\nvz.plot_road()\n")
+    given = vz.save_figure(vz.plot_images([[[[9, 9, 9]]]]), "one", alt="One box.",
+                           recipe="vz.plot_images(x)\n")
+    assert vz.show_recipe(given.path).endswith("}\nvz.plot_images(x)\n")
 
 
 @pytest.mark.parametrize(("content", "said"), [

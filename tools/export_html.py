@@ -3,9 +3,11 @@
     python tools/export_html.py NOTEBOOK HTML
 
 The page loads no script, style sheet, font or picture from anywhere, so it can
-be mailed, printed and read offline. What needs scripts is shown by its static
+be mailed, printed and read offline. What needs a kernel is shown by its static
 twin: a widget by the picture or text saved beside it. Links to the web remain.
-Sections are numbered, code is folded, a figure has its caption under it.
+Sections are numbered, code is folded, a figure has its caption under it, and
+panels of figures lead to each other. How it looks is in page.css; what its own
+small script adds (copy, enlarge, "you are here") is in page.js.
 """
 
 import re
@@ -18,10 +20,12 @@ import nbformat
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
 
+from tools.execute import PICTURES
+
 # nbconvert's "basic" template is the body of its "classic" one, without the
 # scripts and fonts that either page around it would fetch ("lab" also cuts long
 # lines off and drops alternative texts). The page below stands in their place.
-PAGE = """<!DOCTYPE html>
+_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -33,118 +37,13 @@ PAGE = """<!DOCTYPE html>
 <main>
 {body}
 </main>
+<script>{script}</script>
 </body>
 </html>
 """
 
-# Without a script: a tick box shows the contents on a phone, another all code (where the browser
-# lets a style sheet open <details>; elsewhere the box is not offered).
-STYLE = """
-:root { color-scheme: light; --ground: #fff; --text: #1a1a1a; --soft: #55606e; --line: #d3d8de;
-        --panel: #f5f6f8; --link: #0b57a4; --shade: #0003; --card: transparent;
-        --keyword: #7928a1; --string: #1e6b3a; --number: #9a4a00; }
-@media screen and (prefers-color-scheme: dark) {
-  :root { color-scheme: dark; --ground: #15181c; --text: #e3e6ea; --soft: #a3adb9; --line: #3b434d;
-          --panel: #1f242b; --link: #85b9ff; --shade: #fff4; --card: #fff;
-          --keyword: #d3a0f0; --string: #8fd3a4; --number: #f0b27a; }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--text); overflow-wrap: break-word;
-       font: 16px/1.55 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 60rem; margin: 1rem auto 4rem; padding: 0 1.5rem; }
-h1, h2, h3 { line-height: 1.25; margin: 1.6em 0 0.5em; }
-h2 { border-bottom: 1px solid var(--line); }
-a { color: var(--link); }
-img { max-width: 100%; height: auto; background: var(--card); }
-pre, code { font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
-pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
-li { margin: 0.2rem 0; }
-blockquote { margin-left: 0; padding-left: 1rem; border-left: 3px solid var(--line); }
-.number { color: var(--soft); font-variant-numeric: tabular-nums; }
-.up { float: right; text-decoration: none; font-weight: normal; padding: 0 0.4rem; }
-
-.contents { font-size: 15px; border-bottom: 1px solid var(--line); padding-bottom: 0.5rem; }
-.contents label { display: inline-block; padding: 0.3rem 1.2rem 0.3rem 0; cursor: pointer; }
-.contents ol { display: none; list-style: none; margin: 0; padding: 0; }
-#show-contents:checked ~ ol { display: block; }
-.contents li { margin: 0; padding: 0.25rem 0; line-height: 1.3; }
-.contents .part { padding-left: 1.6rem; font-size: 14px; }
-.contents a { text-decoration: none; }
-.contents .home { display: inline-block; margin-right: 1.2rem; }
-.contents a:hover, .contents a:focus { text-decoration: underline; }
-.all-code { display: none !important; }
-@supports selector(::details-content) {
-  .contents .all-code { display: inline-block !important; }
-  main:has(#show-code:checked) .code::details-content { content-visibility: visible; }
-}
-@media screen and (min-width: 72rem) {
-  main:has(> .contents) { margin-left: calc(19rem + max(0rem, (100vw - 81rem) / 2)); }
-  .contents { position: fixed; inset: 0 auto 0 0; width: 18rem; overflow-y: auto; border: 0;
-              padding: 1rem 1rem 2rem 1.5rem; border-right: 1px solid var(--line); }
-  .contents ol { display: block; margin-top: 0.5rem; }
-  .up, #show-contents, [for=show-contents] { display: none !important; }
-}
-
-details { margin: 1rem 0 0.5rem; background: var(--panel); border-left: 3px solid var(--line);
-          padding: 0.3rem 0.8rem; }
-summary { color: var(--soft); font-size: 13px; cursor: pointer; }
-.prompt { display: none; }
-.output_area { margin: 0.5rem 0; }
-.output_stream { border-left: 3px solid var(--line); padding-left: 0.8rem; }
-.answer { border-left: 3px solid var(--link); padding: 0.1rem 0 0.1rem 0.8rem; }
-blockquote .answer { border: 0; padding: 0; }
-figure { margin: 1rem 0 1.4rem; }
-figure img { display: block; padding: 4px; border-radius: 4px; }
-figcaption { color: var(--soft); font-size: 15px; margin-top: 0.4rem; max-width: 780px; }
-figcaption p { margin: 0; }
-
-/* A table wider than its box scrolls in it; a shade tells that there is more. */
-.table, main > table { overflow-x: auto; margin: 0.6rem 0; background:
-  linear-gradient(to right, var(--ground) 30%, transparent) 0 0 / 40px 100% no-repeat local,
-  linear-gradient(to left, var(--ground) 30%, transparent) 100% 0 / 40px 100% no-repeat local,
-  linear-gradient(to right, var(--shade), transparent) 0 0 / 12px 100% no-repeat scroll,
-  linear-gradient(to left, var(--shade), transparent) 100% 0 / 12px 100% no-repeat scroll; }
-main > table { display: block; }
-table { border-collapse: collapse; border: 0; font-size: 14px; }
-th, td { padding: 0.25rem 0.6rem; text-align: left; vertical-align: top;
-         border: 0; border-bottom: 1px solid var(--line); }
-thead th { border-bottom: 2px solid var(--soft); }
-.dataframe th, .dataframe td { font-variant-numeric: tabular-nums; }
-.quantity { text-align: right; }
-td img { max-width: none; }
-
-.highlight .k, .highlight .kn, .highlight .kc, .highlight .ow { color: var(--keyword); }
-.highlight .s1, .highlight .s2, .highlight .sa, .highlight .sd, .highlight .si {
-  color: var(--string); }
-.highlight .mi, .highlight .mf { color: var(--number); }
-.highlight .c1 { color: var(--soft); font-style: italic; }
-@media screen and (max-width: 45rem) {
-  main { padding: 0 1rem; }
-  .table table { width: max-content; min-width: 100%; }
-  .table th, .table td { max-width: 13rem; padding: 0.25rem 0.45rem; }
-  .text_cell .table table { width: 100%; font-size: 13px; }  /* sentences: narrow, but whole */
-  .text_cell th, .text_cell td { padding: 0.2rem 0.3rem; hyphens: auto; }
-}
-@page { margin: 16mm 15mm; @bottom-center { content: counter(page); font: 9pt sans-serif; } }
-@media print {
-  body { font-size: 10pt; }
-  main { max-width: none; margin: 0; padding: 0; }
-  .contents, .up { display: none; }
-  main:not(:has(#show-code:checked)) .code:not([open]) { display: none; }
-  h1, h2, h3, summary { break-after: avoid; }
-  img, tr, figure, figcaption { break-inside: avoid; }
-  figure img { max-height: 215mm; width: auto; }
-  p, li, figcaption { orphans: 3; widows: 3; }
-  .table, main > table { overflow: visible; background: none; }
-  table { font-size: 8pt; }
-  th, td { padding: 0.15rem 0.35rem; }
-  .many { font-size: 6pt; }
-  .many th, .many td { padding: 0.1rem 0.15rem; }
-  pre, code { font-size: 8pt; }  /* a line of a hundred characters fits */
-  figcaption { font-size: 9pt; }
-  .number, figcaption, summary { color: inherit; }
-}
-"""
+STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 
 # The first of these that an output has is shown.
 SHOWN = [
@@ -160,9 +59,16 @@ SHOWN = [
 OWN_NUMBER = re.compile(r"(\d+)\.\s+")  # of a heading
 OPENED = "shown"  #: tag of a cell whose code is not folded
 CAPTION = re.compile(r"Figure (\d+)\.")
-MENTION = re.compile(r"\bFigure\s+(\d+)\b(?! of (?:the report|companion))")
+MENTION = re.compile(r"\b(Figure|Table)\s+(\d+)\b(?! of (?:the report|companion))")
+TABLE = re.compile(r"Table (\d+)\.")
 MANY = 9  # columns: more do not fit a printed page
+SHORT = 12  # rows: no more, and a table stays on one printed page
 QUANTITY = re.compile(r"[≈<>≤≥±]?\s*[-−+]?[\d,.]+(?:e[-+]?\d+)?\s*%?")
+
+
+def whole_page(title, body, *, look=""):
+    """A page of the house: its title (text), its body (HTML), and what it adds to the style."""
+    return _PAGE.format(title=escape(title), style=STYLE + look, body=body, script=SCRIPT)
 
 
 def anchor(heading):
@@ -199,12 +105,15 @@ def chapter_numbers(headings):
 
 
 def name_headings(body):
-    """Give every heading a name to link to: each its own, so that no link is ambiguous."""
+    """Give every heading a name to link to, each its own, and the link."""
     taken = {}
     for heading in body.find_all(["h1", "h2", "h3", "h4"]):
         name = anchor(heading.get_text())
         taken[name] = taken.get(name, 0) + 1
         heading["id"] = name if taken[name] == 1 else f"{name}-{taken[name]}"
+        link = body.new_tag("a", href=f"#{heading['id']}", attrs={"class": "permalink"})
+        link["aria-label"] = f"link to {heading.get_text()}"
+        heading.append(link)
 
 
 def number_headings(body):
@@ -276,21 +185,59 @@ def caption_figures(body):
                                     strict=False):
             number = CAPTION.match(caption.get_text())[1]
             figure = picture.wrap(body.new_tag("figure", id=f"figure-{number}"))
+            caption.strong.contents[0].wrap(body.new_tag("a", href=f"#{figure['id']}"))
             figure.append(caption.wrap(body.new_tag("figcaption")))
         if not below.get_text(strip=True) and not below.find("img"):
             below.decompose()
 
 
+def shown_kind(output):
+    """The form of an output that the page shows; None for a stream or an error."""
+    return next((kind for kind in SHOWN if kind in output.get("data", {})), None)
+
+
+def link_panels(body, notebook):
+    """Name the panels of figures, and lay a link over each that leads to another panel.
+
+    Figures say in their metadata where these are (`engine.style.panels_of`).
+    """
+    outputs = [(output, kind) for cell in notebook.cells for output in cell.get("outputs", [])
+               if (kind := shown_kind(output)) in PICTURES]
+    pictures = body.select(".output_png img, .output_jpeg img")
+    for picture, (output, kind) in zip(pictures, outputs, strict=True):
+        panels = output.metadata.get(kind, {}).get("panels", [])
+        if panels:
+            box = picture.wrap(body.new_tag("span", attrs={"class": "map"}))
+            box.extend(_panel(body, panel) for panel in panels)
+    for panel in body.select("a.panel"):
+        if not body.find(id=panel["href"].removeprefix("#")):  # left out of this notebook
+            panel.decompose()
+
+
+def _panel(body, panel):
+    """A panel as an element that lies over its figure."""
+    sides = zip(("left", "top", "width", "height"), panel["box"], strict=True)
+    place = "; ".join(f"{side}: {100 * share:.2f}%" for side, share in sides)
+    tag = body.new_tag("a" if "link" in panel else "span",
+                       attrs={"class": "panel", "style": place})
+    if "name" in panel and not body.find(id=panel["name"]):
+        tag["id"] = panel["name"]
+    if "link" in panel:
+        tag["href"] = panel["link"]
+        tag["aria-label"] = tag["title"] = panel["link"].removeprefix("#").replace("-", " ")
+    return tag
+
+
 def link_figures(body):
-    """Make every mention of a figure in the text a link to it."""
-    there = {figure["id"] for figure in body.find_all("figure")}
+    """Make every mention of a figure or a table in the text a link to it."""
+    there = {tag["id"] for tag in body.select("figure[id], .table[id]")}
     for text in body.find_all(string=MENTION):
         inside = {parent.name for parent in text.parents}
-        if inside & {"a", "pre", "code", "summary", "strong", "h1", "h2", "h3"}:
+        if inside & {"a", "pre", "code", "summary", "strong", "caption", "h1", "h2", "h3"}:
             continue
 
         def linked(found):
-            name = f"figure-{found[1]}"
+            name = f"{found[1].lower()}-{found[2]}"
             return f'<a href="#{name}">{found[0]}</a>' if name in there else found[0]
 
         escaped = str(text.output_ready("minimal"))
@@ -314,8 +261,13 @@ def box_tables(body):
         if len(table.select_one("tr").find_all(["th", "td"])) > MANY:
             narrow(body, table)
         table.attrs.pop("border", None)
-        table.wrap(body.new_tag("div", attrs={"class": "table"}))
-        for cell in table.select(".dataframe td"):
+        box = table.wrap(body.new_tag("div", attrs={"class": "table"}))
+        if len(table.select("tbody tr")) <= SHORT:
+            box["class"].append("short")
+        if table.caption and (found := TABLE.match(table.caption.get_text())):
+            box["id"] = f"table-{found[1]}"
+            table.caption.string.wrap(body.new_tag("a", href=f"#{box['id']}"))
+        for cell in table.select(".dataframe td:not([style])"):
             if QUANTITY.fullmatch(cell.get_text(strip=True)):
                 cell["class"] = "quantity"
         for row in table.find_all("tr", style=True):
@@ -335,7 +287,19 @@ def settle_links(body, lead):
             link["href"] = parts._replace(path=address).geturl()
 
 
-def export(notebook, folder, *, lead=lambda address: None, home=None):
+def add_turn(body, before, after):
+    """Put links to the page before and the one after at the end; each an (address, title)."""
+    nav = body.new_tag("nav", attrs={"class": "turn", "aria-label": "Pages"})
+    for page, form in ((before, "← {}"), (after, "{} →")):
+        if page:
+            link = body.new_tag("a", href=page[0])
+            link.string = form.format(page[1])
+            nav.append(link)
+    if nav.contents:
+        body.append(nav)
+
+
+def export(notebook, folder, *, lead=lambda address: None, home=None, before=None, after=None):
     """Return an executed notebook as a self-contained page.
 
     Parameters
@@ -349,6 +313,8 @@ def export(notebook, folder, *, lead=lambda address: None, home=None):
         None if nowhere, as from a page that stands alone.
     home : str, optional
         Address of the page that lists all pages, where there is one.
+    before, after : (str, str), optional
+        Address and title of the neighbouring pages.
 
     Returns
     -------
@@ -377,10 +343,12 @@ def export(notebook, folder, *, lead=lambda address: None, home=None):
     settle_links(body, lead)
     name_headings(body)
     caption_figures(body)
-    link_figures(body)
+    link_panels(body, notebook)
     box_tables(body)
+    link_figures(body)
     add_contents(body, home)
-    return PAGE.format(title=escape(title), style=STYLE, body=body)
+    add_turn(body, before, after)
+    return whole_page(title, str(body))
 
 
 def main(notebook, html):

@@ -29,7 +29,7 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 from tools.execute import execute, picture_in, tidy
-from tools.export_html import PAGE, STYLE, export
+from tools.export_html import export, whole_page
 from tools.modules import ingredients
 from tools.report import check, prepare, read_parameters, request, tagged
 
@@ -264,7 +264,7 @@ def write_index(home):
         "<table><thead><tr>", *(f"<th>{head}</th>" for head in heads), "</tr></thead>",
         *map(html_row, rows), "</table>",
     ]
-    page = PAGE.format(title="Filters, ranked", style=STYLE + LOOK, body="\n".join(lines))
+    page = whole_page("Filters, ranked", "\n".join(lines), look=LOOK)
     path = Path(home, "index.html")
     write(path, page)
     return path

@@ -27,7 +27,7 @@ from PIL import Image
 
 from tools import grade
 from tools.execute import picture_in
-from tools.export_html import PAGE, STYLE, export
+from tools.export_html import export, whole_page
 
 REPORT = "lab3_circuit.ipynb"
 CHECKS = "build/checks.xml"
@@ -110,14 +110,27 @@ def notebooks(root):
     return [Path(root, REPORT), *sorted(Path(root, "notebooks").glob("[0-9]*.ipynb"))]
 
 
-def notebook_card(source, root, folder):
-    """Write a committed notebook's page, at the same place in `folder` as it has in `root`."""
-    notebook = nbformat.read(source, as_version=4)
-    address = source.relative_to(root).with_suffix(".html")
+def notebook_cards(root, folder):
+    """Write each committed notebook's page, at the same place in `folder` as it has in `root`."""
+    read = {path: nbformat.read(path, as_version=4) for path in notebooks(root)}
+    order = [None, *read, None]
+    return [notebook_card(path, root, folder, read, before, after)
+            for before, path, after in zip(order, read, order[2:], strict=False)]
+
+
+def notebook_card(source, root, folder, read, before, after):
+    """Write the page of a notebook that stands between two others (paths, or None)."""
+    notebook, address = read[source], source.relative_to(root).with_suffix(".html")
     target = folder / address
     target.parent.mkdir(parents=True, exist_ok=True)
-    home = Path(os.path.relpath(folder / "index.html", target.parent)).as_posix()
-    page = export(notebook, source.parent, lead=lead_from(source, root), home=home)
+
+    def way(page):
+        return Path(os.path.relpath(page, source.parent)).as_posix()
+
+    turns = [path and (way(path.with_suffix(".html")), title_of(read[path]))
+             for path in (before, after)]
+    page = export(notebook, source.parent, lead=lead_from(source, root),
+                  home=way(root / "index.html"), before=turns[0], after=turns[1])
     target.write_text(page, encoding="utf-8")
     return Card(address.as_posix(), title_of(notebook), sentence_of(notebook),
                 picture_of(notebook))
@@ -182,8 +195,7 @@ def reports_card(root, folder):
 def write_page(path, title, body):
     """Write a page that is no notebook's."""
     home = "" if path.name == "index.html" else '<p><a href="index.html">all pages</a></p>'
-    page = PAGE.format(title=escape(title), style=STYLE + LOOK, body=home + body)
-    path.write_text(page, encoding="utf-8")
+    path.write_text(whole_page(title, home + body, look=LOOK), encoding="utf-8")
 
 
 def html_card(card):
@@ -208,7 +220,7 @@ def build(root, folder):
     """
     root, folder = Path(root), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    report, *companions = [notebook_card(path, root, folder) for path in notebooks(root)]
+    report, *companions = notebook_cards(root, folder)
     others = [grade_card(root, folder), atlas_card(root, folder), reports_card(root, folder)]
     cards = [report, *companions, *filter(None, others)]
     body = f"<h1>{escape(report.title)}: all pages</h1>"

@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 import vizutils as vz
+from data.progress import Progress
 from engine.network import PICTURES, traced
 from techniques.adversarial.results import Adversaries, Before, bounds, check_epsilon, look
 
@@ -52,7 +52,7 @@ def _signs(net: vz.Network, images: np.ndarray, before: Before) -> np.ndarray:
 def _batches(before: Before, title: str):
     """(slice, those pictures alone) after each other, with a progress bar."""
     starts = range(0, len(before.images), BATCH)
-    for start in tqdm(starts, title, delay=1, leave=False):
+    for start in Progress(starts, title, delay=1):
         part = slice(start, start + BATCH)
         yield part, before.subset(part)
 

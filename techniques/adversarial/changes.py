@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from tqdm import tqdm
 
 import vizutils as vz
+from data.progress import Progress
 from techniques.adversarial.results import Adversaries
 
 
@@ -38,7 +38,7 @@ def layer_change(
     names = [*net.conv_layers, net.last_layer] if layers is None else list(layers)
     forward = net.forward(tuple(names), pre_activation=True)
     rows = []
-    for i in tqdm(range(len(found.images)), "layers", delay=1, leave=False):
+    for i in Progress(range(len(found.images)), "layers", delay=1):
         pair = np.stack([found.before.images[i], found.images[i]])
         maps = [net.preprocess(tf.constant(pair)), *forward(pair)]
         for name, (before, after) in zip(["pixels", *names], maps, strict=True):

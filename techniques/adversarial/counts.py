@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
-from tqdm import tqdm
 
 import vizutils as vz
+from data.progress import Progress
 from techniques.adversarial.attacks import fgsm, gradient_signs, sign_noise
 from techniques.adversarial.results import Adversaries, check_epsilon, look
 
@@ -58,7 +58,7 @@ def sweep(
     before = look(net, images, targets)
     signs = gradient_signs(net, before) if signs is None else signs
     rows = []
-    for epsilon in tqdm(epsilons, "ε", delay=1, leave=False):
+    for epsilon in Progress(epsilons, "ε", delay=1):
         rows.append(rates([fgsm(net, before, epsilon=epsilon, signs=signs),
                            sign_noise(net, before, epsilon=epsilon, seed=seed)]))
     return pd.concat(rows, ignore_index=True)

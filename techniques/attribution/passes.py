@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 import vizutils as vz
+from data.progress import Progress
 from engine.network import PICTURES, traced
 
 CLASSES = tf.TensorSpec((None,), tf.int32)  #: one class index for each picture
@@ -57,4 +57,4 @@ def in_batches(run: Callable, images: np.ndarray, targets: np.ndarray, batch: in
 
 def watched(rounds: Iterable, method: str) -> Iterable:
     """The rounds of some work, with a progress bar of the method's name when they take long."""
-    return tqdm(list(rounds), method, delay=1, leave=False)
+    return Progress(list(rounds), method, delay=1)

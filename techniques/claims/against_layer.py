@@ -290,16 +290,14 @@ def core_findings(
     """
     found = numbers(evidence, [hypothesis], seed=seed)
     rates = base_rates(found, [filter])
-    untrained = {} if random is None else {
-        about: float(one.value[0, filter])
-        for about, one in numbers(random, [hypothesis], seed=seed).items()}
+    untrained = {} if random is None else core_findings(random, hypothesis, filter, seed=seed)[0]
     findings = {}
     for about in (p.about for p in hypothesis.predictions if p.about in found):
         one = found[about]
         value, low, high = (float(a[0, filter]) for a in (one.value, one.low, one.high))
         # another processor may choose another part where two things explain nearly as much
         findings[about] = Finding(
-            value, float(np.median(np.delete(one.value[0], filter))), untrained.get(about, np.nan),
+            value, float(np.median(np.delete(one.value[0], filter))), untrained.get(about),
             low=low, high=high, base=float(rates[about][0]), approximate=True)
     r = scores.correlations(hypothesis.description.from_features(evidence.features)[:, None],
                             evidence.answers[:, [filter]]).item()

@@ -108,8 +108,8 @@ class Finding:
         Share of the layer's other filters that pass the same claim (NaN: not known).
     control : float
         The same number for the control that the prediction names.
-    random : float
-        The same test on a network with random weights (NaN: not made).
+    random : Finding or None
+        What the same test gave on a network with random weights.
     words : str
         Said beside the number, e.g. why there is none.
     approximate : bool
@@ -118,12 +118,20 @@ class Finding:
 
     number: float
     control: float = np.nan
-    random: float = np.nan
+    random: Finding | None = None
     words: str = ""
     approximate: bool = False
     low: float = np.nan
     high: float = np.nan
     base: float = np.nan
+
+    def said(self, form: str) -> str:
+        """The number, with its interval if it has one, as ``≈ 0.21 [0.05, 0.43]``; "–" if none."""
+        if np.isnan(self.number):
+            return "–"
+        between = "" if np.isnan(self.low) else (
+            f" [{form.format(self.low)}, {form.format(self.high)}]")
+        return f"{'≈ ' * self.approximate}{form.format(self.number)}{between}"
 
 
 def judge(predictions: Sequence[Prediction], findings: Mapping[str, Finding]) -> pd.DataFrame:
@@ -148,16 +156,15 @@ def judge(predictions: Sequence[Prediction], findings: Mapping[str, Finding]) ->
     rows = []
     for p in predictions:
         found = findings.get(p.about, Finding(np.nan, words="not tested"))
-        near = "≈ " if found.approximate else ""
-        said = ["–" if np.isnan(n) else near + p.form.format(n)
-                for n in (found.number, found.control, found.random)]
-        if not np.isnan(found.low):
-            said[0] += f" [{p.form.format(found.low)}, {p.form.format(found.high)}]"
-        said[0] = f"{said[0]} ({found.words})" if found.words else said[0]
-        others = "–" if np.isnan(found.base) else f"{near}{100 * found.base:.0f} %"
-        rows.append((p.about, p.claim, p.demanded, *said, others,
+        random = found.random or Finding(np.nan)
+        control = Finding(found.control, approximate=found.approximate)
+        others = Finding(100 * found.base, approximate=found.approximate).said("{:.0f} %")
+        words = f" ({found.words})" * bool(found.words)
+        rows.append((p.about, p.claim, p.demanded, found.said(p.form) + words,
+                     control.said(p.form), random.said(p.form), others,
                      p.judge(found.number, found.low, found.high), p.core,
-                     p.judge(found.random) == SUPPORTED, not found.base >= COMMON))
+                     p.judge(random.number, random.low, random.high) == SUPPORTED,
+                     not found.base >= COMMON))
     return pd.DataFrame(rows, columns=["about", "claim", "demanded", "found", "control",
                                        "random weights", "others pass", "verdict", "core",
                                        "random too", "counts"])

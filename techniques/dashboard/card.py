@@ -45,7 +45,7 @@ class Card(Listener):
                              layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
         self.widget = widgets.VBox(
             [widgets.HTML(f"<h4>{html.escape(panel.title)}</h4>"), self.picture, self.words, tools,
-             self.code], layout=widgets.Layout(width=f"{panel.width * style.DPI + 36:.0f}px",
+             self.code], layout=widgets.Layout(width=f"{panel.width * style.SCREEN + 36:.0f}px",
                                                overflow="hidden"))
         self.widget.add_class("vzd-card")
         self._set_working(False)
@@ -82,7 +82,7 @@ class Card(Listener):
     def shown(self, picture, alt):
         """Show a frame, or the finished figure."""
         live = not isinstance(picture, Figure)
-        width = round((self.panel.width if live else picture.get_figwidth()) * style.DPI)
+        width = round((self.panel.width if live else picture.get_figwidth()) * style.SCREEN)
         self.figure, self.alt = (None, alt) if live else (picture, alt)
         self.picture.value = image_tag(encoded(picture), alt, width=width, live=live)
         self.words.value = paragraph(alt)

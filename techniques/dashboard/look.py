@@ -54,7 +54,7 @@ def encoded(picture: np.ndarray | Figure) -> bytes:
     """A picture as PNG: an RGB array 0-255, or a figure."""
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
-        picture.savefig(buffer, format="png", dpi=style.DPI)
+        picture.savefig(buffer, format="png", dpi=style.SCREEN)
     else:
         Image.fromarray(np.clip(picture, 0, 255).round().astype("uint8")).save(buffer, "PNG")
     return buffer.getvalue()

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 import vizutils as vz
+from data.progress import Progress
 from techniques.stimuli.catalogue import SMALLEST, Stimuli, battery
 
 
@@ -105,8 +105,8 @@ def tuning(
     answer = _answers(net, layer, seen, unit, filters)
     responses = np.empty((len(stimuli), len(filters)), "float32")
     step = max(4, 2**17 // stimuli.size**2)  # pictures a batch: some 100 MB of activations
-    with tqdm(desc=f"{layer}: stimuli", total=len(stimuli), delay=1, leave=False,
-              disable=not progress) as bar:
+    with Progress(desc=f"{layer}: stimuli", total=len(stimuli), delay=1,
+                  disable=not progress) as bar:
         for which, images in stimuli.batches(step):
             responses[which] = answer(images)
             bar.update(len(which))
@@ -153,8 +153,8 @@ def on_pictures(net: vz.Network, layer: str, pictures: vz.ImageSet, *, progress:
     pictures = vz.as_image_set(pictures, copy=False)
     inside = vz.unpadded_positions(net, layer, pictures.size, needed=False) or slice(None)
     forward = net.forward(layer, pre_activation=True)
-    batches = tqdm(pictures.batches(8), f"{layer}: pictures", -(-len(pictures) // 8), delay=1,
-                   leave=False, disable=not progress)
+    batches = Progress(pictures.batches(8), f"{layer}: pictures", -(-len(pictures) // 8), delay=1,
+                       disable=not progress)
     means, squares, weights = [], [], []
     for _, images in batches:
         maps = forward(images)[:, inside, inside].numpy().astype("float64")

@@ -9,7 +9,7 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
 from tools import grade
-from tools.export_html import PAGE, STYLE, export
+from tools.export_html import export, whole_page
 from tools.site import LOOK, Card, html_card
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,7 @@ def pages(tmp_path_factory):
     texts = {
         "report": export(report, ROOT),
         "grade": export(new_notebook(cells=[new_markdown_cell(sheet)]), ROOT),
-        "index": PAGE.format(title="", style=STYLE + LOOK, body=f'<ul class="cards">{cards}</ul>'),
+        "index": whole_page("", f'<ul class="cards">{cards}</ul>', look=LOOK),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
