@@ -8,10 +8,10 @@ that lies here. Two rules are added to nbval's own:
 * A number after the sign ≈ is compared with a tolerance, because an ascent's
   result moves a little between processors and releases. With an interval behind
   it (``≈ 8 of 16 [4, 12]``, ``≈ 0.21 [0.05, 0.43]``; techniques/intervals.py) it
-  comes from climbs that end elsewhere on another processor: of two such numbers
-  each must lie in the other's interval. Everything else, the text around that
-  number included, must be equal to the letter; only how a table's columns are
-  padded may follow its numbers' widths.
+  comes from climbs that end elsewhere on another processor: two such numbers may
+  differ by what two samples may, the root of the sum of both intervals' squares.
+  Everything else, the text around that number included, must be equal to the
+  letter; only how a table's columns are padded may follow its numbers' widths.
 * Where an output has HTML, its plain text is not compared as well: a table says the
   same twice, and how pandas breaks the plain one's lines hangs on its numbers' widths.
 """
@@ -49,10 +49,12 @@ def agree(found, expected):
     if not found["low"] or not expected["low"]:
         plain = not found["low"] and not expected["low"]
         return plain and is_near(found["number"], expected["number"])
-    numbers = [value(match["number"]) for match in (found, expected)]
-    intervals = [(value(match["low"]), value(match["high"])) for match in (found, expected)]
-    inside = all(low <= number <= high for low, high in intervals for number in numbers)
-    return inside and found["total"] == expected["total"]
+    samples = sorted([value(match[name]) for name in ("number", "low", "high")]
+                     for match in (found, expected))
+    sound = all(low <= number <= high for number, low, high in samples)
+    (less, _, up_to), (more, down_to, _) = samples
+    near = (more - less) ** 2 <= (up_to - less) ** 2 + (more - down_to) ** 2
+    return sound and near and found["total"] == expected["total"]
 
 
 def settle(output, reference):

@@ -3,8 +3,8 @@
 A climb of many steps (PGD, a long ascent, an inversion) takes its next step from a gradient whose
 last digits depend on the processor, so that two machines may end at different pictures. What is
 counted or averaged over a few of them is a sample, and is printed as one: with its interval. The
-check of a notebook (conftest.py in the project's root) then asks whether each of two numbers lies
-in the other's interval.
+check of a notebook (conftest.py in the project's root) then asks whether two numbers differ by no
+more than two such samples may.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@
     const [picture, words] = large.children, shown = figure.querySelector("img");
     picture.src = shown.src;
     picture.alt = shown.alt;
-    words.textContent = figure.querySelector("figcaption").firstElementChild.textContent;
+    words.textContent = figure.querySelector("figcaption p").textContent;
     large.showModal();
   }
 
