@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from tools import reports
+from data import fetch
+from tools import bundle, reports
 from tools.modules import PACKAGES, ingredients, modules
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,6 +72,7 @@ ELSEWHERE = {"xplique_worker.py": {"xplique"}}
 
 def test_every_import_is_declared():
     own = {"vizutils", "engine", "data", "techniques", "tools", "conftest"}
+    own.add("google")  # Colab's own module, in the set-up cell
     for folder in ("tests", "benchmarks"):
         own |= {path.stem for path in (ROOT / folder).glob("*.py")}
     carriers = importlib.metadata.packages_distributions()
@@ -203,7 +206,11 @@ CELL = (ROOT / "tools/colab_setup.py").read_text()
 AROUND = """
 import importlib.machinery, subprocess, sys, types
 if {on_colab}:
+    files = sys.modules["google.colab.files"] = types.ModuleType("files")
+    files.upload = lambda: print("asked for a file") or {uploads}
+    sys.modules["google"] = types.ModuleType("google")
     sys.modules["google.colab"] = types.ModuleType("colab")
+    sys.modules["google.colab"].files = files
 if not {lacks_onnx}:
     sys.modules["onnx"] = types.ModuleType("onnx")
     sys.modules["onnx"].__spec__ = importlib.machinery.ModuleSpec("onnx", None)
@@ -216,9 +223,9 @@ subprocess.run = run
 """
 
 
-def run_cell(folder, *, on_colab=True, lacks_onnx=False, cell=CELL, times=1):
-    program = AROUND.format(on_colab=on_colab, lacks_onnx=lacks_onnx) + cell * times
-    program += "\nimport vizutils; print('found', vizutils.__file__)"
+def run_cell(folder, *, on_colab=True, lacks_onnx=False, cell=CELL, times=1, uploads=()):
+    program = AROUND.format(on_colab=on_colab, lacks_onnx=lacks_onnx, uploads=uploads)
+    program += cell * times + "\nimport vizutils; print('found', vizutils.__file__)"
     return subprocess.run(
         [sys.executable, "-S", "-c", program], cwd=folder, capture_output=True, text=True
     )
@@ -239,7 +246,7 @@ def repository(tmp_path):
 def test_cell_is_short_and_names_the_address_in_pyproject():
     address = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["vizutils"]
     assert f'REPOSITORY, TAG = "{address["repository"]}", "{address["tag"]}"' in CELL
-    assert len([line for line in CELL.splitlines() if line]) <= 20
+    assert len([line for line in CELL.splitlines() if line]) <= 27
     assert bool(address["repository"]) == bool(address["tag"])
 
 
@@ -281,6 +288,49 @@ def test_cell_finds_the_project_above_and_in_an_unpacked_zip(tmp_path, home):
 def test_cell_says_what_to_do_without_the_project(tmp_path):
     place = tmp_path / "content"
     place.mkdir()
-    lost = run_cell(place)
-    assert lost.returncode == 1
-    assert "upload it as a zip" in lost.stderr
+    for uploads in ((), ("notes.txt",)):
+        (place / "notes.txt").write_text("no zip")
+        lost = run_cell(place, uploads=uploads)
+        assert "asked for a file" in lost.stdout
+        assert lost.returncode == 1
+        assert "choose its zip" in lost.stderr
+    assert "asked" not in run_cell(place, on_colab=False).stdout
+
+
+def test_cell_unpacks_the_projects_zip_once(tmp_path):
+    """As Colab does: its dialog saves the file, under a new name where the first one is taken."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "vizutils.py").touch()
+    content = tmp_path / "content"
+    bundle.pack(tmp_path / "mine", content / "lab3-circuit (1).zip")
+    found = run_cell(content, uploads=["lab3-circuit (1).zip"], times=2)
+    assert found.stdout.count("asked for a file") == 1
+    assert f"found {content}/lab3-circuit (1)/vizutils.py" in found.stdout
+
+
+def test_the_zip_holds_what_a_run_needs(tmp_path):
+    """Every import of every notebook, and data that functions read, from the unpacked zip alone."""
+    bundle.pack(ROOT, tmp_path / "lab3-circuit.zip")
+    with zipfile.ZipFile(tmp_path / "lab3-circuit.zip") as archive:
+        names = {name.removeprefix("lab3-circuit/") for name in archive.namelist()}
+        archive.extractall(tmp_path)
+    wanted = {path.relative_to(ROOT).as_posix() for path in ingredients(ROOT)}
+    assert names - wanted == {"LICENSE", "data/README.md"} and wanted <= names
+    program = f"""
+import importlib, os, pkgutil, sys
+sys.path = [p for p in sys.path if os.path.realpath(p or os.curdir) != {str(ROOT)!r}]
+sys.path.insert(0, {str(tmp_path / 'lab3-circuit')!r})
+import techniques
+import vizutils as vz
+for found in pkgutil.walk_packages(techniques.__path__, "techniques."):
+    importlib.import_module(found.name)
+net = vz.load_network("vgg16", weights="packaged")
+print(len(vz.class_table(net, "block3_conv2", 17)), len(vz.load_images()), vz.__file__)
+"""
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True,
+                          text=True, env=environment | {"VIZUTILS_DATA": str(fetch.cache_dir())})
+    assert done.returncode == 0, done.stderr
+    count, pictures, home = done.stdout.splitlines()[-1].split(maxsplit=2)
+    assert int(count) == 1000 and int(pictures) > 30
+    assert home == str(tmp_path / "lab3-circuit" / "vizutils.py")
