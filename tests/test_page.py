@@ -100,7 +100,7 @@ def test_headings_of_the_same_words_have_names_of_their_own():
 def test_the_rubric_map_is_on_top_and_leads_to_the_chapters(page):
     first = page.find("h2")
     links = [link for link in first.find_previous("table").select("a")
-             if not link["href"].startswith("#figure")]
+             if not link["href"].startswith(("#figure", "#table"))]
     chapters = {heading["id"] for heading in page.find_all("h2")}
     assert len(links) == 4
     assert {unquote(link["href"][1:]) for link in links} <= chapters
@@ -434,6 +434,19 @@ def test_a_rubric_map_that_cannot_be_read_is_refused_in_a_sentence(rubric, said)
         grade.sheet(tiny_report(rubric), {}, name="r.ipynb", page="r.html")
 
 
+def test_each_point_of_the_report_has_its_two_best_pieces_of_evidence_first(report, page):
+    sheet = grade.sheet(report, {}, name="lab3_circuit.ipynb", page="p.html")
+    parts = sheet.split("\n## ")[1:]
+    assert len(parts) == 4
+    for part in parts:
+        best = part.partition("Best evidence:\n\n")[2].partition("\n\nThen:")[0].splitlines()
+        assert len(best) == 2
+        for line in best:
+            name = re.match(r"- \[\w+ \d+\]\(p\.html#([a-z]+-\d+)\): .{12}", line)[1]
+            assert page.find(id=name), name
+            assert part.count(line) == 1 and part.index("> **Answer.**") > part.index(line)
+
+
 def test_the_reports_sheet_has_every_point_and_leads_to_sections_and_figures(report, page):
     sheet = grade.sheet(report, {}, name="lab3_circuit.ipynb", page="lab3_circuit.html")
     rows = [cell.source for cell in report.cells if "### Where the rubric" in cell.source]
@@ -494,7 +507,7 @@ def test_links_to_notebooks_lead_to_their_pages_and_those_to_other_files_go(proj
     assert "data" in text_of(made)
     assert made.find("a", class_="home")["href"] == "../index.html"
     turns = [(text_of(link), link["href"]) for link in made.select(".turn a")]
-    assert turns == [("← Tiny", "../lab3_circuit.html"), ("Other →", "2_b.html")]
+    assert turns == [("← Tiny", "../lab3_circuit.html"), ("Companion →", "2_b.html")]
 
 
 def test_what_has_not_been_made_has_no_card(project):

@@ -30,6 +30,8 @@ HEADING = re.compile(r"^(#{1,4})\s+(.*)", re.MULTILINE)
 CAPTION = re.compile(r"^\*\*Figure (\d+)\.\*\*\s+(.{20,}?\.)(?=\s|$)", re.MULTILINE | re.DOTALL)
 MAP = re.compile(r"\brubric\b", re.IGNORECASE)
 LINK = re.compile(r"\[(.+)\]\(#(.+)\)")
+TABLE = re.compile(r"Table (\d+)\.\s+(.+)")
+BEST = "evidence"  #: tag of a cell that holds one of a point's two best pieces of evidence
 LONGEST = 160  # characters of a printed line that are quoted
 PACKAGE = "techniques."
 IMPORT = "import of the file"  # the check that fails if none of its tests can be run
@@ -51,7 +53,8 @@ class Section:
     """What a section of the notebook holds as evidence."""
 
     figures: list = field(default_factory=list)  # (number, first sentence of its caption)
-    tables: list = field(default_factory=list)  # their columns
+    tables: list = field(default_factory=list)  # (number, caption, columns); no number: None, ""
+    best: list = field(default_factory=list)  # of these: ("figure", number), ("table", number)
     answers: list = field(default_factory=list)
     printed: list = field(default_factory=list)
     cells: list = field(default_factory=list)  # numbers of its code cells, as nbval counts
@@ -95,11 +98,14 @@ def sections(notebook):
     found, section, number = {}, Section(), -1
     names = _imported([ast.parse(cell.source) for cell in notebook.cells
                        if cell.cell_type == "code"])
+    before = None
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             for level, text in HEADING.findall(cell.source):
                 if level == "##":
                     section = found.setdefault(anchor(text), Section())
+            if before is not None and BEST in before.metadata.get("tags", []):
+                section.best += [("figure", int(n)) for n, _ in CAPTION.findall(cell.source)]
             section.figures += [(int(n), " ".join(text.split())) for n, text in
                                 CAPTION.findall(cell.source)]
             section.answers += _answers(cell.source)
@@ -110,7 +116,8 @@ def sections(notebook):
                 section.spared.append(number)
             section.calls |= _calls(ast.parse(cell.source), names)
             for output in cell.outputs:
-                _read_output(output, section)
+                _read_output(output, section, best=BEST in cell.metadata.get("tags", []))
+        before = cell
     return found
 
 
@@ -166,12 +173,16 @@ def _answers(markdown):
     return [text for text in paragraphs if text.startswith("**Answer")]
 
 
-def _read_output(output, section):
-    """Add what one output shows to its section."""
+def _read_output(output, section, *, best):
+    """Add what one output shows to its section; `best` if it is among the best evidence."""
     data = output.get("data", {})
     for table in BeautifulSoup(data.get("text/html", ""), "html.parser").find_all("table"):
         heads = (head.get_text(strip=True) for head in table.select("thead tr:first-child th"))
-        section.tables.append([head for head in heads if head])
+        named = TABLE.match(table.caption.get_text()) if table.caption else None
+        number, caption = (int(named[1]), named[2]) if named else (None, "")
+        section.tables.append((number, caption, [head for head in heads if head]))
+        if best and number:
+            section.best.append(("table", number))
     section.answers += _answers(data.get("text/markdown", ""))
     if output.get("name") == "stdout":
         lines = (line.strip() for line in output.text.splitlines())
@@ -417,9 +428,14 @@ def _detail(point, section, checks, *, name, page):
     link = f"[{point.section}]({page}#{quote(point.anchor)})"
     lines = [f"## {point.task} [{point.points} points]", "",
              f"Section {link}; promised: {point.promised}.", ""]
-    lines += [f"- [Figure {number}]({page}#figure-{number}): {text}"
-              for number, text in section.figures]
-    lines += [f"- Table: {', '.join(heads)}" for heads in section.tables]
+    said = {("figure", number): f"- [Figure {number}]({page}#figure-{number}): {text}"
+            for number, text in section.figures}
+    said |= {("table", number): f"- [Table {number}]({page}#table-{number}): {caption} "
+             f"(columns: {', '.join(heads)})" for number, caption, heads in section.tables if number}
+    if section.best:
+        lines += ["Best evidence:", "", *(said[one] for one in section.best), "", "Then:", ""]
+    lines += [text for one, text in said.items() if one not in section.best]
+    lines += [f"- Table: {', '.join(heads)}" for number, _, heads in section.tables if not number]
     lines.append("")
     for answer in section.answers:
         lines += [f"> {answer}", ""]
