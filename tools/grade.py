@@ -431,7 +431,8 @@ def _detail(point, section, checks, *, name, page):
     said = {("figure", number): f"- [Figure {number}]({page}#figure-{number}): {text}"
             for number, text in section.figures}
     said |= {("table", number): f"- [Table {number}]({page}#table-{number}): {caption} "
-             f"(columns: {', '.join(heads)})" for number, caption, heads in section.tables if number}
+             f"(columns: {', '.join(heads)})"
+             for number, caption, heads in section.tables if number}
     if section.best:
         lines += ["Best evidence:", "", *(said[one] for one in section.best), "", "Then:", ""]
     lines += [text for one, text in said.items() if one not in section.best]

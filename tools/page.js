@@ -34,16 +34,15 @@
   // --- figures: see them larger ----------------------------------------------------------
 
   const large = made("dialog", {className: "large"});
-  large.append(made("img", {alt: ""}), made("p", {}),
-               made("button", {type: "button", textContent: "close", autofocus: true}));
   large.addEventListener("click", () => large.close());
   document.body.append(large);
 
   function enlarge(figure) {
-    const [picture, words] = large.children, shown = figure.querySelector("img");
-    picture.src = shown.src;
-    picture.alt = shown.alt;
-    words.textContent = figure.querySelector("figcaption p").textContent;
+    const {src, alt} = figure.querySelector("img");
+    const textContent = figure.querySelector("figcaption p").textContent;
+    large.replaceChildren(
+      made("img", {src, alt}), made("p", {textContent}),
+      made("button", {type: "button", textContent: "close", autofocus: true}));
     large.showModal();
   }
 

@@ -61,7 +61,7 @@ def address(tmp_path_factory):
              "--Voila.ip=127.0.0.1"],
             cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
-        yield _answering(f"http://127.0.0.1:{port}", server, folder / "log")
+        yield answers_at(f"http://127.0.0.1:{port}", server, folder / "log", "voila/static/")
     finally:
         server.terminate()
         try:
@@ -70,19 +70,25 @@ def address(tmp_path_factory):
             server.kill()
 
 
-def _answering(address, server, log):
+def answers_at(address, server, log, path):
     """The address, once the server listens there."""
     until = time.monotonic() + 60
     while time.monotonic() < until and server.poll() is None:
         try:
-            urllib.request.urlopen(f"{address}/voila/static/", timeout=1)
+            urllib.request.urlopen(f"{address}/{path}", timeout=1)
         except urllib.error.HTTPError:  # it answers, if only that there is nothing
             return address
         except OSError:
             time.sleep(0.2)
         else:
             return address
-    pytest.fail(f"Voilà did not start:\n{log.read_text()}", pytrace=False)
+    pytest.fail(f"No server answered:\n{log.read_text()}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def answering():
+    """`answers_at`, for other files of tests."""
+    return answers_at
 
 
 @pytest.fixture(scope="module")

@@ -134,6 +134,86 @@ def test_code_opens_cell_by_cell_or_all_at_once(visit):
     assert heights() == [1, 1]
 
 
+def test_code_is_copied_whole(visit):
+    page = visit("report")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    code = page.locator("details.code[open]").first
+    code.get_by_role("button", name="copy").click()
+    code.get_by_role("button", name="copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == code.locator("pre").inner_text().strip()
+
+
+def test_the_circuit_sheet_leads_to_a_channels_picture_and_kernel(visit):
+    page = visit("report")
+    for kind in ("channel", "kernel"):
+        link = page.locator(f'#figure-12 a.panel[href^="#{kind}"]').nth(3)
+        link.click()
+        panel = page.locator(link.get_attribute("href"))
+        box, height = panel.bounding_box(), page.viewport_size["height"]
+        assert 0 < box["y"] < height - box["height"] and box["width"] > 40
+        outline = panel.evaluate("e => getComputedStyle(e).outlineStyle")
+        assert outline == "solid"  # marked, among the others
+
+
+def test_a_figure_is_enlarged_by_a_click_and_by_keyboard(visit):
+    page = visit("report")
+    picture, large = page.locator("#figure-9 img"), page.locator("dialog.large")
+    small = picture.bounding_box()["width"]
+    picture.click()
+    assert large.locator("img").bounding_box()["width"] > 1.5 * small
+    assert large.locator("img").get_attribute("alt") == picture.get_attribute("alt")
+    assert large.inner_text().startswith("Figure 9.")
+    page.keyboard.press("Escape")
+    assert not large.is_visible()
+    button = page.get_by_role("button", name="enlarge figure 9")
+    button.focus()
+    page.keyboard.press("Enter")
+    assert large.is_visible()
+    large.get_by_role("button", name="close").click()
+    assert not large.is_visible()
+
+
+def test_figures_have_more_pixels_than_the_page_gives_them(visit):
+    page = visit("report", width=1920)
+    ratios = page.evaluate("""[...document.querySelectorAll('figure img')].map(
+        picture => picture.naturalWidth / picture.getBoundingClientRect().width)""")
+    assert min(ratios) > 1.6
+
+
+def test_the_contents_say_where_one_is(visit):
+    page = visit("report")
+    here = page.locator(".contents [aria-current]")
+    for name in ("The kernels", "The filter", "Conclusion"):
+        page.get_by_role("heading", name=name).first.evaluate("e => e.scrollIntoView()")
+        page.wait_for_function("n => document.querySelector('.contents [aria-current]')"
+                               "?.textContent.includes(n)", arg=name)
+        assert here.count() == 1
+
+
+def test_a_heading_offers_its_address(visit):
+    page = visit("report")
+    link = page.locator("h2:has-text('The circuit') .permalink")
+    assert link.evaluate("e => getComputedStyle(e).opacity") == "0"
+    page.locator("h2", has_text="The circuit").hover()
+    assert link.evaluate("e => getComputedStyle(e).opacity") == "1"
+    link.click()
+    assert page.url.endswith("#The-circuit")
+
+
+def test_on_paper_short_tables_and_answers_stay_whole_and_can_be_read(visit):
+    page = visit("report", width=A4)
+    page.emulate_media(media="print")
+    kept = """selector => [...document.querySelectorAll(selector)].map(
+        element => getComputedStyle(element).breakInside)"""
+    for selector in (".answer", ".table.short", "figure"):
+        found = page.evaluate(kept, selector)
+        assert len(found) > 5 and set(found) == {"avoid"}, selector
+    sizes = page.evaluate("""[...document.querySelectorAll('td, th, caption, figcaption')].map(
+        cell => parseFloat(getComputedStyle(cell).fontSize) * 72 / 96)""")
+    assert min(sizes) >= 8  # points
+
+
 def brightness(page, selector, name):
     colour = page.locator(selector).first.evaluate(f"e => getComputedStyle(e)['{name}']")
     return sum(int(part) for part in colour.removeprefix("rgb(").rstrip(")").split(",")) / 3
