@@ -29,10 +29,11 @@ from PIL import Image
 
 import techniques
 import vizutils as vz
+from data.progress import Progress
 from engine import style
 from engine.recipes import recipe_of
 from techniques import dashboard
-from tools.execute import PICTURES, picture_in
+from tools.execute import PICTURES, picture_in, tidy
 from tools.export_html import export
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,11 +55,16 @@ class Kernel:
         self.client = client
 
     def run(self, source):
-        """The outputs of one more cell, without its stream of progress; it must not fail."""
+        """The outputs of one more cell, without what was progress; it must not fail."""
+        return [output for output in self.cell(source).outputs
+                if output.get("name") != "stderr" and output.get("data") != {}]
+
+    def cell(self, source):
+        """One more cell, run."""
         cell = new_code_cell(source)
         self.client.nb.cells.append(cell)
         self.client.execute_cell(cell, len(self.client.nb.cells) - 1)
-        return [output for output in cell.outputs if output.get("name") != "stderr"]
+        return cell
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +188,28 @@ def test_the_picture_shown_is_the_picture_saved(kernel):
     assert same and psnr(Image.open(path), decoded(shown)) > 45
 
 
+# --- progress ----------------------------------------------------------------------------------
+
+
+def test_a_progress_bar_is_there_while_work_goes_on_and_gone_afterwards(kernel):
+    begun = kernel.cell("from data.progress import Progress\n"
+                        "bar = Progress(total=3, desc='thirds', delay=0)\n"
+                        "bar.update(); _ = bar.refresh()")
+    (shown,) = begun.outputs
+    assert shown["data"]["text/plain"].startswith("thirds:  33%")
+    kernel.cell("bar.close()")  # nothing on stderr either, which would be an empty red bar
+    assert [output.get("data") for output in begun.outputs] == [{}]
+    assert tidy(new_notebook(cells=[begun])).cells[0].outputs == []
+    assert kernel.cell("for _ in Progress(range(9), 'quick'): pass").outputs == []
+
+
+def test_on_a_console_a_progress_bar_is_tqdms(capsys):
+    for _ in Progress(range(3), "thirds", delay=0):
+        pass
+    said = capsys.readouterr()
+    assert "thirds:" in said.err and said.err.endswith("\r") and not said.out
+
+
 # --- kept small --------------------------------------------------------------------------------
 
 
@@ -253,6 +281,29 @@ def test_the_text_reaches_the_pages(kernel, drawn):
                  HTMLExporter(template_name="classic").from_notebook_node(notebook)[0]):
         (alt,) = (picture["alt"] for picture in BeautifulSoup(page, "html.parser")("img"))
         assert alt == 'Five "boxes" < six'
+
+
+def test_the_circuit_sheets_panels_are_where_it_says_and_lead_to_their_channel(tiny):
+    ranking = vz.rank_kernels(tiny, "block2_conv2", 3, top=5)
+    greys = [np.full((8, 8, 3), 40 * (i + 1), "uint8") for i in range(5)]
+    taps = vz.kernels(tiny, "block2_conv2", 3)[:, :, ranking.channel]
+    figure = vz.plot_circuit(greys, ranking, taps, greys[0])
+    picture = Image.open(io.BytesIO(style.png_of(figure)))
+    panels = {panel["link"]: panel["box"] for panel in style.panels_of(figure)}
+    assert set(panels) == {f"#{kind}-{channel}" for channel in ranking.channel
+                           for kind in ("channel", "kernel")}
+    for grey, channel in zip(greys, ranking.channel, strict=True):
+        left, top, width, height = panels[f"#channel-{channel}"]
+        middle = [round(share * side) for share, side in
+                  zip((left + width / 2, top + height / 2), picture.size, strict=True)]
+        assert picture.convert("RGB").getpixel(middle) == tuple(grey[0, 0])
+        beside = panels[f"#kernel-{channel}"]
+        assert abs(beside[1] + beside[3] / 2 - top - height / 2) < 0.01  # its own row
+
+    named = vz.plot_kernels(tiny, "block2_conv2", 3, ranking)
+    style.png_of(named)
+    assert [panel["name"] for panel in style.panels_of(named)] == [
+        f"kernel-{channel}" for channel in ranking.channel]
 
 
 def test_an_answer_is_set_off_as_one():
