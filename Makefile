@@ -11,7 +11,8 @@ NOTEBOOKS := $(wildcard $(REPORT).ipynb) $(COMPANIONS)
 CELL_TIMEOUT := 1800
 # Test files and notebooks that run at a time; each needs up to 3 GB. A file's tests stay together.
 AT_ONCE ?= 2
-PYTEST = $(BIN)/python -m pytest -q -n $(AT_ONCE) --dist loadfile
+# The slowest are listed: that is where time can be saved.
+PYTEST = $(BIN)/python -m pytest -q -n $(AT_ONCE) --dist loadfile --durations=25
 # What the tests found last, for the grading sheet.
 CHECKS := build/checks.xml
 
