@@ -130,10 +130,37 @@ def test_two_pictures_of_a_cell_get_a_caption_each_and_other_text_stays():
     captions = [text_of(caption) for caption in made.find_all("figcaption")]
     assert captions == ["Figure 1. One.", "Figure 2. Two, unlike Figure 1."]
     assert png(1) in made.find(id="figure-1").img["src"]
-    linked = [(text_of(link), link["href"]) for link in made.select("main .cell p > a")]
+    linked = [(text_of(link), link["href"]) for link in made.select("main .cell p a:not(strong a)")]
     assert linked == [("Figure 1", "#figure-1"), *[("Figure 2", "#figure-2")] * 2]
     assert "Figure 1 of the report & Figure 2" in text_of(made)
     assert len(made.find_all(class_="text_cell")) == 2
+
+
+def test_each_of_several_figures_and_references_is_a_link():
+    text = ("See Figures 1, 2 and 9 and Table 3 [2, 3].\n\n## Tools and references\n\n"
+            "1. A.\n2. B.")
+    made = soup(export(new_notebook(cells=[
+        shown({"image/png": png(1)}, {"image/png": png(2)}),
+        new_markdown_cell("**Figure 1.** One.\n\n**Figure 2.** Two."), new_markdown_cell(text),
+    ]), ROOT))
+    linked = [(text_of(link), link["href"]) for link in made.select(".text_cell p > a")]
+    assert linked == [("1", "#figure-1"), ("2", "#figure-2"), ("2", "#reference-2")]
+    assert text_of(made.find(id="reference-2")) == "B."
+
+
+def test_a_solution_stays_inside_its_box():
+    folded = ("1. Try.\n\n<details><summary>One solution</summary>\n\n```python\nx = 1\n```\n\n"
+              "So it is.\n\n</details>\n\nNext.")
+    made = soup(export(new_notebook(cells=[new_markdown_cell(folded)]), ROOT))
+    assert text_of(made.details) == "One solution x = 1 So it is."
+    assert "Next." in text_of(made.main) and "Next." not in text_of(made.details)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.name)
+def test_every_solution_is_hidden_until_it_is_asked_for(path):
+    made = soup(export(nbformat.read(path, as_version=4), path.parent))
+    boxes = made.select("details:not(.code)")
+    assert boxes and all(box.find("pre") or len(text_of(box)) > 80 for box in boxes)
 
 
 def test_the_code_is_folded_and_whole(report, page):

@@ -10,6 +10,9 @@ panels of figures lead to each other. How it looks is in page.css; what its own
 small script adds (copy, enlarge, "you are here") is in page.js.
 """
 
+import base64
+import functools
+import mimetypes
 import re
 import sys
 from html import escape
@@ -59,7 +62,10 @@ SHOWN = [
 OWN_NUMBER = re.compile(r"(\d+)\.\s+")  # of a heading
 OPENED = "shown"  #: tag of a cell whose code is not folded
 CAPTION = re.compile(r"Figure (\d+)\.")
-MENTION = re.compile(r"\b(Figure|Table)\s+(\d+)\b(?! of (?:the report|companion))")
+# "Figure 3", "Tables 1, 2 and 4": not those of another notebook
+MENTION = re.compile(r"\b(Figure|Table)s?\s+(?:\d+(?:,\s+|\s+and\s+|–)?)+\b"
+                     r"(?! of (?:the report|companion))")
+CITED = re.compile(r"\[(\d+(?:, \d+)*)\]")
 TABLE = re.compile(r"Table (\d+)\.")
 MANY = 9  # columns: more do not fit a printed page
 SHORT = 12  # rows: no more, and a table stays on one printed page
@@ -237,11 +243,38 @@ def link_figures(body):
             continue
 
         def linked(found):
-            name = f"{found[1].lower()}-{found[2]}"
-            return f'<a href="#{name}">{found[0]}</a>' if name in there else found[0]
+            kind, plural = found[1], found[0].startswith(f"{found[1]}s")
+            # one is linked with its word, of several each number
+            return re.sub(r"\d+" if plural else r".+", functools.partial(_link, kind, there),
+                          found[0])
 
         escaped = str(text.output_ready("minimal"))
         text.replace_with(BeautifulSoup(MENTION.sub(linked, escaped), "html.parser"))
+
+
+def _link(kind, there, found):
+    """A mention, or a number of one, as a link if the page holds what is meant."""
+    name = f"{kind.lower()}-{re.search(r'[0-9]+', found[0])[0]}"
+    return f'<a href="#{name}">{found[0]}</a>' if name in there else found[0]
+
+
+def link_references(body):
+    """Make each number in brackets a link to its entry in the list of references."""
+    heading = next((heading for heading in body.find_all(["h2", "h3"])
+                    if "references" in heading.get_text().lower()), None)
+    entries = heading.find_next("ol").find_all("li", recursive=False) if heading else []
+    for number, entry in enumerate(entries, 1):
+        entry["id"] = f"reference-{number}"
+
+    def linked(found):
+        known = 0 < int(found[0]) <= len(entries)
+        return f'<a href="#reference-{found[0]}">{found[0]}</a>' if known else found[0]
+
+    for text in body.find_all(string=CITED) if entries else []:
+        if not {parent.name for parent in text.parents} & {"a", "pre", "code", "table"}:
+            new = CITED.sub(lambda found: re.sub(r"\d+", linked, found[0]),
+                            str(text.output_ready("minimal")))
+            text.replace_with(BeautifulSoup(new, "html.parser"))
 
 
 def narrow(body, table):
@@ -272,6 +305,24 @@ def box_tables(body):
                 cell["class"] = "quantity"
         for row in table.find_all("tr", style=True):
             del row["style"]
+
+
+def embed_pictures(body, folder):
+    """Put the files of pictures into the page; of one on the web (a badge, say) its text stays.
+
+    nbconvert would do it, but takes each piece of HTML in a Markdown cell for a whole one, and so
+    closes a <details> before what it is to hold.
+    """
+    for picture in body("img"):
+        parts = urlsplit(picture["src"])
+        if parts.scheme == "data":
+            continue
+        file, kind = folder / unquote(parts.path), mimetypes.guess_type(parts.path)[0]
+        if parts.scheme or parts.netloc or not file.is_file():
+            picture.replace_with(picture.get("alt", ""))
+        else:
+            encoded = base64.b64encode(file.read_bytes()).decode()
+            picture["src"] = f"data:{kind};base64,{encoded}"
 
 
 def settle_links(body, lead):
@@ -321,16 +372,14 @@ def export(notebook, folder, *, lead=lambda address: None, home=None, before=Non
     str
         The page, as HTML.
     """
-    exporter = HTMLExporter(template_name="basic", embed_images=True, exclude_anchor_links=True)
+    exporter = HTMLExporter(template_name="basic", exclude_anchor_links=True)
     exporter.config.NbConvertBase.display_data_priority = SHOWN
     resources = {"metadata": {"path": str(folder)}}
     body = BeautifulSoup(exporter.from_notebook_node(notebook, resources)[0], "html.parser")
 
     for element in body(["script", "link", "iframe", "style"]):
         element.decompose()
-    for picture in body("img"):
-        if not picture["src"].startswith("data:"):  # a badge, say: its text stays
-            picture.replace_with(picture["alt"])
+    embed_pictures(body, Path(folder))
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for code, cell in zip(body.find_all(class_="input"), cells, strict=True):
         fold_code(body, code, opened=OPENED in cell.metadata.get("tags", []))
@@ -346,6 +395,7 @@ def export(notebook, folder, *, lead=lambda address: None, home=None, before=Non
     link_panels(body, notebook)
     box_tables(body)
     link_figures(body)
+    link_references(body)
     add_contents(body, home)
     add_turn(body, before, after)
     return whole_page(title, str(body))

@@ -31,6 +31,11 @@
     pre.before(button);
   }
 
+  const every = document.getElementById("show-code");
+  every?.addEventListener("change", () => {
+    for (const code of all("details.code")) code.open = every.checked;
+  });
+
   // --- figures: see them larger ----------------------------------------------------------
 
   const large = made("dialog", {className: "large"});
@@ -41,9 +46,10 @@
     const {src, alt} = figure.querySelector("img");
     const textContent = figure.querySelector("figcaption p").textContent;
     large.replaceChildren(
-      made("img", {src, alt}), made("p", {textContent}),
-      made("button", {type: "button", textContent: "close", autofocus: true}));
+      made("button", {type: "button", textContent: "close", autofocus: true}),
+      made("img", {src, alt}), made("p", {textContent}));
     large.showModal();
+    large.scrollTo(0, 0);
   }
 
   for (const figure of all("figure:has(figcaption)")) {

@@ -163,15 +163,32 @@ def test_a_figure_is_enlarged_by_a_click_and_by_keyboard(visit):
     picture.click()
     assert large.locator("img").bounding_box()["width"] > 1.5 * small
     assert large.locator("img").get_attribute("alt") == picture.get_attribute("alt")
-    assert large.inner_text().startswith("Figure 9.")
+    assert large.locator("p").inner_text().startswith("Figure 9.")
+    before = page.evaluate("scrollY")
+    page.mouse.wheel(0, 500)
     page.keyboard.press("Escape")
-    assert not large.is_visible()
+    assert not large.is_visible() and page.evaluate("scrollY") == before  # the page has stayed
     button = page.get_by_role("button", name="enlarge figure 9")
     button.focus()
     page.keyboard.press("Enter")
     assert large.is_visible()
     large.get_by_role("button", name="close").click()
     assert not large.is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_tall_figure_is_enlarged_from_its_top_and_can_be_closed_there(visit, width):
+    page = visit("report", width=width)
+    small = page.locator("#figure-12 img").bounding_box()["width"]
+    page.get_by_role("button", name="enlarge figure 12").click()
+    picture = page.locator("dialog.large img").bounding_box()
+    assert picture["y"] > 0 and picture["width"] > 1.5 * small
+    close = page.locator("dialog.large button")
+    page.mouse.move(200, 400)
+    page.mouse.wheel(0, 600)
+    page.wait_for_timeout(300)
+    assert 0 <= close.bounding_box()["y"] < 60  # it stays at hand
+    close.click()
 
 
 def test_figures_have_more_pixels_than_the_page_gives_them(visit):
