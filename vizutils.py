@@ -1111,7 +1111,8 @@ def plot_kernels(net: Network, layer: str, filter: int, ranking: pd.DataFrame) -
         axes.set_axis_off()
     for i, (axes, row) in enumerate(zip(panels.flat, ranking.itertuples(), strict=False)):
         drawn = draw_kernel(axes, taps[:, :, i], norm)
-        axes.set_gid(f"kernel-{row.channel}")  # the circuit sheet leads here
+        axes.set_gid(f"kernel-{row.channel}")  # the circuit sheet leads here, and this back to it
+        axes.set_url("#circuit")
         axes.set_title(f"channel {row.channel}\nL2 {row.l2:.3f}\n{row.kind}", fontsize=8)
     figure.colorbar(drawn, ax=panels, shrink=0.7, label="weight (+ excites, − inhibits)")
     return figure
@@ -1150,6 +1151,7 @@ def plot_circuit(
     deep = figure.get_figheight()
     norm = CenteredNorm(0, np.abs(taps).max())
     centre = figure.add_axes([0.41, 0.5, 0.18, 0.18 * WIDTH / deep])
+    centre.set_gid("circuit")
     show_picture(centre, picture, f"{layer}\nfilter {filter}")
     side, small = 0.8, 0.5  # inches: upstream pictures, kernels
     for i, row in enumerate(ranking.itertuples()):

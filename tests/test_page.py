@@ -215,11 +215,12 @@ def test_panels_of_figures_lead_to_each_other():
 
 
 def test_the_circuit_sheet_leads_to_each_channels_picture_and_kernel(page):
-    sheet = page.select("figure:has(a.panel)")
-    assert len(sheet) == 1 and "circuit" in text_of(sheet[0].figcaption)
-    led = [link["href"].removeprefix("#") for link in sheet[0].select("a.panel")]
+    sheet = page.find(id="circuit").find_parent("figure")
+    assert "circuit" in text_of(sheet.figcaption)
+    led = [link["href"].removeprefix("#") for link in sheet.select("a.panel")]
     assert len(led) == len(set(led)) == 20
     for name in led:
+        assert page.find(id=name)["href"] == "#circuit"  # and back
         target = page.find(id=name).find_parent("figure")
         assert ("kernels" if "kernel" in name else "upstream") in text_of(target.figcaption)
 

@@ -289,7 +289,9 @@ def test_the_circuit_sheets_panels_are_where_it_says_and_lead_to_their_channel(t
     taps = vz.kernels(tiny, "block2_conv2", 3)[:, :, ranking.channel]
     figure = vz.plot_circuit(greys, ranking, taps, greys[0])
     picture = Image.open(io.BytesIO(style.png_of(figure)))
-    panels = {panel["link"]: panel["box"] for panel in style.panels_of(figure)}
+    middle, *sheet = style.panels_of(figure)
+    assert middle["name"] == "circuit"
+    panels = {panel["link"]: panel["box"] for panel in sheet}
     assert set(panels) == {f"#{kind}-{channel}" for channel in ranking.channel
                            for kind in ("channel", "kernel")}
     for grey, channel in zip(greys, ranking.channel, strict=True):
@@ -302,8 +304,8 @@ def test_the_circuit_sheets_panels_are_where_it_says_and_lead_to_their_channel(t
 
     named = vz.plot_kernels(tiny, "block2_conv2", 3, ranking)
     style.png_of(named)
-    assert [panel["name"] for panel in style.panels_of(named)] == [
-        f"kernel-{channel}" for channel in ranking.channel]
+    assert [(panel["name"], panel["link"]) for panel in style.panels_of(named)] == [
+        (f"kernel-{channel}", "#circuit") for channel in ranking.channel]
 
 
 def test_an_answer_is_set_off_as_one():

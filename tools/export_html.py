@@ -262,7 +262,8 @@ def link_references(body):
     """Make each number in brackets a link to its entry in the list of references."""
     heading = next((heading for heading in body.find_all(["h2", "h3"])
                     if "references" in heading.get_text().lower()), None)
-    entries = heading.find_next("ol").find_all("li", recursive=False) if heading else []
+    listed = heading and heading.find_next("ol")
+    entries = listed.find_all("li", recursive=False) if listed else []
     for number, entry in enumerate(entries, 1):
         entry["id"] = f"reference-{number}"
 
