@@ -31,8 +31,9 @@ from tqdm import tqdm
 import vizutils as vz
 from data.fetch import FetchError
 from engine import style
-from engine.graph import is_never_negative_at, made_by
+from engine.graph import is_never_negative_at
 from engine.kinds import kind_of
+from engine.links import made_by
 from techniques import stimuli
 
 # --- costs and accuracy -----------------------------------------------------------------------
@@ -133,7 +134,7 @@ def compare(
 
 def _named_right(net: vz.Network, labelled: vz.ImageSet) -> tuple[int, int]:
     """Pictures whose class is the first guess, and among the first five."""
-    net.check_class_names()  # else the labels are of other classes
+    net.check_labels(labelled)
     order = np.argsort(-vz.logits(net, labelled), axis=1)[:, :5]
     hits = order == labelled.labels[:, None]
     return int(hits[:, 0].sum()), int(hits.any(1).sum())

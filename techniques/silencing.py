@@ -11,8 +11,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import vizutils as vz
-from data import classes as imagenet
-from engine.graph import after_norm, made_by
+from engine.links import after_norm, made_by
 from engine.network import traced, twin
 
 
@@ -108,7 +107,7 @@ def class_effect(
     mean = np.zeros((len(filters), net.class_count)) + changes / count[:, None]
     total = np.sqrt(np.mean(np.zeros_like(mean) + squares, axis=1) / count)
     return ClassEffect(
-        _class_changes(mean, k), mean[0], float(total[0]), total[1:],
+        _class_changes(net, mean, k), mean[0], float(total[0]), total[1:],
         100 * float((total[1:] < total[0]).mean()), int(jobs[:, 0].sum()), net.head)
 
 
@@ -122,13 +121,12 @@ def _silencing(lower, upper, image: np.ndarray, filters: np.ndarray) -> np.ndarr
     return moved - moved.mean(1, keepdims=True)
 
 
-def _class_changes(mean: np.ndarray, k: int) -> pd.DataFrame:
+def _class_changes(net: vz.Network, mean: np.ndarray, k: int) -> pd.DataFrame:
     """The k classes that lose and the k that gain most by silencing the first filter."""
     order = np.argsort(mean[0], kind="stable")
     k = min(k, len(order) // 2)
     listed = np.r_[:k, len(order) - k : len(order)]  # ranks: losses, then gains
-    known = len(order) == len(imagenet.CLASSES)
-    names = [imagenet.CLASSES[i] if known else ("", f"class {i}") for i in order[listed]]
+    names = [net.class_entry(i) for i in order[listed]]
     return pd.DataFrame({
         "index": order[listed], "wnid": [n[0] for n in names], "label": [n[1] for n in names],
         "change": mean[0, order[listed]], "control": np.sort(mean[1:], axis=1)[:, listed].mean(0)})

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 import vizutils as vz
-from engine.graph import made_by
 from engine.kinds import kind_of
+from engine.links import made_by
 from engine.network import PICTURES, traced
 from techniques import deconvnet
 from techniques.attribution.passes import CLASSES, in_batches
