@@ -94,7 +94,7 @@ def replayed(outputs: list, known: dict[int, object], call: Callable) -> list:
         if id(tensor) in known:
             waiting.pop()
         elif missing:
-            waiting += missing
+            waiting += missing[::-1]
         else:
             given = node.arguments
             args, kwargs = keras.tree.map_structure(

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import keras
 
-from engine.kinds import RUNS_CODE
+from engine.kinds import KINDS, RUNS_CODE
 from engine.links import made_by
 from engine.network import Network
 from engine.wrapping import as_network, plain_keras
@@ -125,9 +125,9 @@ def _check_part(part: dict, file: str) -> None:
             f"Custom>{name}"):
         return  # code of this session's, not of the file's
     own = module is not None and module.partition(".")[0] not in ("keras", "builtins")
-    layer = module is None and "name" in (part.get("config") or ()) and "inbound_nodes" in part
-    if own or layer and not hasattr(keras.layers, name) and not hasattr(keras, name) and (
-            name != "Functional"):
+    layer = "module" not in part and "name" in (part.get("config") or ())  # in a file of .h5
+    if own or layer and name not in ("Functional", *KINDS) and not any(
+            hasattr(home, name) for home in (keras, keras.layers)):
         raise ValueError(f"{file} needs {name}, which is no layer of Keras: a file holds its name, "
                          f"not its code. {BUILD_ANEW}")
     if name == "function" and module is not None and not module.startswith(FUNCTIONS):
