@@ -68,6 +68,7 @@ from engine.images import (
     one_or_more,
     picture_batches,
 )
+from engine.kinds import kind_of
 from engine.loading import load_images
 from engine.maxima import Maxima
 from engine.network import PICTURE, Network, prepare_device, submodel
@@ -882,7 +883,7 @@ def kernels(net: Network, layer: str, filter: int, *, fold: bool = True) -> np.n
     conv = net.convolution(layer)
     filter = net.check_filter(layer, filter)
     channels = conv.input.shape[-1]
-    if isinstance(conv, keras.layers.Conv2DTranspose):
+    if kind_of(conv).reads == "spread":  # a transposed convolution
         own, first = conv.kernel.numpy()[:, :, filter], 0  # (rows, columns, channels)
     elif isinstance(conv, keras.layers.SeparableConv2D):
         mixed = conv.pointwise_kernel.numpy()[0, 0, :, filter].reshape(channels, -1)
