@@ -82,7 +82,7 @@ KINDS = {
     **_rows("Dense Flatten Reshape", "everything", "mixed"),
     **_rows("GlobalAveragePooling2D GlobalMaxPooling2D", "everything", "kept", sign=True),
     # Operations that are no layers: keras.ops, and arithmetic on Keras's tensors.
-    **_rows("Relu Relu6", "position", "kept", rectifies=True, sign=True),
+    **_rows("Relu Relu6", "position", "kept", rectifies=True, sign=True, backward=False),
     **_rows("Sigmoid HardSigmoid Silu HardSilu Gelu Tanh Softplus Elu Selu LeakyRelu Mish",
             "position", "kept", rectifies=True, backward=False),
     **_rows("Divide TrueDivide", "position", "joined"),

@@ -17,6 +17,7 @@ from engine.network import Network
 from engine.wrapping import as_network, plain_keras
 
 ENDINGS = (".keras", ".h5", ".hdf5")  #: of files that hold a whole model
+LONGEST = 10**8  #: bytes of a description of a model; NASNetLarge's has 1.5 million
 #: Where functions may come from that a model's file names, such as activations.
 FUNCTIONS = ("keras.activations", "keras.src.activations", "keras.ops", "keras.src.ops",
              "keras.initializers", "keras.src.initializers", "keras.regularizers", "builtins")
@@ -29,7 +30,7 @@ def is_model_file(name) -> bool:
     if isinstance(name, os.PathLike):
         return True
     text = str(name)
-    return text.lower().endswith(ENDINGS) or "/" in text or "\\" in text or Path(text).exists()
+    return text.lower().endswith(ENDINGS) or "/" in text or "\\" in text
 
 
 def load_model_file(path, *, preprocess=None, classes=None, output=None) -> Network:
@@ -88,15 +89,17 @@ def _description(path: Path):
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as file:
+                if file.getinfo("config.json").file_size > LONGEST:
+                    raise ValueError("its description is too long to be one")
                 return json.loads(file.read("config.json"))
         with h5py.File(path) as file:
             text = file.attrs.get("model_config")
+        if text is not None:
+            return json.loads(text)
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as problem:
         raise ValueError(f"{path.name} is no whole model as Keras writes it, or is damaged "
                          f"({problem}): save it by model.save(\"mine.keras\").") from problem
-    if text is None:
-        raise ValueError(f"{path.name} holds weights only, and no model. {BUILD_ANEW}")
-    return json.loads(text if isinstance(text, str) else text.decode())
+    raise ValueError(f"{path.name} holds weights only, and no model. {BUILD_ANEW}")
 
 
 def _parts(description) -> Iterator[dict]:
@@ -115,17 +118,19 @@ def _parts(description) -> Iterator[dict]:
 def _check_part(part: dict, file: str) -> None:
     """Refuse a part that would run code of the file's, or that needs code that it has not."""
     name, module = part["class_name"], part.get("module")
+    module = module if module is None else str(module)
     if name.strip("_").lower() == "lambda" or name in RUNS_CODE:
         raise ValueError(f"{file} has a {name.strip('_')} layer, which runs code that the file "
                          "brings: it is not loaded. Put a layer of Keras in its place (Rescaling, "
                          "for preprocessing). If you trust the file, load it in Python yourself "
                          "and wrap it: vz.as_network(model).")
-    known = part.get("registered_name") or name
+    known = str(part.get("registered_name") or name)
     if keras.saving.get_registered_object(known) or keras.saving.get_registered_object(
             f"Custom>{name}"):
         return  # code of this session's, not of the file's
     own = module is not None and module.partition(".")[0] not in ("keras", "builtins")
-    layer = "module" not in part and "name" in (part.get("config") or ())  # in a file of .h5
+    config = part.get("config")
+    layer = "module" not in part and isinstance(config, dict) and "name" in config  # in .h5 files
     if own or layer and name not in ("Functional", *KINDS) and not any(
             hasattr(home, name) for home in (keras, keras.layers)):
         raise ValueError(f"{file} needs {name}, which is no layer of Keras: a file holds its name, "

@@ -142,18 +142,14 @@ def _split(net: vz.Network, layer: str):
     logits = vz.submodel(net, net.logits_layer, pre_activation=True)
     model = keras.models.clone_model(logits, clone_function=twin)
     cut = after_norm(model, model.get_layer(layer).output)
-    bypass, known = {}, {id(cut): True}
-
-    def depends(tensor) -> bool:  # on the cut
-        if id(tensor) not in known:
-            _, below = made_by(tensor)
-            inside = [depends(t) for t in below]  # of all: each may have branches of its own
-            known[id(tensor)] = any(inside)
-            if any(inside):
-                bypass.update({id(t): t for t, own in zip(below, inside, strict=True) if not own})
-        return known[id(tensor)]
-
-    if not depends(model.output):
+    bypass, above_cut = {}, {id(cut)}
+    for operation in model.operations:  # each after those that it reads
+        tensor = operation.output
+        _, below = made_by(tensor)
+        if id(tensor) not in above_cut and any(id(t) in above_cut for t in below):
+            above_cut.add(id(tensor))
+            bypass.update({id(t): t for t in below if id(t) not in above_cut})
+    if id(model.output) not in above_cut:
         raise ValueError(f"no class logit depends on {layer}.")
     ports = [cut, *bypass.values()]
     below, above = keras.Model(model.input, ports), keras.Model(ports, model.output)

@@ -7,10 +7,10 @@ from pathlib import Path
 import keras
 import nbformat
 import pytest
-from conftest import classifier
 from distributed import LocalCluster
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from conftest import classifier
 from tools import report, reports
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 import vizutils as vz
 from conftest import classifier, pictures_of
-from techniques import adversarial, attribution, circuits
+from techniques import adversarial, analysis, attribution, circuits, dashboard, silencing
 
 layers = keras.layers
 DIGITS = tuple("zero one two three four five six seven eight nine".split())
@@ -128,6 +128,8 @@ def test_attribution_and_adversaries_speak_of_digits():
     assert attack.success.any()
     with pytest.raises(ValueError, match="as it is: choose another target"):
         adversarial.look(net, shown.images[:1], table["before"][0])
+    changed = silencing.class_effect(net, "corners", 1, shown, controls=2).table
+    assert set(changed["label"]) <= set(DIGITS)
 
 
 def test_ascent_in_a_fixed_grey_network_raises_what_the_network_itself_reads():
@@ -141,6 +143,22 @@ def test_ascent_in_a_fixed_grey_network_raises_what_the_network_itself_reads():
     inside = vz.unpadded_positions(net, "strokes", 28)
     own = [maps[i, inside, inside, f].mean() for i, f in enumerate((0, 3))]
     np.testing.assert_allclose(found.history[-1], own, rtol=1e-3, atol=1e-4)
+
+
+def test_the_dashboard_and_a_whole_analysis_take_the_digits():
+    net, shown = reader(), unseen(30)
+    board = dashboard.Dashboard(net, layer="corners", filter=1, images=shown, shown=(), steps=4)
+    view = board.view
+    board.close()
+    assert view.size == 28
+    _, words = dashboard.draw("attribution", view)
+    assert any(f"of '{name}'" in words for name in DIGITS)
+    own = dashboard.join(shown, {"mine": shown.images[0]})
+    assert own.classes == DIGITS and own.labels[0] == -1
+    found = analysis.analyse(net, "corners", 1, image_set=shown, controls=2, steps=4, pieces=4,
+                             progress=False)
+    assert found.verdict in ("supported", "supported in part", "undecided", "refuted")
+    assert len(found.claims) > 5
 
 
 # --- one unit: a convolution and its norm ---------------------------------------------------------
@@ -280,18 +298,13 @@ def test_the_users_model_is_not_changed_and_further_training_takes_effect():
 # --- transfer learning ----------------------------------------------------------------------------
 
 
-@functools.cache
-def transfer():
+def transfer(vgg16):
     """VGG16's packaged trunk, up to block3_conv2, inside a Sequential that tells three pictures."""
-    trunk = vz.load_network("vgg16", weights="packaged").model
-    cut = keras.Model(trunk.input, trunk.get_layer("block3_conv2").output, name="vgg16")
+    cut = keras.Model(vgg16.model.input, vgg16.model.get_layer("block3_conv2").output, name="vgg16")
     model = keras.Sequential([
         keras.Input((64, 64, 3)), layers.RandomFlip("horizontal"), cut,
         layers.GlobalAveragePooling2D(), layers.Dense(3, activation="softmax")], name="mine")
-    cut.trainable = False
-    photographs = vz.load_images(size=64)
-    chosen = [photographs.names.index(name) for name in photographs.names[:3]]
-    images = photographs.read(chosen)
+    images = vz.load_images(size=64, limit=3).images
     net = vz.as_network(model, preprocess=keras.applications.vgg16.preprocess_input,
                         classes=["dog", "bird", "thing"])
     forward = net.forward("global_average_pooling2d", pre_activation=False)
@@ -308,23 +321,22 @@ def transfer():
     return net, model, vz.made(images)
 
 
-def test_a_transfer_model_is_opened_and_names_its_three_classes():
-    net, model, shown = transfer()
+def test_a_transfer_model_is_opened_and_names_its_three_classes(vgg16):
+    net, model, shown = transfer(vgg16)
     assert net.conv_layers[-1] == "block3_conv2" and len(net.conv_layers) == 6
     assert net.fixed_size == 64
     guesses = vz.classify(net, shown, top=3)
     assert [one[0][1] for one in guesses] == ["dog", "bird", "thing"]
-    flat = vz.load_network("vgg16", weights="packaged")
     np.testing.assert_array_equal(vz.kernels(net, "block3_conv2", 37),
-                                  vz.kernels(flat, "block3_conv2", 37))
+                                  vz.kernels(vgg16, "block3_conv2", 37))
     np.testing.assert_allclose(vz.activations(net, "block3_conv2", shown),
-                               vz.activations(flat, "block3_conv2", shown), rtol=1e-3, atol=1e-2)
+                               vz.activations(vgg16, "block3_conv2", shown), rtol=1e-3, atol=1e-2)
     expected = model.predict(keras.applications.vgg16.preprocess_input(shown.images.copy()),
                              verbose=0)
     np.testing.assert_allclose(sorted(p for _, _, p in guesses[0]), sorted(expected[0]), rtol=1e-2,
                                atol=1e-4)
     ranking = vz.rank_kernels(net, "block3_conv2", 37)
-    assert ranking["channel"].tolist() == vz.rank_kernels(flat, "block3_conv2",
+    assert ranking["channel"].tolist() == vz.rank_kernels(vgg16, "block3_conv2",
                                                           37)["channel"].tolist()
 
 

@@ -65,7 +65,7 @@ def last_map(net: vz.Network) -> str:
 
     VGG16: block5_conv3; networks with batch normalisation: the activation after the last one.
     """
-    operation = net.model.get_layer(net.logits_layer)
+    operation = net.layer(net.logits_layer)
     while not _is_last_map(net, operation):
         if type(operation).__name__ == "InputLayer":
             raise ValueError(f"{net.name} has no layer with a map below its classifier, so there "
