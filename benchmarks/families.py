@@ -5,8 +5,8 @@
 The smallest network of each family, with random weights (nothing is downloaded). Its unit is the
 last convolution whose receptive field is at most `--field` pixels. A row tells whether the network
 loads; whether that field is exactly the part of the picture on which the unit's gradient is not
-zero; whether an ascent rises; whether kernels rank; and which layers have no field, by the sentence
-that the first of them gives. With --largest the largest of each family are built, and their fields
+zero; how many of four filters' ascents (16 steps, without transforms) rise; whether kernels rank;
+and which layers have no field, by the sentence that the first of them gives. With --largest the largest of each family are built, and their fields
 taken, but nothing is climbed.
 """
 
@@ -99,7 +99,7 @@ def row(name: str, *, field: int = 72, climb: bool = True) -> str:
         return f"| {' | '.join(cells)} | not climbed | up to {largest} px | | | | {without} |"
     layer = small[-1]
     size = vz.canvas(net, layer, strides=2)
-    ascent = vz.maximize(net, layer, range(4), steps=16, size=size, progress=False)
+    ascent = vz.maximize(net, layer, range(4), steps=16, size=size, transforms=(), progress=False)
     rises = int((ascent.history[-1] > ascent.history[0]).sum())
     try:
         ranked = str(len(vz.rank_kernels(net, layer, 0, top=10)))

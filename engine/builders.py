@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -41,7 +42,7 @@ def load_network(
         * a path - a weights file (``.h5``, for VGG16 also ``.keras``) of the same architecture.
         * ``"auto"`` - ``"imagenet"`` if it is here or can be downloaded, else ``"packaged"``.
 
-        A file with a whole model has its own: leave `weights` out.
+        A file with a whole model has its own: leave `weights` out, or ask for ``"random"`` ones.
     preprocess, classes, output : optional
         For a file, as in `as_network`: what is done to RGB 0-255, the names of its classes, the
         classifier's output.
@@ -67,9 +68,11 @@ def load_network(
         raise ValueError("weights is 'auto', 'packaged', 'imagenet', 'random' or the path of a "
                          f"weights file, not {weights!r}.")
     if is_model_file(name):
-        if weights not in ("auto", "packaged"):
-            raise ValueError(f"{Path(name).name} has weights of its own: leave weights out.")
-        return load_model_file(name, preprocess=preprocess, classes=classes, output=output)
+        if weights not in ("auto", "packaged", "random"):
+            raise ValueError(f"{Path(name).name} has weights of its own: leave weights out, or "
+                             "give weights='random' for a control.")
+        net = load_model_file(name, preprocess=preprocess, classes=classes, output=output)
+        return _random_twin(net) if weights == "random" else net
     if preprocess is not None or classes is not None or output is not None:
         raise ValueError(f"{name} has its own preprocessing, classes and output: these options "
                          "are for a model file of yours.")
@@ -150,6 +153,30 @@ def _random_arrays(model: keras.Model, *, seed: int) -> dict[str, list[np.ndarra
     return arrays
 
 
+@contextlib.contextmanager
+def _seeded():
+    """Keras's initialisers draw their seeds from Python's own random numbers."""
+    state = random.getstate()
+    random.seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _random_twin(net: Network) -> Network:
+    """A network of the same architecture, as it was before training; its input is scaled alike."""
+    with plain_keras(), _seeded():
+        model = keras.models.clone_model(net.model)
+    for own, given in zip(model.layers, net.model.layers, strict=True):
+        if isinstance(given, keras.layers.Normalization):
+            own.set_weights(given.get_weights())
+    model.trainable = False
+    return dataclasses.replace(
+        net, model=model, head="none", classes=None,
+        weights_source="random weights (Keras's own initialisers, seed 0), no training")
+
+
 def _vgg16_readout(features):
     """The distilled linear read-out on globally averaged features (data/README.md)."""
     with np.load(HOME / "readout.npz") as readout:
@@ -228,12 +255,8 @@ def _load_application(name: str, source) -> Network:
             model = build(weights="imagenet", classifier_activation=None)
         words = "all layers trained on ImageNet (ILSVRC-2012), downloaded by Keras"
     else:
-        state = random.getstate()
-        random.seed(0)  # Keras's initialisers draw their seeds here
-        try:
+        with _seeded():
             model = build(weights=None, classifier_activation=None)
-        finally:
-            random.setstate(state)
         words = "random weights (Keras's own initialisers, seed 0), no training"
         if source != "random":
             _load_file(model, source)

@@ -154,6 +154,22 @@ def test_a_layer_of_ones_own_is_in_no_file(ending, tmp_path):
         vz.load_network(path)
 
 
+def test_random_weights_of_a_file_are_a_control_that_is_the_same_each_time(tmp_path):
+    scaled = keras.layers.Normalization(mean=[9.0, 8.0, 7.0], variance=[4.0, 5.0, 6.0])
+    path = saved(tmp_path / "mine.keras", keras.layers.Conv2D(3, 3, name="last"))
+    keras.Sequential([keras.Input((32, 32, 3)), scaled, classifier(
+        keras.layers.Conv2D(3, 3, name="last"))], name="outer").save(path)
+    net = vz.load_network(path)
+    one, two = (vz.load_network(path, weights="random") for _ in range(2))
+    assert one.digest == two.digest != net.digest and "random" in one.weights_source
+    assert one.conv_layers == net.conv_layers and not one.has_classifier
+    assert not np.allclose(vz.kernels(one, "last", 0), vz.kernels(net, "last", 0))
+    shown = pictures_of(32)
+    where = vz.input_layer(net, "first").tensor
+    np.testing.assert_allclose(vz.activations(one, where, shown),
+                               vz.activations(net, where, shown), rtol=1e-5)
+
+
 def test_files_that_hold_no_model_are_refused_in_a_sentence(tmp_path):
     model = classifier()
     model.save_weights(tmp_path / "mine.weights.h5")
@@ -169,6 +185,6 @@ def test_files_that_hold_no_model_are_refused_in_a_sentence(tmp_path):
             vz.load_network(tmp_path / name)
     model.save(tmp_path / "good.keras")
     with pytest.raises(ValueError, match="weights of its own: leave weights out"):
-        vz.load_network(tmp_path / "good.keras", weights="random")
+        vz.load_network(tmp_path / "good.keras", weights="imagenet")
     with pytest.raises(ValueError, match="has its own preprocessing, classes and output"):
         vz.load_network("vgg16", classes=["a"])
