@@ -54,8 +54,12 @@ from engine.graph import (
     ReceptiveField,
     canvas,
     convolution_below,
+    framed,
     input_layer,
+    norm_after,
+    norm_scale_shift,
     receptive_field,
+    unit_forward,
     unpadded_positions,
 )
 from engine.images import (
@@ -104,7 +108,6 @@ from engine.style import (
     thumbnail_table,
 )
 from engine.transforms import TRANSFORMS, jitter, rotate, scale
-from engine.units import framed, norm_after, norm_scale_shift, unit_forward
 from engine.wrapping import as_network
 
 # All that notebooks call as vz.NAME: the engine's, then this file's own, in its order.

@@ -6,8 +6,8 @@ The smallest network of each family, with random weights (nothing is downloaded)
 last convolution whose receptive field is at most `--field` pixels. A row tells whether the network
 loads; whether that field is exactly the part of the picture on which the unit's gradient is not
 zero; how many of four filters' ascents (16 steps, without transforms) rise; whether kernels rank;
-and which layers have no field, by the sentence that the first of them gives. With --largest the largest of each family are built, and their fields
-taken, but nothing is climbed.
+and which layers have no field, by the sentence that the first of them gives. With --largest the
+largest of each family are built, and their fields taken, but nothing is climbed.
 """
 
 import argparse

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
+from engine.images import check_pictures, made
 from engine.kinds import is_never_negative, kind_of
 from engine.links import is_picture, made_by
-from engine.network import LOGITS, Network
+from engine.network import LOGITS, Network, traced, twin
 
 
 def is_never_negative_at(tensor) -> bool:
@@ -321,3 +323,120 @@ def convolution_below(net: Network, layer: str) -> str | None:
     while len(inputs) == 1 and kind_of(operation).channels == "kept":
         operation, inputs = made_by(inputs[0])
     return operation.name if operation.name in net.conv_layers else None
+
+
+def norm_after(net: Network, layer: str) -> str:
+    """The batch normalisation that directly follows a convolution; `layer` itself without one.
+
+    In a network with batch normalisation the unit that a ReLU reads is the *normalised* output,
+    even where that turns the sign. The two layers are one unit everywhere: `maximize`,
+    `top_patches`, `activations` and contributions give the same for either name.
+
+    Returns
+    -------
+    str
+        `layer`, unless its output, before any activation, is read by one layer alone and that
+        is a BatchNormalization over channels.
+    """
+    net.convolution(layer)
+    norm = net.norm(layer)
+    return layer if norm is None else norm.name
+
+
+def norm_scale_shift(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and shift, by filter, of the batch normalisation that follows a convolution.
+
+    Returns
+    -------
+    scale, shift : float32 ndarray, shape (filters,)
+        1 and 0 where no batch normalisation directly follows.
+    """
+    count = net.channels(layer)
+    norm = net.layer(norm_after(net, layer))
+    if norm.name == layer:
+        return np.ones(count, "float32"), np.zeros(count, "float32")
+    scale = (norm.gamma.numpy() if norm.scale else 1.0) / np.sqrt(
+        norm.moving_variance.numpy() + norm.epsilon)
+    return scale, (norm.beta.numpy() if norm.center else 0.0) - norm.moving_mean.numpy() * scale
+
+
+# --- one unit at a time ---------------------------------------------------------------------------
+
+
+def unit_forward(net: Network, layer: str) -> Callable:
+    """Patches of one receptive field → pre-activations of the unit that sees them, (n, filters).
+
+    Where the network below is a chain, it is built again with "valid" padding: one receptive
+    field then gives one unit, and no layer computes a position that this unit does not need
+    (half of the work for a mid-level unit of VGG16). Elsewhere the patch is laid into the
+    smallest picture on which a unit sees no padding, plain grey around it.
+    """
+    return net.kept(_traced_unit, layer)
+
+
+def _traced_unit(net: Network, layer: str) -> Callable:
+    chain = chain_below(net, layer)
+    if chain is None:
+        whole = net.forward(layer, pre_activation=True)
+
+        def forward(patches):
+            pictures, unit, _ = framed(net, layer, made(patches))
+            return whole(pictures)[:, unit, unit]
+
+        return forward
+    picture = tensor = keras.Input((None, None, net.graph.input.shape[-1]), dtype="float32")
+    for operation in chain:
+        changes = {"padding": "valid"} if hasattr(operation, "padding") else {}
+        if operation.name == layer and hasattr(operation, "activation"):
+            changes["activation"] = keras.activations.linear
+        tensor = twin(operation, **changes)(tensor)
+    model = keras.Model(picture, tensor)
+    return traced(lambda images: model(net.preprocess(images), training=False)[:, 0, 0])
+
+
+def framed(net: Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Patches of one receptive field, laid where one unit sees just them.
+
+    Returns
+    -------
+    pictures : float32 ndarray, shape (n, side, side, 3)
+        The smallest on which a unit sees no padding, plain grey around the patch.
+    unit : int
+        The unit's position, along both axes.
+    top : int
+        Row (and column) of the pictures at which the patch starts.
+    """
+    patches = check_pictures(patches)
+    side = canvas(net, layer, strides=1)
+    seen = receptive_field(net, layer, input_size=side)
+    if seen.through:
+        warnings.warn(f"a unit of {layer} depends on the whole picture through {seen.through}: "
+                      "a patch on grey does not give what it gave in its picture.", stacklevel=3)
+    if seen.unpadded.start == seen.unpadded.stop:
+        raise ValueError(f"a unit of {layer} sees {seen.size} px, and every one padding too in the "
+                         f"pictures of {side} px that {net.name} takes: there is no patch of it.")
+    unit = int(seen.unpadded.start)
+    top, left, bottom, right = seen.window(unit, unit)
+    pictures = np.full((len(patches), side, side, 3), 127.5, "float32")
+    pictures[:, top:bottom, left:right] = patches
+    return pictures, unit, top
+
+
+def chain_below(net: Network, layer: str) -> list | None:
+    """The operations from the picture to a layer, if each reads the one before and nothing else.
+
+    None as well where one of them could not be built again without padding.
+    """
+    own = net.layer(layer)
+    norm = net.norm(layer)
+    chain = []
+    tensor = own.input if kind_of(own).rectifies else (own if norm is None else norm).output
+    while True:
+        operation, inputs = made_by(tensor)
+        if not inputs:
+            return chain[::-1]
+        if len(inputs) > 1 or not isinstance(operation, keras.layers.Layer) or kind_of(
+                operation).reads not in ("position", "window"):
+            return None
+        chain.append(operation)
+        tensor = inputs[0]

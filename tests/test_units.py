@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import vizutils as vz
 from data import classes as imagenet
-from engine.units import chain_below
+from engine.graph import chain_below
 
 # Receptive field / stride in input pixels, worked out by hand (SCIENCE, "Geometry").
 VGG16_FIELDS = {
