@@ -115,7 +115,9 @@ def _ends(model: keras.Model, output: str | int | None):
 
 def _is_flat(model: keras.Model, inputs, tensor) -> bool:
     """Whether a model can stay as it is."""
-    if not is_functional(model) or model.output is not tensor or inputs.shape[0] is not None:
+    if not is_functional(model) or model.output is not tensor or model.input is not inputs:
+        return False  # such as a list of one output, or a mapping of one input
+    if inputs.shape[0] is not None or inputs.dtype != "float32":
         return False
     for own in model.operations:
         kind = kind_of(own)
@@ -125,7 +127,7 @@ def _is_flat(model: keras.Model, inputs, tensor) -> bool:
             return False
     nodes = [node for level in model._nodes_by_depth.values() for node in level]  # noqa: SLF001
     once = len({id(node.operation) for node in nodes}) == len(nodes)
-    return once and inputs.dtype == "float32" and not _is_one_probability(tensor)
+    return once and not _is_one_probability(tensor)
 
 
 def _parts(own) -> Sequence | None:

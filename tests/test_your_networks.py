@@ -458,6 +458,18 @@ def test_of_two_outputs_one_is_chosen():
     np.testing.assert_allclose(vz.logits(alone, shown), vz.logits(net, shown), rtol=1e-4)
 
 
+@pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: {"picture": x}], ids=["list", "dict"])
+def test_inputs_of_any_structure_size_and_number_type_are_taken(wrap):
+    inputs = keras.Input(batch_shape=(2, 24, 24, 3), dtype="uint8")
+    x = small_trunk()(layers.Rescaling(1 / 255)(inputs))
+    model = keras.Model(wrap(inputs), wrap(head(x)))
+    net, shown = vz.as_network(model), np.round(pictures_of(24))
+    found = vz.logits(net, shown)  # three pictures, of a model that was built for two
+    expected = keras.tree.flatten(model(wrap(shown[:2].astype("uint8"))))[0]
+    np.testing.assert_allclose(found[:2], expected, rtol=1e-3, atol=1e-5)
+    assert vz.maximize(net, "second", 0, steps=2).images.shape == (1, 24, 24, 3)
+
+
 def test_one_probability_is_two_classes():
     model = classifier(layers.ReLU(), classes=1, activation="sigmoid")
     net = vz.as_network(model, classes=["cat", "dog"])
