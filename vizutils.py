@@ -43,7 +43,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
 
 from data import HOME, fetch, weights
-from data import classes as imagenet
+from engine import class_names
 from engine.atlas_store import Atlas, contact_sheet, part_of
 from engine.builders import load_network
 from engine.checks import whole
@@ -72,6 +72,7 @@ from engine.images import (
     one_or_more,
     picture_batches,
 )
+from engine.kinds import kind_of
 from engine.loading import load_images
 from engine.maxima import Maxima
 from engine.network import PICTURE, Network, prepare_device, submodel
@@ -150,18 +151,20 @@ def classify(net: Network, images, *, top: int = 5) -> list[list[tuple[str, str,
     Returns
     -------
     list of list of (wnid, label, probability)
-        For each picture its `top` classes, the most probable first.
+        For each picture its `top` classes, the most probable first. Classes of your own
+        (``net.classes``) have an empty WordNet id.
 
     Raises
     ------
     ValueError
-        If the network has no classifier, or one of other classes than ImageNet's; the message
-        names the remedy. `top` below 1.
+        If the network has no classifier, or one whose classes have no names; the message names
+        the remedy. `top` below 1.
     """
     net.check_class_names()
     whole("top", top)
-    probabilities = tf.nn.softmax(logits(net, images)).numpy()
-    return [[(*imagenet.CLASSES[i], float(row[i])) for i in np.argsort(-row)[:top]]
+    apart = net.scores == "sigmoid"  # classes that do not exclude each other
+    probabilities = (tf.nn.sigmoid if apart else tf.nn.softmax)(logits(net, images)).numpy()
+    return [[(*net.class_entry(i), float(row[i])) for i in np.argsort(-row)[:top]]
             for row in probabilities]
 
 
@@ -353,7 +356,7 @@ def _has_stored_responses(net: Network, layer: str) -> bool:
 def class_table(
     net: Network, layer: str, filter: int, image_set: ImageSet | None = None, *, own: bool = False,
 ) -> pd.DataFrame:
-    """How strongly a filter answers to each ImageNet class.
+    """How strongly a filter answers to each class: ImageNet's, or the pictures' own.
 
     Parameters
     ----------
@@ -369,13 +372,17 @@ def class_table(
     DataFrame
         ``index, wnid, label, group, mean, spread, pictures``, strongest class first: the mean
         and standard deviation (NaN for one picture) of the per-picture maxima (pre-activation).
+        Of classes that are not ImageNet's ``wnid`` is empty, and each is a group by itself.
         ``attrs["note"]`` says plainly when classes have too few pictures to conclude from.
     """
     filter = net.check_filter(layer, filter)
+    classes = getattr(image_set, "classes", None)
     values, labels = class_responses(net, layer, image_set)
     if not (known := labels >= 0).any():
         raise ValueError("no picture has a class label: give load_images(..., labels=...), or name "
                          "files or folders by WordNet id.")
+    if image_set is not None and net.classes is not None:
+        net.check_labels(image_set)
     if own:
         values = values.astype("float64")  # else a constant filter's rounding passes for answers
         values = (values - values[known].mean(0)) / np.maximum(values[known].std(0), 1e-12)
@@ -383,9 +390,9 @@ def class_table(
     grouped = pd.Series(values[known, filter]).groupby(labels[known])
     table = grouped.agg(mean="mean", spread="std", pictures="size")
     table.insert(0, "index", table.index)
-    table.insert(1, "wnid", [imagenet.CLASSES[i][0] for i in table.index])
-    table.insert(2, "label", [imagenet.CLASSES[i][1] for i in table.index])
-    table.insert(3, "group", [imagenet.group_of(i) for i in table.index])
+    table.insert(1, "wnid", [class_names.entry(i, classes)[0] for i in table.index])
+    table.insert(2, "label", [class_names.entry(i, classes)[1] for i in table.index])
+    table.insert(3, "group", [class_names.group_of(i, classes) for i in table.index])
     table = table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
     table.attrs["note"] = "" if (fewest := table["pictures"].min()) >= 5 else (
         f"as few as {fewest} picture(s) a class: single classes are anecdotes, read the groups")
@@ -778,7 +785,7 @@ def atlas(
                "batch": batch}
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
     home = Path(folder or HOME.parent / "build" / "atlas")
-    home = home / f"{net.name}_{layer}_{key}"
+    home = home / f"{net.name}_{layer.replace('/', '-')}_{key}"
     home.mkdir(parents=True, exist_ok=True)
 
     def draw(some):
@@ -880,7 +887,9 @@ def kernels(net: Network, layer: str, filter: int, *, fold: bool = True) -> np.n
     conv = net.convolution(layer)
     filter = net.check_filter(layer, filter)
     channels = conv.input.shape[-1]
-    if isinstance(conv, keras.layers.SeparableConv2D):
+    if kind_of(conv).reads == "spread":  # a transposed convolution
+        own, first = conv.kernel.numpy()[:, :, filter], 0  # (rows, columns, channels)
+    elif isinstance(conv, keras.layers.SeparableConv2D):
         mixed = conv.pointwise_kernel.numpy()[0, 0, :, filter].reshape(channels, -1)
         own, first = np.einsum("rckm,km->rck", conv.depthwise_kernel.numpy(), mixed), 0
     elif isinstance(conv, keras.layers.DepthwiseConv2D):

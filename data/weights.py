@@ -14,6 +14,7 @@ import hashlib
 import io
 import os
 import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -51,8 +52,8 @@ def vgg16_arrays(source: str | os.PathLike = "packaged") -> Arrays:
     ----------
     source : {"packaged", "imagenet"} or path
         ``"packaged"``: the convolution layers out of a package. ``"imagenet"``: Keras's download.
-        Otherwise an HDF5 file of Keras: ``save_weights`` (``.weights.h5``), ``save`` (``.h5``), or
-        one of keras.applications, with or without the dense layers.
+        Otherwise a file of Keras: ``save_weights`` (``.weights.h5``), ``save`` (``.keras``,
+        ``.h5``), or one of keras.applications, with or without the dense layers.
 
     Returns
     -------
@@ -150,12 +151,21 @@ def _read_h5(path: Path) -> Arrays:
         raise FileNotFoundError(f"weights file {path} not found; give 'packaged', 'imagenet' or "
                                 "the path of a Keras .h5 file of VGG16.")
     try:
-        with h5py.File(path) as file:
+        with h5py.File(_weights_in(path)) as file:
             arrays = {name: _tensors(group) for name, group in _layer_groups(file).items()}
-    except (OSError, RuntimeError, KeyError) as problem:  # h5py, on damage at different depths
+    # h5py, on damage at different depths, or the archive around it
+    except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as problem:
         raise ValueError(f"{path.name} is damaged, cut short or not an HDF5 file ({problem}); "
                          "expected weights of VGG16 as Keras writes them.") from problem
     return _check_shapes(arrays, path.name)
+
+
+def _weights_in(path: Path) -> Path | io.BytesIO:
+    """The HDF5 file of weights: the file itself, or the one inside a ``.keras`` file."""
+    if not zipfile.is_zipfile(path):
+        return path
+    with zipfile.ZipFile(path) as file:
+        return io.BytesIO(file.read("model.weights.h5"))
 
 
 def _layer_groups(file: h5py.File) -> dict[str, h5py.Group]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from data import HOME, fetch, weights
+from engine.model_files import is_model_file, load_model_file
 from engine.network import Network
 from engine.wrapping import as_network, plain_keras
 
@@ -19,22 +21,31 @@ from engine.wrapping import as_network, plain_keras
 RESPONSES = HOME / "class_maxima.npz"
 
 
-def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") -> Network:
+def load_network(
+    name: str | os.PathLike = "vgg16", *, weights: str | os.PathLike = "auto", preprocess=None,
+    classes=None, output: str | int | None = None,
+) -> Network:
     """Load an image network, frozen and ready to be looked into.
 
     Parameters
     ----------
-    name : str
-        ``"vgg16"``, ``"efficientnet_lite0"``, or any model of `keras.applications`
-        (``"ResNet50"``, ...; Keras downloads those).
+    name : str or path
+        ``"vgg16"``, ``"efficientnet_lite0"``, any model of `keras.applications`
+        (``"ResNet50"``, ...; Keras downloads those), or a file that holds a whole model of yours
+        (``.keras``, or ``.h5``); no code of the file's is run.
     weights : str or path
         * ``"packaged"`` - from packages of the Python package registry; the same everywhere.
           VGG16's convolution trunk is the original one; its classifier is a linear read-out
           distilled by this project (``head == "distilled"``).
         * ``"imagenet"`` - the files Keras offers for download (VGG16: 553 MB, original head).
         * ``"random"`` - seeded random weights: the control for every picture.
-        * a path - a weights file (``.h5``) of the same architecture.
+        * a path - a weights file (``.h5``, for VGG16 also ``.keras``) of the same architecture.
         * ``"auto"`` - ``"imagenet"`` if it is here or can be downloaded, else ``"packaged"``.
+
+        A file with a whole model has its own: leave `weights` out, or ask for ``"random"`` ones.
+    preprocess, classes, output : optional
+        For a file, as in `as_network`: what is done to RGB 0-255, the names of its classes, the
+        classifier's output.
 
     Returns
     -------
@@ -56,6 +67,15 @@ def load_network(name: str = "vgg16", *, weights: str | os.PathLike = "auto") ->
     if not isinstance(weights, str | os.PathLike):
         raise ValueError("weights is 'auto', 'packaged', 'imagenet', 'random' or the path of a "
                          f"weights file, not {weights!r}.")
+    if is_model_file(name):
+        if weights not in ("auto", "packaged", "random"):
+            raise ValueError(f"{Path(name).name} has weights of its own: leave weights out, or "
+                             "give weights='random' for a control.")
+        net = load_model_file(name, preprocess=preprocess, classes=classes, output=output)
+        return _random_twin(net) if weights == "random" else net
+    if preprocess is not None or classes is not None or output is not None:
+        raise ValueError(f"{name} has its own preprocessing, classes and output: these options "
+                         "are for a model file of yours.")
     key = str(name).lower().replace("-", "_")
     with plain_keras():
         if key == "vgg16":
@@ -131,6 +151,30 @@ def _random_arrays(model: keras.Model, *, seed: int) -> dict[str, list[np.ndarra
             arrays[layer.name] = [rng.normal(0, spread, shape).astype("float32"),
                                   np.zeros(shape[3], "float32")]
     return arrays
+
+
+@contextlib.contextmanager
+def _seeded():
+    """Keras's initialisers draw their seeds from Python's own random numbers."""
+    state = random.getstate()
+    random.seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _random_twin(net: Network) -> Network:
+    """A network of the same architecture, as it was before training; its input is scaled alike."""
+    with plain_keras(), _seeded():
+        model = keras.models.clone_model(net.model)
+    for own, given in zip(model.layers, net.model.layers, strict=True):
+        if isinstance(given, keras.layers.Normalization):
+            own.set_weights(given.get_weights())
+    model.trainable = False
+    return dataclasses.replace(
+        net, model=model, head="none", classes=None,
+        weights_source="random weights (Keras's own initialisers, seed 0), no training")
 
 
 def _vgg16_readout(features):
@@ -211,12 +255,8 @@ def _load_application(name: str, source) -> Network:
             model = build(weights="imagenet", classifier_activation=None)
         words = "all layers trained on ImageNet (ILSVRC-2012), downloaded by Keras"
     else:
-        state = random.getstate()
-        random.seed(0)  # Keras's initialisers draw their seeds here
-        try:
+        with _seeded():
             model = build(weights=None, classifier_activation=None)
-        finally:
-            random.setstate(state)
         words = "random weights (Keras's own initialisers, seed 0), no training"
         if source != "random":
             _load_file(model, source)

@@ -106,6 +106,9 @@ def check_classes(net: Network, chosen, *, named: bool = False) -> None:
     """Refuse class numbers beyond a network's classes, and names of another list of classes."""
     if named:
         net.check_class_names()
+        if net.classes is not None:
+            raise ValueError(f"these classes were given by ImageNet's names, and {net.name} has "
+                             "its own: give vz.class_logit(net.find_class(name)).")
     wrong = [c for c in np.ravel(chosen) if not 0 <= c < net.class_count]
     if wrong:
         raise ValueError(f"{net.name}'s classes are 0 to {net.class_count - 1}, not {wrong[0]}.")

@@ -1,8 +1,4 @@
-"""Units: their receptive fields in the picture, and the layers that feed them.
-
-All code that follows a network's layer graph uses `made_by` and `readers` below, and
-`engine.kinds` for what a layer does.
-"""
+"""Units: their receptive fields in the picture, and the layers that feed them."""
 
 from __future__ import annotations
 
@@ -16,29 +12,8 @@ import numpy as np
 
 from engine.images import check_pictures, made
 from engine.kinds import is_never_negative, kind_of
+from engine.links import is_picture, made_by
 from engine.network import LOGITS, Network, traced, twin
-
-
-def made_by(tensor) -> tuple[keras.layers.Layer, list]:
-    """The layer that makes a Keras tensor, and the tensors that it makes it from."""
-    operation, node, _ = tensor._keras_history  # noqa: SLF001  (Keras has no public name for it)
-    return operation, operation._inbound_nodes[node].input_tensors  # noqa: SLF001
-
-
-def readers(model: keras.Model, tensor) -> list[keras.layers.Layer]:
-    """The layers of a model that read a Keras tensor."""
-    return [layer for layer in model.layers for node in layer._inbound_nodes  # noqa: SLF001
-            if any(read is tensor for read in node.input_tensors)]
-
-
-def after_norm(model: keras.Model, tensor):
-    """A convolution's map after batch normalisation and activation, if nothing else reads it."""
-    reading = readers(model, tensor)
-    if len(reading) != 1:
-        return tensor
-    follows = kind_of(reading[0]).rectifies or isinstance(
-        reading[0], keras.layers.BatchNormalization)
-    return after_norm(model, reading[0].output) if follows else tensor
 
 
 def is_never_negative_at(tensor) -> bool:
@@ -69,6 +44,10 @@ class ReceptiveField:
         Units along one side of the map, for a picture of `input_size`.
     input_size : int
         Side of the picture these numbers hold for, in pixels.
+    through : str
+        The last layer by which a unit *also* depends on the whole picture: a gate of
+        squeeze-and-excite multiplies each channel by one number for the whole map. The square is
+        then what the unit sees position by position. Empty: there is no such layer.
     """
 
     size: int
@@ -76,6 +55,7 @@ class ReceptiveField:
     start: int
     positions: int
     input_size: int
+    through: str = ""
 
     def window(self, row: int, column: int) -> tuple[int, int, int, int]:
         """(top, left, bottom, right) of unit (row, column)'s square; may leave the picture."""
@@ -120,42 +100,67 @@ def receptive_field(net: Network, layer: str, *, input_size: int | None = None) 
     if not isinstance(input_size, numbers.Integral) or input_size < 1:
         raise ValueError("input_size is the pictures' side in pixels, a whole number, at least 1, "
                          f"not {input_size!r}.")
-    walk = _walk_back(net.layer(layer).output, input_size, {})
-    rows, columns = walk
+    gates: list[str] = []
+    rows, columns = _walk_back(net.layer(layer).output, input_size, gates)
     if rows.stride != columns.stride:
         raise ValueError(f"layer {layer!r} strides rows and columns differently: not supported.")
     start = min(rows.start, columns.start)
     end = max(rows.start + rows.size, columns.start + columns.size)
-    return ReceptiveField(end - start, rows.stride, start, rows.positions, input_size)
+    return ReceptiveField(end - start, rows.stride, start, rows.positions, input_size,
+                          gates[-1] if gates else "")
 
 
-def _walk_back(tensor, input_size: int, known: dict) -> tuple[ReceptiveField, ReceptiveField]:
-    """Receptive fields along (rows, columns) of a Keras tensor's positions."""
-    if id(tensor) in known:
-        return known[id(tensor)]
-    operation, inputs = made_by(tensor)
-    if not inputs:  # the picture itself
-        found = (ReceptiveField(1, 1, 0, input_size, input_size),) * 2
-    else:
-        branches = [_walk_back(x, input_size, known) for x in inputs]
-        joined = [_join([branch[axis] for branch in branches]) for axis in (0, 1)]
-        found = tuple(_step(operation, joined[axis], axis) for axis in (0, 1))
-    known[id(tensor)] = found
-    return found
+def _walk_back(tensor, input_size: int, gates: list) -> tuple[ReceptiveField, ReceptiveField]:
+    """Receptive fields along (rows, columns) of a Keras tensor's positions.
+
+    The layers that multiply or add what a whole map was reduced to are listed in `gates`.
+    """
+    known, waiting = {}, [tensor]
+    while waiting:  # a loop: a deep network has more layers than Python calls within calls
+        operation, inputs = made_by(waiting[-1])
+        local = _with_positions(waiting[-1], inputs)
+        missing = [x for x in local if id(x) not in known]
+        if missing and id(waiting[-1]) not in known:
+            waiting += missing
+            continue
+        tensor_done = waiting.pop()
+        if not inputs:  # the picture itself
+            known[id(tensor_done)] = (ReceptiveField(1, 1, 0, input_size, input_size),) * 2
+        elif id(tensor_done) not in known:
+            gates += [operation.name] if len(local) < len(inputs) else []
+            joined = [_join(operation, [known[id(x)][axis] for x in local]) for axis in (0, 1)]
+            known[id(tensor_done)] = tuple(_step(operation, joined[axis], axis)
+                                           for axis in (0, 1))
+    return known[id(tensor)]
 
 
-def _join(fields: Sequence[ReceptiveField]) -> ReceptiveField:
+def _with_positions(tensor, inputs: Sequence) -> list:
+    """The inputs that a tensor reads position by position.
+
+    Left out: what a whole map was reduced to, one number a channel, and is now laid over all
+    positions (the gate of squeeze-and-excite).
+    """
+    if len(inputs) < 2 or len(tensor.shape) != 4 or tuple(tensor.shape[1:3]) == (1, 1):
+        return list(inputs)
+    return [x for x in inputs if len(x.shape) > 2 and tuple(x.shape[1:3]) != (1, 1)] or list(inputs)
+
+
+def _join(operation, fields: Sequence[ReceptiveField]) -> ReceptiveField:
     """The smallest field that holds those of several branches (Add, Concatenate)."""
     start = min(f.start for f in fields)
     end = max(f.start + f.size for f in fields)
     first = fields[0]
+    if len({f.stride for f in fields}) > 1:
+        raise ValueError(f"{operation.name} ({type(operation).__name__}) joins branches of "
+                         "different strides, whose receptive field is not known here; choose a "
+                         "convolution or pooling layer before it.")
     return ReceptiveField(end - start, first.stride, start, first.positions, first.input_size)
 
 
 def _step(operation, below: ReceptiveField, axis: int) -> ReceptiveField:
     """The field of an operation's output positions, given that of its input positions."""
     reads = kind_of(operation).reads
-    if reads == "position":
+    if reads == "position" or reads == "size" and _target(operation)[axis] == below.positions:
         return below
     if reads == "border":
         sign = 1 if hasattr(operation, "padding") else -1
@@ -163,6 +168,13 @@ def _step(operation, below: ReceptiveField, axis: int) -> ReceptiveField:
                          (operation.padding if sign == 1 else operation.cropping)[axis])
         return ReceptiveField(below.size, below.stride, below.start - before * below.stride,
                               below.positions + before + after, below.input_size)
+    if reads == "spread":
+        return _spread(operation, below, axis)
+    if reads == "size":
+        raise ValueError(
+            f"{operation.name} ({type(operation).__name__}) brings {below.positions} positions to "
+            f"{_target(operation)[axis]}: what lies above it has no receptive field of whole "
+            "pixels; choose a layer before it, or pictures of the size that it makes.")
     if reads != "window":
         raise ValueError(
             f"{operation.name} ({type(operation).__name__}) has no positions, or is an operation "
@@ -181,6 +193,38 @@ def _step(operation, below: ReceptiveField, axis: int) -> ReceptiveField:
         below.size + (width - 1) * below.stride, below.stride * stride,
         below.start - padded * below.stride, positions, below.input_size,
     )
+
+
+def _target(operation) -> tuple[int, int]:
+    """The size that an operation brings every map to."""
+    return operation.height, operation.width
+
+
+def _spread(operation, below: ReceptiveField, axis: int) -> ReceptiveField:
+    """The field above an operation that makes a map larger.
+
+    Neighbours that are made from one input position see the same square. The field given is the
+    smallest that moves by the same step from each position to the next and holds them all.
+    """
+    size = getattr(operation, "size", None)
+    times = size[axis] if size else operation.strides[axis]
+    if below.stride % times or getattr(operation, "interpolation", "nearest") != "nearest":
+        raise ValueError(
+            f"{operation.name} ({type(operation).__name__}) makes positions of less than a pixel, "
+            "or blends them: an operation whose receptive field is not known here; choose a "
+            "convolution or pooling layer before it.")
+    step = below.stride // times
+    if size:
+        return ReceptiveField(below.size + below.stride - step, step,
+                              below.start - below.stride + step, below.positions * times,
+                              below.input_size)
+    dilation = operation.dilation_rate[axis]
+    width = (operation.kernel_size[axis] - 1) * dilation + 1
+    full = (below.positions - 1) * times + max(width, times)
+    positions = below.positions * times if operation.padding == "same" else full
+    cut = max(full - positions, 0) // 2
+    return ReceptiveField(below.size + (width - 1) * step, step,
+                          below.start + (cut - width + 1) * step, positions, below.input_size)
 
 
 def unpadded_positions(
@@ -259,7 +303,10 @@ def input_layer(net: Network, layer: str) -> InputLayer:
     ``block3_conv1`` of VGG16 reads the output of ``block2_pool``, whose channels are those of
     ``block2_conv2``; a circuit that overlooks the pool shows the wrong pictures.
     """
-    read, inputs = made_by(net.convolution(layer).input)
+    conv = net.convolution(layer)
+    read, inputs = made_by(conv.input)
+    if is_picture(conv.input):
+        return InputLayer(None, read.name)
     operation = read
     while inputs and kind_of(operation).channels == "kept":
         operation, inputs = made_by(inputs[0])
@@ -281,9 +328,9 @@ def convolution_below(net: Network, layer: str) -> str | None:
 def norm_after(net: Network, layer: str) -> str:
     """The batch normalisation that directly follows a convolution; `layer` itself without one.
 
-    In a network with batch normalisation the unit that a ReLU reads is the *normalised* output.
-    Give the name that this returns to `maximize`, `top_patches` or `activations`, and the
-    picture is that unit's, even where the normalisation turns the sign.
+    In a network with batch normalisation the unit that a ReLU reads is the *normalised* output,
+    even where that turns the sign. The two layers are one unit everywhere: `maximize`,
+    `top_patches`, `activations` and contributions give the same for either name.
 
     Returns
     -------
@@ -291,15 +338,9 @@ def norm_after(net: Network, layer: str) -> str:
         `layer`, unless its output, before any activation, is read by one layer alone and that
         is a BatchNormalization over channels.
     """
-    conv = net.convolution(layer)
-    reading = readers(net.graph, conv.output)
-    linear = getattr(conv, "activation", None) in (None, keras.activations.linear)
-    if not linear or len(reading) != 1:
-        return layer
-    norm = reading[0]
-    if not isinstance(norm, keras.layers.BatchNormalization) or norm.axis not in (-1, 3):
-        return layer
-    return norm.name
+    net.convolution(layer)
+    norm = net.norm(layer)
+    return layer if norm is None else norm.name
 
 
 def norm_scale_shift(net: Network, layer: str) -> tuple[np.ndarray, np.ndarray]:
@@ -343,7 +384,7 @@ def _traced_unit(net: Network, layer: str) -> Callable:
             return whole(pictures)[:, unit, unit]
 
         return forward
-    picture = tensor = keras.Input((None, None, 3), dtype="float32")
+    picture = tensor = keras.Input((None, None, net.graph.input.shape[-1]), dtype="float32")
     for operation in chain:
         changes = {"padding": "valid"} if hasattr(operation, "padding") else {}
         if operation.name == layer and hasattr(operation, "activation"):
@@ -368,6 +409,9 @@ def framed(net: Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, i
     patches = check_pictures(patches)
     side = canvas(net, layer, strides=1)
     seen = receptive_field(net, layer, input_size=side)
+    if seen.through:
+        warnings.warn(f"a unit of {layer} depends on the whole picture through {seen.through}: "
+                      "a patch on grey does not give what it gave in its picture.", stacklevel=3)
     if seen.unpadded.start == seen.unpadded.stop:
         raise ValueError(f"a unit of {layer} sees {seen.size} px, and every one padding too in the "
                          f"pictures of {side} px that {net.name} takes: there is no patch of it.")
@@ -384,12 +428,15 @@ def chain_below(net: Network, layer: str) -> list | None:
     None as well where one of them could not be built again without padding.
     """
     own = net.layer(layer)
-    chain, tensor = [], own.input if kind_of(own).rectifies else own.output
+    norm = net.norm(layer)
+    chain = []
+    tensor = own.input if kind_of(own).rectifies else (own if norm is None else norm).output
     while True:
         operation, inputs = made_by(tensor)
         if not inputs:
             return chain[::-1]
-        if len(inputs) > 1 or kind_of(operation).reads not in ("position", "window"):
+        if len(inputs) > 1 or not isinstance(operation, keras.layers.Layer) or kind_of(
+                operation).reads not in ("position", "window"):
             return None
         chain.append(operation)
         tensor = inputs[0]

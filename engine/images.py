@@ -28,18 +28,21 @@ class ImageSet:
     ----------
     names : tuple of str
     labels : ndarray of int, shape (n,)
-        ImageNet class index, or −1.
+        Class index, or −1.
     size : int
         Side in pixels.
     sources : tuple of Path, or ndarray of shape (n, size, size, 3)
         Where the pixels come from. An array is checked (`check_pictures`) and kept as float32,
         in a copy: what happens to the array afterwards changes nothing here.
+    classes : tuple of str, or None
+        The names of the classes that labels are indices of; None: ImageNet's.
     """
 
     names: tuple[str, ...]
     labels: np.ndarray
     size: int
     sources: tuple[Path, ...] | np.ndarray
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self):
         if isinstance(self.sources, np.ndarray) and len(self.sources):
@@ -98,8 +101,9 @@ class ImageSet:
         ready = self.__dict__.get("images", self.sources)
         names, labels = tuple(self.names[i] for i in indices), self.labels[indices]
         if isinstance(ready, np.ndarray):  # pixels that were checked when they came, and a copy
-            return MadePictures(names, labels, self.size, ready[indices])
-        return ImageSet(names, labels, self.size, tuple(self.sources[i] for i in indices))
+            return MadePictures(names, labels, self.size, ready[indices], self.classes)
+        return ImageSet(names, labels, self.size, tuple(self.sources[i] for i in indices),
+                        self.classes)
 
 
 class MadePictures(ImageSet):

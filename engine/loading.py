@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from data import classes as imagenet
 from data import fetch
 from data.progress import Progress
 from engine.checks import whole
+from engine.class_names import as_classes, label_by_place, label_of
 from engine.decoding import (
     beginning,
     centre_crop,
@@ -37,7 +37,7 @@ from engine.images import ImageSet, MadePictures, one_or_more
 
 
 def load_images(
-    folder=None, *, size: int = 224, limit: int | None = None, labels=None
+    folder=None, *, size: int = 224, limit: int | None = None, labels=None, classes=None
 ) -> ImageSet:
     """Load pictures from files, folders, uploads or arrays; the packaged ones by default.
 
@@ -70,12 +70,16 @@ def load_images(
           folder) to class;
         * the path of a CSV file with the columns ``file`` and ``label``;
         * ``"folders"``: each picture's folder is named after its class, by name or WordNet id.
+    classes : optional
+        Names of classes that are not ImageNet's, in the order of a network's outputs
+        (``net.classes``; or a text file or folder, see `as_classes`). Labels are then of these,
+        and without `labels` a picture below a folder that is named after a class is of that one.
 
     Returns
     -------
     ImageSet
-        Without `labels`, a class is known only where the name of the file or of its folder
-        starts with a WordNet id (``n02123159_...``), and for the packaged pictures; else −1.
+        Without `labels` and `classes`, a class is known only where the name of the file or of its
+        folder starts with a WordNet id (``n02123159_...``), and for the packaged pictures; else −1.
 
     Raises
     ------
@@ -96,7 +100,11 @@ def load_images(
                          f"{size!r}.")
     if limit is not None:
         whole("limit", limit, hint="leave it out for all pictures")
-    found = _packaged() if folder is None else _find(folder)
+    found, classes = _packaged() if folder is None else _find(folder), as_classes(classes)
+    if isinstance(folder, ImageSet):
+        classes = folder.classes if classes is None else classes
+    if classes is not None and getattr(folder, "classes", None) != classes:
+        found = [dataclasses.replace(one, label=_place(one, classes)) for one in found]
     good, pixels, bad = [], [], []
     for i, picture in enumerate(Progress(found, "checking pictures", delay=2)):
         if limit is not None and len(good) >= limit:
@@ -113,11 +121,11 @@ def load_images(
     if not good:
         raise ValueError(f"none of these {len(found)} files can be read as a picture.")
     names = tuple(found[i].name or f"picture {i}" for i in good)
-    given = _labels(labels, found, good)
+    given = _labels(labels, found, good, classes)
     if all(isinstance(one, Path) for one in pixels):
-        return ImageSet(names, given, size, tuple(pixels))
+        return ImageSet(names, given, size, tuple(pixels), classes)
     return MadePictures(names, given, size, np.stack([  # each was checked when it was found
-        read_image(one, size=size) if isinstance(one, Path) else one for one in pixels]))
+        read_image(one, size=size) if isinstance(one, Path) else one for one in pixels]), classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +182,7 @@ def _named(source, name) -> _Found:
     if not name or not isinstance(name, (str, bytes, os.PathLike)):
         return _Found(source)
     path = Path(os.fsdecode(name))
-    return _Found(source, path.stem, path.name, _label_of(path.absolute()))
+    return _Found(source, path.stem, path.name, label_by_place(path.absolute()))
 
 
 def _find_named(source: Mapping) -> list[_Found]:
@@ -184,7 +192,7 @@ def _find_named(source: Mapping) -> list[_Found]:
     found = []
     for name, one in source.items():
         one = one["content"] if isinstance(one, Mapping) else one
-        path, label = Path(str(name)), _label_of(Path(str(name)))
+        path, label = Path(str(name)), label_by_place(Path(str(name)))
         found += [dataclasses.replace(f, name=path.stem, file=str(name),
                                       label=f.label if label < 0 else label) for f in _find(one)]
     if not found:
@@ -200,7 +208,7 @@ def _find_path(path) -> list[_Found]:
         raise FileNotFoundError(f"{path} is a pattern: give the list of files, "
                                 f"sorted(Path({str(path.parent)!r}).glob({path.name!r})).")
     if path.is_file() or (path.suffix.lower() in picture_endings() and not path.is_dir()):
-        return [_Found(path, path.stem, path.name, _label_of(path.absolute()))]
+        return [_Found(path, path.stem, path.name, label_by_place(path.absolute()))]
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a folder; give one that holds pictures.")
     endings, found, left_out = picture_endings(), [], {}
@@ -212,7 +220,8 @@ def _find_path(path) -> list[_Found]:
         if not file.is_file():
             continue
         if ending in endings or (not ending and _is_picture(file)):
-            found.append(_Found(file, file.stem, inside.as_posix(), _label_of(file.absolute())))
+            label = label_by_place(file.absolute())
+            found.append(_Found(file, file.stem, inside.as_posix(), label))
         elif remedy := _remedy(file, ending):
             left_out.setdefault(remedy, []).append(inside.as_posix())
     unread = "; ".join(f"{_some(files)} ({remedy})" for remedy, files in left_out.items())
@@ -271,35 +280,32 @@ def _checked_source(picture: _Found, number: int, size: int):
 # --- labels: what a picture shows ---------------------------------------------------------------
 
 
-def _label_of(path: Path) -> int:
-    """ImageNet class index from the WordNet id that starts a file's or its folder's name."""
-    by_wnid = {wnid: index for index, (wnid, _) in enumerate(imagenet.CLASSES)}
-    for text in (path.stem, path.parent.name):
-        if text[:9] in by_wnid and not text[9:10].isdecimal():
-            return by_wnid[text[:9]]
-    return -1
+def _place(one: _Found, classes: Sequence[str]) -> int:
+    """The class of one's own list that a picture's folder is named after."""
+    path = one.source.absolute() if isinstance(one.source, Path) else Path(one.file)
+    return label_by_place(path, classes)
 
 
-def _labels(labels, found: Sequence[_Found], good: Sequence[int]) -> np.ndarray:
+def _labels(labels, found: Sequence[_Found], good: Sequence[int], classes) -> np.ndarray:
     """Class indices of the `good` ones of the pictures found, int (len(good),)."""
     if labels is None:
         return np.array([found[i].label for i in good], int)
     if isinstance(labels, str) and labels == "folders":
-        return np.array(_labels_by_folder([found[i] for i in good]), int)
+        return np.array(_labels_by_folder([found[i] for i in good], classes), int)
     if isinstance(labels, (str, os.PathLike)):
         labels = _read_labels(Path(labels).expanduser())
     if isinstance(labels, pd.Series) and len(labels) and all(
             isinstance(key, (str, os.PathLike)) for key in labels.index):
         labels = _one_label_each(labels.items(), "labels")
     if isinstance(labels, Mapping):
-        by_picture = _labels_by_file(labels, found, good)
+        by_picture = _labels_by_file(labels, found, good, classes)
         return np.array([by_picture.get(i, found[i].label) for i in good], int)
     labels = _in_order(labels)
     if len(labels) not in (len(found), len(good)):
         raise ValueError(f"{len(labels)} labels for {len(found)} picture(s): give one for each, in "
                          "the order of the names, or a mapping from file name to class.")
     one_each = labels if len(labels) == len(good) else [labels[i] for i in good]
-    return np.array([_class_of(label) for label in one_each], int)
+    return np.array([label_of(label, classes) for label in one_each], int)
 
 
 def _in_order(labels) -> list:
@@ -320,39 +326,25 @@ def _in_order(labels) -> list:
     return labels
 
 
-def _class_of(label) -> int:
-    """A class given as an index, a WordNet id or a name; −1 for none."""
-    text = label.strip() if isinstance(label, str) else label
-    if text is None or text == "" or text != text:  # NaN, as pandas writes an empty cell
-        return -1
-    if isinstance(text, str) and not re.fullmatch(r"-?\d+", text):
-        wnid = text[:9] if re.match(r"n\d{8}(?!\d)", text) else text
-        return imagenet.find_class(wnid)
-    number = isinstance(text, (str, numbers.Real, np.generic)) and not isinstance(text, bool)
-    if not number or int(text) != float(text) or not -1 <= int(text) < len(imagenet.CLASSES):
-        raise ValueError(f"a label is a class index from 0 to {len(imagenet.CLASSES) - 1} (−1: "
-                         f"unknown), a WordNet id or a class's name, not {label!r}.")
-    return int(text)
-
-
-def _labels_by_folder(found: Sequence[_Found]) -> list[int]:
+def _labels_by_folder(found: Sequence[_Found], own) -> list[int]:
     """Classes by the names of the pictures' folders; other names are a sentence."""
     folders = [one.source.absolute().parent.name if isinstance(one.source, Path) else ""
                for one in found]
     classes, unknown = {}, []
     for name in dict.fromkeys(folders):
-        if re.fullmatch(r"[-+]?\d+", name.strip()):  # whose numbering it is, nobody knows
+        if own is None and re.fullmatch(r"[-+]?\d+", name.strip()):  # whose numbers, nobody knows
             unknown.append(f"{name!r} is a number, not a class's name")
             continue
         try:
-            classes[name] = _class_of(name)
+            classes[name] = label_of(name, own)
         except ValueError as problem:
             unknown.append(str(problem).rstrip("."))
         else:
             if classes[name] < 0:
                 unknown.append("there are pictures without a folder")
     if unknown:
-        raise ValueError(f'labels="folders" wants folders named as ImageNet classes: '
+        raise ValueError(f'labels="folders" wants folders named as '
+                         f'{"ImageNet " if own is None else ""}classes: '
                          f"{_some(unknown, '; ')}. Rename them, or give labels= otherwise.")
     return [classes[name] for name in folders]
 
@@ -399,7 +391,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _labels_by_file(labels: Mapping, found: Sequence[_Found], good) -> dict[int, int]:
+def _labels_by_file(labels: Mapping, found: Sequence[_Found], good, classes) -> dict[int, int]:
     """Picture number → class, for the files that a mapping names."""
     known: dict[str, list[int]] = {}
     for i, one in enumerate(found):
@@ -418,7 +410,7 @@ def _labels_by_file(labels: Mapping, found: Sequence[_Found], good) -> dict[int,
                              f"folder, as in {found[numbers_[0]].file!r}.")
         strange += [] if numbers_ else [name]
         for i in exact or numbers_:
-            by_picture[i] = _class_of(label)
+            by_picture[i] = label_of(label, classes)
     if not by_picture:
         raise ValueError(f"labels names none of the pictures: it has {_some(strange, most=3)}; the "
                          f"files are {_some([one.file for one in found], most=3)}.")

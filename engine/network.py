@@ -17,10 +17,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from data import classes as imagenet
 from data import weights
+from engine import class_names
 from engine.keys import are_same, is_value, settings_of
 from engine.kinds import kind_of
+from engine.links import after_norm, made_by, norm_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ class Network:
         What the channels of the model's input are, in order; ``("B", "G", "R")`` for VGG16.
     responses : Path or None
         File with each filter's maxima over the 1,000 ImageNet photographs, if known.
+    classes : tuple of str, or None
+        The names of its classes, in order. None: ImageNet's where there are 1,000, else numbers.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Network:
     input_size: int = 224
     input_channels: tuple[str, ...] = ("R", "G", "B")
     responses: Path | None = None
+    classes: tuple[str, ...] | None = None
     _kept: OrderedDict = field(default_factory=OrderedDict, init=False, repr=False)
     _built: dict = field(default_factory=dict, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -123,11 +127,13 @@ class Network:
 
     def layer(self, name: str) -> keras.layers.Layer:
         """The layer of that name in `graph`, or an error that lists the names there are."""
-        names = [x.name for x in self.graph.layers]
-        if name not in names:
-            raise ValueError(f"layer {name!r} not found in {self.name}; convolution layers are "
-                             f"{', '.join(self.conv_layers)}.")
-        return self.graph.get_layer(name)
+        found = next((x for x in self.graph.operations if x.name == name), None)
+        if found is None:
+            short = [x.name for x in self.graph.operations if f"{name}".endswith(f"/{x.name}")]
+            hint = f"it is called {short[0]} here" if short else (
+                f"convolution layers are {', '.join(self.conv_layers) or 'none'}")
+            raise ValueError(f"layer {name!r} not found in {self.name}; {hint}.")
+        return found
 
     def convolution(self, name: str) -> keras.layers.Layer:
         """The convolution of that name; an error for any other layer."""
@@ -171,19 +177,48 @@ class Network:
         if len(self.model.output.shape) != 2:
             raise ValueError(f"{self.name} ends in {self.model.output.shape}, not in one row of "
                              "logits a picture; put a pooling and a dense layer on top.")
-        return self.last_layer
+        operation, inputs = made_by(self.model.output)
+        while inputs and kind_of(operation).channels == "kept" and passes_on(operation):
+            operation, inputs = made_by(inputs[0])
+        return operation.name
+
+    @property
+    def scores(self) -> str:
+        """What turns logits into probabilities: "softmax", or "sigmoid" (classes by themselves)."""
+        last = self.layer(self.logits_layer)
+        name = getattr(getattr(last, "activation", None), "__name__", type(last).__name__.lower())
+        return "sigmoid" if name == "sigmoid" else "softmax"
 
     def check_class_names(self) -> None:
-        """Refuse a network whose classes are not ImageNet's: their names are not known."""
-        if self.class_count != len(imagenet.CLASSES):
+        """Refuse a network whose classes have no names that are known."""
+        if self.classes is None and self.class_count != class_names.IMAGENET:
             raise ValueError(f"class names are ImageNet's 1,000; {self.name} has "
-                             f"{self.class_count} classes of its own: go by their numbers "
+                             f"{self.class_count} classes of its own: name them by "
+                             "as_network(model, classes=[...]), or go by their numbers "
                              "(vz.logits(net, images).argmax(1)).")
 
+    def check_labels(self, image_set) -> None:
+        """Refuse pictures whose labels are indices into another list of classes."""
+        self.check_class_names()
+        if self.classes != image_set.classes:
+            whose = "ImageNet's" if self.classes is None else "its own"
+            raise ValueError(f"{self.name} has {whose} classes, and these pictures' labels are of "
+                             "others: load them by load_images(..., classes=net.classes).")
+
     def class_name(self, index: int) -> str:
-        """ImageNet's label of a class; its number where the classes are others."""
-        known = self.class_count == len(imagenet.CLASSES)
-        return imagenet.CLASSES[int(index)][1] if known else f"class {index}"
+        """A class's name, ImageNet's label, or its number where neither is known."""
+        return self.class_entry(index)[1]
+
+    def class_entry(self, index: int) -> tuple[str, str]:
+        """(WordNet id, name) of a class; the id is empty for classes that are not ImageNet's."""
+        if self.classes is None and self.class_count != class_names.IMAGENET:
+            return "", f"class {index}"
+        return class_names.entry(int(index), self.classes)
+
+    def find_class(self, text: str) -> int:
+        """The index of a class given by its name (or, for ImageNet's, WordNet id)."""
+        self.check_class_names()
+        return class_names.find_class(text, self.classes)
 
     def channels(self, layer: str) -> int:
         """How many filters a convolution has; how many channels any other layer's output."""
@@ -213,15 +248,28 @@ class Network:
                              f"ask for each by itself.")
         return int(found[0])
 
-    def output(self, layer: str, *, pre_activation: bool):
-        """A layer's symbolic output in `graph`, before or after its own activation function."""
-        own = self.layer(layer)
+    def output(self, layer: str, *, pre_activation: bool, whole: bool = True):
+        """A layer's symbolic output in `graph`, before or after its activation function.
+
+        A convolution that a batch normalisation directly follows is one unit with it: before its
+        activation it is the normalised output. After it, it is that of the activation layer that
+        follows; or with ``whole=False`` what the convolution itself gives.
+        """
+        own, norm = self.layer(layer), self.norm(layer)
+        if norm is not None and pre_activation:
+            return norm.output
+        if norm is not None and whole:
+            return after_norm(self.graph, own.output)
         if pre_activation and kind_of(own).rectifies:
             return own.input
         activation = getattr(own, "activation", None)
         if not pre_activation or activation in (None, keras.activations.linear):
             return own.output
         return self.kept(_linear_output, layer)
+
+    def norm(self, layer: str) -> keras.layers.BatchNormalization | None:
+        """The batch normalisation that is one unit with a convolution; None without one."""
+        return norm_of(self.graph, self.layer(layer))
 
     def forward(self, layer: str | Sequence[str], *, pre_activation: bool) -> Callable:
         """A function from RGB pictures (0-255, of any size) to a layer's map, or several layers'.
@@ -242,6 +290,12 @@ class Network:
             What was done, for ``weights_source``.
         """
         model = copy_of(self.model)
+        shared = [x.name for x in self.model.layers for name in changed if x.name != name and any(
+            a is b for a in x.weights for b in self.model.get_layer(name).weights)]
+        if shared:
+            raise ValueError(f"{', '.join(changed)} has its weights in common with {shared[0]} "
+                             f"(a layer that {self.name} uses more than once): they cannot be "
+                             "changed in one place only.")
         for name, arrays in changed.items():
             model.get_layer(name).set_weights(arrays)
         model.trainable = False
@@ -268,10 +322,19 @@ def twin(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
     return other
 
 
+def passes_on(operation) -> bool:
+    """Whether an operation hands on in inference what it reads, each number as it is."""
+    linear = getattr(operation, "activation", None) is keras.activations.linear
+    kind = kind_of(operation)
+    return linear and kind.rectifies or type(operation) in (
+        keras.layers.Dropout, keras.layers.Identity)
+
+
 def copy_of(model: keras.Model) -> keras.Model:
     """A model with the same weights in variables of its own."""
     copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    for own, given in zip(copy.layers, model.layers, strict=True):
+        own.set_weights(given.get_weights())  # layer by layer: some may share their weights
     return copy
 
 
@@ -286,7 +349,8 @@ def submodel(
     layer : str or sequence of str
         One layer, or several (then the model has a list of outputs).
     pre_activation : bool, or one for each layer
-        Leave out the activation function of `layer` itself (the layers below keep theirs).
+        Leave out the activation function of `layer` itself (the layers below keep theirs), and
+        keep the batch normalisation that directly follows it.
 
     Returns
     -------
@@ -295,20 +359,24 @@ def submodel(
         which is not touched.
     """
     if isinstance(layer, str):
-        return keras.Model(net.graph.input, net.output(layer, pre_activation=pre_activation))
+        return keras.Model(net.graph.input,
+                           net.output(layer, pre_activation=pre_activation, whole=False))
     before = [pre_activation] * len(layer) if isinstance(pre_activation, bool) else pre_activation
     return keras.Model(net.graph.input, [
-        net.output(name, pre_activation=linear)
+        net.output(name, pre_activation=linear, whole=False)
         for name, linear in zip(layer, before, strict=True)])
 
 
 def _linear_output(net: Network, name: str):
     layer = net.layer(name)
-    return twin(layer, name=f"{name}_linear", activation=keras.activations.linear)(layer.input)
+    named = type(layer.name)(f"{name}_linear")  # a name with slashes stays one
+    return twin(layer, name=named, activation=keras.activations.linear)(layer.input)
 
 
 def _traced_forward(net: Network, layer: str | tuple[str, ...], pre_activation: bool) -> Callable:
-    cut = submodel(net, layer, pre_activation=pre_activation)
+    names = [layer] if isinstance(layer, str) else layer
+    outputs = [net.output(name, pre_activation=pre_activation) for name in names]
+    cut = keras.Model(net.graph.input, outputs[0] if isinstance(layer, str) else outputs)
     return traced(lambda images: cut(net.preprocess(images), training=False), PICTURES)
 
 

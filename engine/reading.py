@@ -42,7 +42,9 @@ def _map_reader(
         return lambda images, values: []
     names = [net.logits_layer if r.layer == LOGITS else r.layer for r in readings]
     layers = [net.layer(name) for name in names]
-    cut = [r.chosen is not None and _can_be_cut(x) for r, x in zip(readings, layers, strict=True)]
+    norms = [net.norm(name) for name in names]
+    cut = [r.chosen is not None and _can_be_cut(x) and (norm is None or r.pre_activation)
+           for r, x, norm in zip(readings, layers, norms, strict=True)]
     body = keras.Model(net.graph.input, [
         x.input if short else net.output(name, pre_activation=r.pre_activation)
         for name, r, x, short in zip(names, readings, layers, cut, strict=True)])
@@ -54,7 +56,8 @@ def _map_reader(
         seen = images[:, rows, columns]
         outputs = tf.nest.flatten(body(net.preprocess(seen), training=False))
         maps = []
-        for r, x, short, crop, found in zip(readings, layers, cut, crops, outputs, strict=True):
+        for r, x, norm, short, crop, found in zip(
+                readings, layers, norms, cut, crops, outputs, strict=True):
             if short:
                 kernel = tf.gather(x.kernel.value, values[r.chosen], axis=3)
                 found = x.convolution_op(found, kernel)  # (n, rows, columns, n)
@@ -62,6 +65,8 @@ def _map_reader(
                                      (2, 0, 1))
                 if x.use_bias:
                     found += tf.gather(x.bias.value, values[r.chosen])[:, None, None]
+                if norm is not None:
+                    found = _normalised(norm, found, values[r.chosen])
                 found = found if r.pre_activation else x.activation(found)
             elif r.chosen is not None:
                 found = tf.gather(found, values[r.chosen], axis=-1, batch_dims=1)
@@ -69,6 +74,16 @@ def _map_reader(
         return maps
 
     return read
+
+
+def _normalised(norm: keras.layers.BatchNormalization, found, channels):
+    """Maps of one channel each, (n, rows, columns), as a batch normalisation leaves them."""
+    def own(variable):
+        return tf.gather(variable.value, channels)[:, None, None]
+
+    scale = tf.math.rsqrt(own(norm.moving_variance) + norm.epsilon)
+    scale *= own(norm.gamma) if norm.scale else 1.0
+    return (found - own(norm.moving_mean)) * scale + (own(norm.beta) if norm.center else 0.0)
 
 
 def _can_be_cut(layer: keras.layers.Layer) -> bool:

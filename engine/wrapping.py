@@ -7,64 +7,132 @@ import functools
 from collections.abc import Callable, Iterator
 
 import keras
+import tensorflow as tf
 
+from engine.class_names import as_classes, check_count
+from engine.flattening import flat
 from engine.kinds import kind_of
-from engine.network import Network
+from engine.links import made_by
+from engine.network import Network, passes_on
 
 HEADS = ("original", "distilled", "none")  #: what `Network.head` may be
+#: What the channels of a model's input are, by how many there are.
+CHANNELS = {1: ("grey",), 3: ("R", "G", "B"), 4: ("R", "G", "B", "alpha")}
+GREY = (0.299, 0.587, 0.114)  #: of R, G, B: how Pillow, and most programs, make pictures grey
 
 
 def as_network(
     model: keras.Model, *, preprocess: Callable | None = None, name: str | None = None,
-    input_size: int | None = None, head: str = "none",
+    input_size: int | None = None, head: str | None = None, classes=None,
+    output: str | int | None = None,
 ) -> Network:
-    """Wrap any functional Keras image model so that every function of this file accepts it.
+    """Wrap a Keras image model of yours so that every function of this project accepts it.
 
     Parameters
     ----------
     model : keras.Model
-        Functional, one input of RGB pictures, one output.
+        Functional or Sequential, of one picture with 1, 3 or 4 channels; models inside it are
+        opened (their layers are called ``vgg16/block3_conv2``, or shorter where that is unique).
+        It is not changed; `Network.model` shares its variables.
     preprocess : callable, optional
-        RGB 0-255 → model input, differentiable. Identity if the model preprocesses itself.
-    name, head
+        RGB 0-255 → model input, differentiable. Identity if the model preprocesses itself. For a
+        model of grey pictures it is given grey ones (0.299 R + 0.587 G + 0.114 B, one channel),
+        for one of four channels RGB with an opaque fourth (255).
+    name
         As in `Network`.
     input_size : int, optional
         As in `Network`: the side that the model is built for, or 224 px if it takes any.
+    head : {"original", "distilled", "none"}, optional
+        As in `Network`; by default "original" for a model that ends in class scores: in a dense
+        layer, or a softmax.
+    classes : sequence of str, or path, optional
+        Names of its classes, in the order of its outputs; or a text file with a name on each
+        line, or the folder of training pictures with a folder for each class.
+    output : str or int, optional
+        Which output is the classifier's, where there are several: its key, name or number.
+
+    Raises
+    ------
+    ValueError
+        What cannot be taken, each in a sentence that says what helps: subclassed models, models
+        that were not built, several inputs, several outputs without `output`, pictures that are
+        not square or of other channels, classes of another number.
     """
-    if not isinstance(model, keras.Model) or not hasattr(model, "_operations"):
-        raise ValueError("as_network needs a functional keras.Model (one with a layer graph).")
-    if len(model.inputs) != 1:
-        raise ValueError(f"as_network needs a model with one picture input; {model.name} has "
-                         f"{len(model.inputs)}.")
-    if len(model.outputs) != 1:
-        raise ValueError(f"as_network needs a model with one output; {model.name} has "
-                         f"{len(model.outputs)}: give keras.Model(model.input, model.outputs[0]), "
-                         "or whichever is meant.")
-    if head not in HEADS:
+    if head not in (None, *HEADS):
         raise ValueError(f"head is one of {', '.join(HEADS)} (original: the model ends in class "
                          f"scores of its own), not {head!r}.")
+    given, model, classes = model, flat(model, output=output), as_classes(classes)
     _check_layers(model)
     _check_input(model, input_size)
-    return Network(
-        name=name or model.name,
+    if head is None:
+        head = "original" if classes is not None or _ends_in_scores(model) else "none"
+    net = Network(
+        name=name or given.name,
         model=model,
-        preprocess=_in_plain_keras(preprocess) if preprocess else lambda images: images,
+        preprocess=_for_channels(preprocess, model.input_shape[-1]),
         conv_layers=tuple(x.name for x in model.layers if kind_of(x).convolves),
-        weights_source=f"the given Keras model {model.name!r}",
+        weights_source=f"the given Keras model {given.name!r}",
         head=head,
         input_size=input_size or model.input_shape[1] or 224,
+        input_channels=CHANNELS.get(model.input_shape[-1], ("R", "G", "B")),
+        classes=classes,
     )
+    if classes is not None:
+        check_count(classes, net.class_count, net.name)
+    return net
+
+
+def _ends_in_scores(model: keras.Model) -> bool:
+    """Whether a model ends in one row of class scores: a dense layer, or a softmax."""
+    operation, inputs = made_by(model.output)
+    while inputs and (passes_on(operation) or kind_of(operation).rectifies):
+        if "softmax" in (getattr(getattr(operation, "activation", None), "__name__", ""),
+                         type(operation).__name__.lower()):
+            break
+        operation, inputs = made_by(inputs[0])
+    scores = isinstance(operation, keras.layers.Dense) or kind_of(operation).rectifies
+    return len(model.output.shape) == 2 and scores and (model.output.shape[-1] or 0) > 1
 
 
 def _check_input(model: keras.Model, input_size: int | None) -> None:
-    """Refuse a model that does not take square RGB pictures."""
+    """Refuse a model that does not take square pictures of 1, 3 or 4 channels."""
     shape = model.input_shape
-    if len(shape) != 4 or shape[3] == 1:
-        raise ValueError("as_network needs a model of RGB pictures, (n, rows, columns, 3); "
-                         f"{model.name} reads {shape}.")
+    if len(shape) != 4:
+        raise ValueError("as_network needs a model of pictures, (n, rows, columns, channels); "
+                         f"{model.name} reads {shape}: give its input a channel axis, "
+                         "keras.Input((28, 28, 1)) for grey ones.")
     if shape[1] != shape[2] or input_size not in (None, shape[1]) and shape[1]:
         raise ValueError(f"{model.name} takes pictures of {shape[1]} × {shape[2]} px; pictures "
                          f"are square here, and input_size is {input_size or 'left out'}.")
+
+
+def _for_channels(preprocess: Callable | None, channels: int | None) -> Callable:
+    """RGB 0-255 → the input of a model with so many channels."""
+    prepared = _in_plain_keras(preprocess) if preprocess else lambda images: images
+    if channels in (None, 3) or preprocess and _makes(prepared, channels):
+        return prepared
+    if channels not in CHANNELS:
+        return functools.partial(_refuse, channels)
+    if channels == 1:
+        return lambda images: prepared(tf.tensordot(
+            images, tf.constant(GREY, images.dtype), 1)[..., None])
+    return lambda images: prepared(tf.concat(
+        [images, tf.fill(tf.concat([tf.shape(images)[:-1], [1]], 0),
+                         tf.constant(255, images.dtype))], -1))
+
+
+def _refuse(channels: int, images):
+    raise ValueError(f"this model reads {channels} channels; of pictures there are 1 (grey), 3 "
+                     "(RGB) or 4 (RGB and alpha): give as_network(model, preprocess=...), which "
+                     "makes them.")
+
+
+def _makes(preprocess: Callable, channels: int) -> bool:
+    """Whether a preprocessing makes so many channels of RGB pictures by itself."""
+    try:
+        return preprocess(tf.zeros((1, 8, 8, 3))).shape[-1] == channels
+    except (ValueError, TypeError, tf.errors.InvalidArgumentError):  # it wants what the model reads
+        return False
 
 
 @contextlib.contextmanager

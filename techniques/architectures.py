@@ -31,8 +31,9 @@ import vizutils as vz
 from data.fetch import FetchError
 from data.progress import Progress
 from engine import style
-from engine.graph import is_never_negative_at, made_by
+from engine.graph import is_never_negative_at
 from engine.kinds import kind_of
+from engine.links import made_by
 from techniques import stimuli
 
 # --- costs and accuracy -----------------------------------------------------------------------
@@ -70,15 +71,19 @@ def layer_costs(net: vz.Network, *, size: int | None = None) -> pd.DataFrame:
         raise ValueError(f"{net.name} takes pictures of {fixed} px only, not of {size}: leave size "
                          "out, or load it by vz.load_network, which frees it where it can.")
     probe = keras.Model(net.model.input, [x.output for x in layers])
-    shapes = probe.compute_output_spec(keras.KerasTensor((1, size, size, 3)))  # computes nothing
+    shapes = probe.compute_output_spec(keras.KerasTensor(  # computes nothing
+        (1, size, size, net.model.input_shape[-1] or 3)))
     rows = []
     for layer, seen in zip(layers, tf.nest.flatten(shapes), strict=True):
         positions = int(np.prod(seen.shape[1:-1]))  # 1 for a dense layer behind pooling
         products = sum(int(np.prod(w.shape)) for w in layer.weights if len(w.shape) > 1)
+        if kind_of(layer).reads == "spread":  # each weight is used once an input position
+            products /= np.prod(layer.strides)
         kind = type(layer).__name__
         if isinstance(layer, keras.layers.Conv2D):  # 1×1 and 3×3 are told apart
             kind += f" {'×'.join(map(str, layer.kernel.shape[:-2]))}"
-        rows.append((layer.name, kind, positions, layer.count_params(), positions * products))
+        rows.append((layer.name, kind, positions, layer.count_params(),
+                     int(positions * products)))
     return pd.DataFrame(
         rows, columns=["layer", "kind", "positions", "parameters", "multiply_adds"])
 
@@ -133,7 +138,7 @@ def compare(
 
 def _named_right(net: vz.Network, labelled: vz.ImageSet) -> tuple[int, int]:
     """Pictures whose class is the first guess, and among the first five."""
-    net.check_class_names()  # else the labels are of other classes
+    net.check_labels(labelled)
     order = np.argsort(-vz.logits(net, labelled), axis=1)[:, :5]
     hits = order == labelled.labels[:, None]
     return int(hits[:, 0].sum()), int(hits.any(1).sum())

@@ -30,6 +30,7 @@ from matplotlib.figure import Figure
 import vizutils as vz
 from engine import style
 from engine.network import PICTURES, traced
+from engine.units import unit_weights
 
 # --- windows: what a filter reads -----------------------------------------------------------
 
@@ -79,8 +80,8 @@ def windows(
         The layer is no plain convolution, or a place lies outside its map.
     """
     image_set = vz.as_image_set(image_set, copy=False)
-    conv = net.plain_convolution(layer)
-    taps = vz.kernels(net, layer, filter, fold=False)
+    net.plain_convolution(layer)
+    taps = vz.kernels(net, layer, filter)
     forward = layer_windows(net, layer)
     inputs = np.empty((len(places), *taps.shape), "float32")
     values = np.empty(len(places), "float32")
@@ -94,8 +95,7 @@ def windows(
             raise ValueError(f"a place lies outside the {side[0]} × {side[1]} map of {layer}.")
         inputs[here] = unfolded[rows, columns]
         values[here] = written[rows, columns, filter]
-    bias = float(conv.bias.numpy()[filter]) if conv.use_bias else 0.0
-    return Windows(inputs, taps, bias, values)
+    return Windows(inputs, taps, vz.filter_bias(net, layer, filter), values)
 
 
 def layer_windows(net: vz.Network, layer: str) -> Callable:
@@ -534,7 +534,7 @@ def ablate(
         A copy; `net` is not changed.
     """
     conv = net.plain_convolution(layer)
-    taps = vz.kernels(net, layer, filter, fold=False)
+    taps = vz.kernels(net, layer, filter)
     if channels is None:
         return rewired(net, layer, filter, 0 * taps, f"{layer} filter {filter} silenced", bias=0)
     wrong = [c for c in channels if not 0 <= c < conv.input.shape[-1]]
@@ -547,12 +547,8 @@ def ablate(
 
 
 def rewired(net: vz.Network, layer: str, filter: int, taps, words: str, bias=None) -> vz.Network:
-    """A copy of the network in which one filter has other kernels (and another bias)."""
-    kernel, *biases = net.layer(layer).get_weights()
-    kernel[..., filter] = taps
-    if bias is not None and biases:
-        biases[0][filter] = bias
-    return net.with_weights({layer: [kernel, *biases]}, words)
+    """A copy of the network in which one filter has other kernels (and another bias), folded."""
+    return net.with_weights(unit_weights(net, layer, filter, taps, bias), words)
 
 
 # --- figures ----------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def edge_ladder(
         Of one layer, with inputs.
     filter : int
     kernels : ndarray, shape (kernel rows, kernel columns, channels)
-        The filter's, as ``vz.kernels(net, layer, filter, fold=False)``.
+        The filter's, as ``vz.kernels(net, layer, filter)``.
     counts : sequence of int
         How many edges are kept.
     draws : int

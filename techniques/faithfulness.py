@@ -21,7 +21,6 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import keras
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -34,6 +33,7 @@ from skimage.metrics import structural_similarity
 import vizutils as vz
 from data.progress import Progress
 from engine import style
+from engine.network import copy_of
 from techniques import attribution
 
 MARKERS = "osv^D*PX"
@@ -141,8 +141,7 @@ def shuffled(net: vz.Network, layers: Sequence[str], *, seed: int = 0) -> vz.Net
         if name not in known:
             raise ValueError(f"{name!r} is no layer with weights of {net.name}; these are "
                              f"{', '.join(known)}.")
-    model = keras.models.clone_model(net.model)
-    model.set_weights(net.model.get_weights())
+    model = copy_of(net.model)
     for name in layers:
         rng = np.random.default_rng((seed, known.index(name)))
         copy = model.get_layer(name)

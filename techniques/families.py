@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 import vizutils as vz
 from data.progress import Progress
 from engine import style
+from engine.units import unit_kernels
 
 #: The eight ways to lay a square on itself. Turns are anticlockwise; a mirrored one is mirrored
 #: left to right first and turned then.
@@ -272,7 +273,7 @@ def kernel_agreement(net: vz.Network, layer: str, match: np.ndarray | None = Non
     ValueError
         A match is missing, superfluous or of the wrong shape; kernels that are not square.
     """
-    kernel = np.asarray(net.plain_convolution(layer).kernel)
+    kernel = unit_kernels(net, layer)
     channels, feature = kernel.shape[2], vz.input_layer(net, layer).feature
     if kernel.shape[0] != kernel.shape[1]:
         raise ValueError(f"kernels of {layer} are {kernel.shape[0]} × {kernel.shape[1]}: only "

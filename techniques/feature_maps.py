@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 import vizutils as vz
 from data.progress import Progress
 from engine import style
+from engine.units import unit_kernels
 
 # --- kernels ------------------------------------------------------------------------------------
 
@@ -35,12 +36,12 @@ def first_kernels(net: vz.Network, *, layer: str | None = None) -> np.ndarray:
         RGB 0-255, mid-grey for a weight of zero, each filter scaled to its own largest weight.
     """
     layer = net.conv_layers[0] if layer is None else layer
-    kernel = np.asarray(net.plain_convolution(layer).kernel)
+    kernel = unit_kernels(net, layer)
     if vz.input_layer(net, layer).feature is not None:
         raise ValueError(f"{layer} reads channels of another layer, which have no colour; only "
                          f"{net.conv_layers[0]} reads the picture.")
-    rgb = [net.input_channels.index(colour) for colour in "RGB"]
-    kernel = kernel[:, :, rgb].transpose(3, 0, 1, 2)
+    rgb = [net.input_channels.index(colour if kernel.shape[2] > 1 else "grey") for colour in "RGB"]
+    kernel = kernel[:, :, rgb].transpose(3, 0, 1, 2)  # grey ones are grey, alpha is left out
     return 127.5 + 127.5 * kernel / np.abs(kernel).max((1, 2, 3), keepdims=True)
 
 
@@ -64,7 +65,7 @@ def averaging(net: vz.Network, layer: str, images) -> pd.DataFrame:
     """
     images = images if isinstance(images, vz.ImageSet) else vz.made(vz.check_pictures(images))
     conv = net.plain_convolution(layer)
-    kernel = conv.kernel.numpy()
+    kernel = unit_kernels(net, layer)
     mean = kernel.mean(2, keepdims=True)
     read = vz.activations(net, vz.input_layer(net, layer).tensor, images)
     own = vz.activations(net, layer, images, pre_activation=True)
@@ -348,7 +349,7 @@ def redundancy(
         ``a, b`` (a < b); ``kernel``: cosine of the weights; ``response``: correlation of the
         maps; ``twins``: both at least `KERNEL` and `RESPONSE`.
     """
-    kernel = np.asarray(net.plain_convolution(layer).kernel)
+    kernel = unit_kernels(net, layer)
     kernel = kernel.reshape(-1, kernel.shape[-1])
     rng = np.random.default_rng(seed)
     shuffled = (rng.permuted(kernel, axis=0), rng.permuted(samples, axis=0))

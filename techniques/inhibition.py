@@ -55,7 +55,7 @@ def _uninhibited(net: vz.Network, layer: str, filter: int, clip: bool) -> np.nda
             f"{layer} reads signed inputs (colours, or features before a ReLU): a negative tap "
             "there asks for small values and does not inhibit; choose a layer that reads the "
             "output of a ReLU.")
-    taps = vz.kernels(net, layer, filter, fold=False)
+    taps = vz.kernels(net, layer, filter)
     return np.maximum(taps, 0) if clip else np.where(taps.sum((0, 1)) < 0, 0, taps)
 
 
@@ -179,7 +179,7 @@ def released_stimuli(
 def _variants(net, layer, filter, *, clip: bool, draws: int, seed: int) -> list[np.ndarray]:
     """Kernels of the whole filter, of the uninhibited one, and of `draws` random cuts."""
     free = _uninhibited(net, layer, filter, clip)
-    taps = vz.kernels(net, layer, filter, fold=False)
+    taps = vz.kernels(net, layer, filter)
     parts = taps.reshape(1 if clip else -1, taps.size if clip else taps.shape[2])
     gone = (parts != free.reshape(parts.shape)).any(0)
     table = pd.DataFrame({"channel": np.arange(gone.size), "l2": np.linalg.norm(parts, axis=0)})
@@ -205,7 +205,7 @@ def _answers(
 ) -> _Answers:
     """Stream the pictures once through all variants; `each` random places a picture are kept."""
     conv = net.plain_convolution(layer)
-    bias = conv.bias.numpy()[filter] if conv.use_bias else 0.0
+    bias = vz.filter_bias(net, layer, filter)
     taps = np.stack(variants, -1)
     reads = net.forward(vz.input_layer(net, layer).tensor, pre_activation=False)
     inside = vz.unpadded_positions(net, layer, image_set.size)

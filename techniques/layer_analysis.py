@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 import vizutils as vz
+from engine.units import unit_kernels
 from techniques import claims, descriptions, samples, stimuli
 
 EACH_A = 300  #: random places in each picture of half A, where descriptions are made
@@ -259,7 +260,7 @@ def survey(
     describer = descriptions.Describer(tuned, evidence.sample, evidence.features, evidence.field)
     things, r_thing = describer.best_things()
     sample = samples.sample(net, layer, half_a, each=EACH_SURVEYED, seed=seed)
-    kernels = net.plain_convolution(layer).kernel.numpy()
+    kernels = unit_kernels(net, layer)
     l2 = np.linalg.norm(kernels, axis=(0, 1))  # (channels, filters)
     kept = np.argsort(np.argsort(-l2, axis=0, kind="stable"), axis=0) < top
     alone = np.tensordot(sample.inputs, kernels * kept, 3)

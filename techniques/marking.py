@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 import vizutils as vz
+from engine.units import unit_biases
 from techniques import (
     alterations,
     circuits,
@@ -261,11 +262,11 @@ def _mechanism(made: Planted, tops: dict, planted: bool, half_b, seed: int) -> p
     # the layers below run once: every filter reads the same inputs
     read = circuits.windows(made.net, made.layer, made.filters[0], half_b,
                             pd.concat([somewhere, *places], ignore_index=True))
-    bias = made.net.layer(made.layer).bias.numpy()
+    bias = unit_biases(made.net, made.layer)
     anywhere, *strong = np.split(read.inputs, np.cumsum([len(somewhere), *map(len, places)])[:-1])
     found = {"ranking": [], "cut": []}
     for (filter, top), inputs in zip(tops.items(), strong, strict=True):
-        taps = vz.kernels(made.net, made.layer, filter, fold=False)
+        taps = vz.kernels(made.net, made.layer, filter)
         windows = [circuits.Windows(part, taps, float(bias[filter]), np.einsum(
             "nrck,rck->n", part, taps, optimize=True) + bias[filter])
             for part in (inputs, anywhere)]
@@ -344,7 +345,7 @@ def _inhibitors(made: Planted, half_b, seed: int) -> pd.DataFrame:
     for filter in made.filters:
         blocks = made.of(filter)["inhibited by"]
         table = edge_experiments.inhibitors_at_work(
-            sample, filter, vz.kernels(net, layer, filter, fold=False), seed=seed)
+            sample, filter, vz.kernels(net, layer, filter), seed=seed)
         sure = table.loc[table["low"] > 0, "channel"].tolist()
         right = sure == list(blocks) if blocks else bool(sure)
         released = table["released"].max() if len(table) else np.nan

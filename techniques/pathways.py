@@ -21,8 +21,9 @@ from sklearn.decomposition import NMF
 
 import vizutils as vz
 from engine import style
-from engine.graph import made_by
 from engine.kinds import kind_of
+from engine.links import made_by
+from engine.units import unit_kernels
 from techniques import circuits
 
 # --- two layers down ----------------------------------------------------------------------------
@@ -91,12 +92,12 @@ def expanded_weights(net: vz.Network, layer: str, filter: int, *, down_to: str) 
     .. [1] C. Voss et al., "Visualizing weights", Distill 2021, doi:10.23915/distill.00024.007.
     """
     net.convolution(down_to)
-    taps = vz.kernels(net, layer, filter, fold=False)
+    taps = vz.kernels(net, layer, filter)
     net.plain_convolution(layer)
     signed = _dilated(taps[..., None], net.model.get_layer(layer).dilation_rate)[None, ..., 0]
     weights, sizes = signed, np.abs(signed)
     operation, _ = made_by(net.layer(layer).input)
-    while operation.name != down_to:
+    while operation.name != vz.norm_after(net, down_to):
         weights = _down(net, operation, weights, down_to)
         sizes = _down(net, operation, sizes, down_to, np.abs)
         operation, _ = made_by(operation.input)
@@ -260,7 +261,7 @@ def common_sources(
         raise ValueError(f"{layer} reads the picture itself: no channel below reads another.")
     if not 2 <= len(ranking) <= 20:
         raise ValueError(f"compare 2 to 20 inputs, not {len(ranking)}: rank_kernels(..., top=10).")
-    means = net.plain_convolution(feature).kernel.numpy().astype("float64").mean((0, 1))
+    means = unit_kernels(net, feature).astype("float64").mean((0, 1))
     steady = means.std(0) == 0  # reads every channel alike, or none: no correlation
     centred = (means - means.mean(0)) / np.where(steady, 1, means.std(0))
     everyone = centred.T @ centred / len(means)
@@ -424,7 +425,7 @@ def clients(net: vz.Network, layer: str, filter: int, *, top: int = 5) -> pd.Dat
                          "below another convolution.")
     tables, mass = [], 0
     for name in readers:
-        kernel = net.plain_convolution(name).kernel.numpy().astype("float64")
+        kernel = unit_kernels(net, name).astype("float64")
         norms = np.sqrt((kernel**2).sum((0, 1)))  # (channels, clients)
         own = kernel[:, :, filter]
         size = np.abs(own).sum((0, 1))

@@ -183,7 +183,7 @@ def rebuild(
         With inputs: of half A, if half B shall test the result.
     filter : int
     kernels : ndarray, shape (kernel rows, kernel columns, channels)
-        The filter's, as ``vz.kernels(net, layer, filter, fold=False)``.
+        The filter's, as ``vz.kernels(net, layer, filter)``.
     numbers : int
         Lines of the list, at most.
     channels : sequence of int, optional

@@ -10,9 +10,8 @@ import pandas as pd
 import tensorflow as tf
 
 import vizutils as vz
-from data import classes as imagenet
 from data.progress import Progress
-from engine.graph import after_norm, made_by
+from engine.links import after_norm, made_by
 from engine.network import traced, twin
 
 
@@ -108,7 +107,7 @@ def class_effect(
     mean = np.zeros((len(filters), net.class_count)) + changes / count[:, None]
     total = np.sqrt(np.mean(np.zeros_like(mean) + squares, axis=1) / count)
     return ClassEffect(
-        _class_changes(mean, k), mean[0], float(total[0]), total[1:],
+        _class_changes(net, mean, k), mean[0], float(total[0]), total[1:],
         100 * float((total[1:] < total[0]).mean()), int(jobs[:, 0].sum()), net.head)
 
 
@@ -122,13 +121,12 @@ def _silencing(lower, upper, image: np.ndarray, filters: np.ndarray) -> np.ndarr
     return moved - moved.mean(1, keepdims=True)
 
 
-def _class_changes(mean: np.ndarray, k: int) -> pd.DataFrame:
+def _class_changes(net: vz.Network, mean: np.ndarray, k: int) -> pd.DataFrame:
     """The k classes that lose and the k that gain most by silencing the first filter."""
     order = np.argsort(mean[0], kind="stable")
     k = min(k, len(order) // 2)
     listed = np.r_[:k, len(order) - k : len(order)]  # ranks: losses, then gains
-    known = len(order) == len(imagenet.CLASSES)
-    names = [imagenet.CLASSES[i] if known else ("", f"class {i}") for i in order[listed]]
+    names = [net.class_entry(i) for i in order[listed]]
     return pd.DataFrame({
         "index": order[listed], "wnid": [n[0] for n in names], "label": [n[1] for n in names],
         "change": mean[0, order[listed]], "control": np.sort(mean[1:], axis=1)[:, listed].mean(0)})
@@ -144,18 +142,14 @@ def _split(net: vz.Network, layer: str):
     logits = vz.submodel(net, net.logits_layer, pre_activation=True)
     model = keras.models.clone_model(logits, clone_function=twin)
     cut = after_norm(model, model.get_layer(layer).output)
-    bypass, known = {}, {id(cut): True}
-
-    def depends(tensor) -> bool:  # on the cut
-        if id(tensor) not in known:
-            _, below = made_by(tensor)
-            inside = [depends(t) for t in below]  # of all: each may have branches of its own
-            known[id(tensor)] = any(inside)
-            if any(inside):
-                bypass.update({id(t): t for t, own in zip(below, inside, strict=True) if not own})
-        return known[id(tensor)]
-
-    if not depends(model.output):
+    bypass, above_cut = {}, {id(cut)}
+    for operation in model.operations:  # each after those that it reads
+        tensor = operation.output
+        _, below = made_by(tensor)
+        if id(tensor) not in above_cut and any(id(t) in above_cut for t in below):
+            above_cut.add(id(tensor))
+            bypass.update({id(t): t for t in below if id(t) not in above_cut})
+    if id(model.output) not in above_cut:
         raise ValueError(f"no class logit depends on {layer}.")
     ports = [cut, *bypass.values()]
     below, above = keras.Model(model.input, ports), keras.Model(ports, model.output)

@@ -26,6 +26,17 @@ def build_tiny_vgg(seed=0):
     return keras.Model(inputs, x, name="tiny_vgg")
 
 
+def classifier(*middle, shape=(32, 32, 3), classes=4, activation=None):
+    """A Sequential: first convolution, what is given, pooling, scores."""
+    return keras.Sequential([keras.Input(shape), keras.layers.Conv2D(4, 3, name="first"), *middle,
+                             keras.layers.GlobalAveragePooling2D(),
+                             keras.layers.Dense(classes, activation=activation)], name="own")
+
+
+def pictures_of(size, count=3, seed=0):
+    return np.random.default_rng(seed).uniform(0, 255, (count, size, size, 3)).astype("float32")
+
+
 def sampled_halves(net, layer):
     """Samples of two sets of four pictures of noise, 160 places each."""
     from techniques import samples  # not for every test

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -285,3 +286,11 @@ def test_the_chain_of_layers_is_written_as_it_is(tiny):
     chain = program("choice_methods").plain_layers(tiny, "block2_conv1")
     assert chain["kinds"].tolist() == ["conv", "conv", "pool", "conv"]
     np.testing.assert_array_equal(chain["kernel_3"], tiny.layer("block2_conv1").kernel)
+
+
+@pytest.mark.parametrize(("name", "says"), [
+    ("VGG16", r"^\| VGG16 \| 13 \| .* \| equal \| [1-4] of 4 rise \| 10 ranked \| none \|$"),
+    ("MobileNetV2", r"^\| MobileNetV2 \| 52 \| .* \| equal \| [1-4] of 4 rise \| \d+ ranked"),
+    ("MobileNetV3Small", r"\| whole picture, by \S+_mul \| .* \| 20: \S+avg_pool .* choose a")])
+def test_a_row_of_a_family_tells_what_can_be_looked_into(name, says):
+    assert re.search(says, program("families").row(name, field=24))

@@ -4,11 +4,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import keras
 import nbformat
 import pytest
 from distributed import LocalCluster
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from conftest import classifier
 from tools import report, reports
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -163,6 +165,28 @@ def test_a_report_that_cannot_be_is_refused_and_not_written(
     with pytest.raises(SystemExit, match=said):
         report.main("tiny.ipynb", word)
     assert not (tmp_path / "build").exists()
+
+
+def test_a_notebook_for_any_network_takes_a_model_of_ones_own(tmp_path):
+    classifier(keras.layers.Conv2D(3, 3, name="last"), classes=2).save(tmp_path / "mine.keras")
+    (tmp_path / "names.txt").write_text("cat\ndog\n", "utf-8")
+    words = [f"NETWORK={tmp_path / 'mine.keras'}", "LAYER=last", "FILTER=2"]
+    source = write(tmp_path / "vgg.ipynb", text("About VGG16."))
+    with pytest.raises(ValueError, match="no parameter CLASSES"):
+        report.request(source, [*words, "CLASSES=names.txt"])
+    notebook = nbformat.read(source, as_version=4)
+    notebook.cells[0].source += '\nCLASSES = ""'
+    nbformat.write(notebook, source)
+    for classes in ("", tmp_path / "names.txt"):
+        asked, unit, stem = report.request(source, [*words, f"CLASSES={classes}"])
+        assert stem == "mine_last_2" and asked["CLASSES"] == str(classes)
+        report.check(unit, [unit["FILTER"]])
+        assert f'CLASSES = "{classes}"' in sources(report.prepare(source, asked))[1]
+    with pytest.raises(ValueError, match="filters 0 to 2; 3 is out of range"):
+        report.check(unit, [3])
+    (tmp_path / "names.txt").write_text("cat\n", "utf-8")
+    with pytest.raises(ValueError, match="classes has 1 names, but mine ends in 2"):
+        report.check(unit, [2])
 
 
 def made(*words):

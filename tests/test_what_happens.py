@@ -136,6 +136,18 @@ def grey():
     return keras.Model(one, keras.layers.ReLU()(one), name="grey")
 
 
+def unbuilt():
+    """A Sequential that no picture has gone through."""
+    return keras.Sequential([keras.layers.Conv2D(2, 3)], name="unbuilt")
+
+
+class Subclassed(keras.Model):
+    """A model whose layers are joined in Python code."""
+
+    def call(self, images):
+        return images
+
+
 def stop(step, pictures):
     """What pressing stop does to an ascent."""
     raise KeyboardInterrupt
@@ -174,6 +186,8 @@ MADE = {
     "small": lambda request: vz.ImageSet(("a", "b"), np.array([-1, -1]), 64, two_of_noise()),
     "two_inputs": lambda request: two_inputs(), "two_outputs": lambda request: two_outputs(),
     "ten": lambda request: ten_classes(), "grey": lambda request: grey(),
+    "unbuilt": lambda request: unbuilt(),
+    "subclassed": lambda request: Subclassed(name="subclassed"),
     "half": lambda request: half_precision(),
 }
 

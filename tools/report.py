@@ -3,7 +3,8 @@
     python tools/report.py NOTEBOOK LAYER=block4_conv2 FILTER=17 [PROFILE=quick] ...
 
 writes build/<network>_<layer>_<filter>.html and the executed notebook beside it.
-Any parameter of the notebook can be given; NOTEBOOK itself is only read. For
+Any parameter of the notebook can be given; NOTEBOOK itself is only read. NETWORK may
+be the file of a model of yours, with the names of its classes in CLASSES. For
 another unit than the one it was written about, cells tagged `only-pinned` (what
 was said by hand about that unit) are left out, for PROFILE=quick those tagged
 `only-full`, and the figures are numbered anew.
@@ -143,6 +144,9 @@ def prepare(source, asked):
 def check(unit, filters):
     """Refuse what the network does not have, before a kernel is started for it.
 
+    A notebook that has a parameter CLASSES (the names of the classes, in a file) is written for
+    any network; one without it for VGG16.
+
     Raises
     ------
     ValueError, OSError
@@ -150,8 +154,9 @@ def check(unit, filters):
     """
     import vizutils as vz  # and TensorFlow with it: seconds
 
-    net = vz.load_network(unit["NETWORK"], weights=unit["WEIGHTS"])
-    if unit["NETWORK"] != "vgg16":
+    named = {"classes": unit["CLASSES"]} if unit.get("CLASSES") else {}
+    net = vz.load_network(unit["NETWORK"], weights=unit["WEIGHTS"], **named)
+    if unit["NETWORK"] != "vgg16" and "CLASSES" not in unit:
         raise ValueError(f"The report's text is about vgg16, not {unit['NETWORK']}. In Python, "
                          "techniques.analysis.analyse takes any network.")
     if vz.input_layer(net, unit["LAYER"]).feature is None:
@@ -167,7 +172,8 @@ def request(source, words):
     asked = read_parameters(words, own)
     unit = {**own, **asked}
     weights = [] if unit["WEIGHTS"] == own["WEIGHTS"] else [Path(unit["WEIGHTS"]).stem]
-    stem = "_".join(map(str, [unit["NETWORK"], unit["LAYER"], unit["FILTER"], *weights]))
+    network = re.sub(r"\.(keras|h5|hdf5)$", "", Path(unit["NETWORK"]).name)  # or a file's path
+    stem = "_".join(map(str, [network, unit["LAYER"], unit["FILTER"], *weights])).replace("/", "-")
     return asked, unit, stem if asked.keys() & set(PINNED) else Path(source).stem
 
 

@@ -39,16 +39,20 @@ class Before:
         The class to arrive at (targeted), else the one to get away from: the network's own
         first guess, so that no true label is needed.
     targeted : bool
+    classes : tuple of str, or None
+        Names of the network's own classes; None: ImageNet's, or none.
     """
 
     images: np.ndarray
     logits: np.ndarray
     targets: np.ndarray
     targeted: bool
+    classes: tuple[str, ...] | None = None
 
     def subset(self, rows) -> Before:
         """Some of the pictures, in the order of `rows` (indices, a slice or a mask)."""
-        return Before(self.images[rows], self.logits[rows], self.targets[rows], self.targeted)
+        return Before(self.images[rows], self.logits[rows], self.targets[rows], self.targeted,
+                      self.classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,16 +109,19 @@ class Adversaries:
         """
         was, now = (tf.nn.softmax(x).numpy() for x in (self.before.logits, self.logits))
         rows, old, new = np.arange(len(was)), was.argmax(1), now.argmax(1)
+        known = was.shape[1] if self.before.classes is None else self.before.classes
         moved = np.abs(self.images.astype("float64") - self.before.images).max((1, 2, 3))
         return pd.DataFrame({
             "picture": rows if names is None else list(names),
-            "before": [class_name(i, was.shape[1]) for i in old], "p_before": was[rows, old],
-            "after": [class_name(i, was.shape[1]) for i in new], "p_after": now[rows, new],
+            "before": [class_name(i, known) for i in old], "p_before": was[rows, old],
+            "after": [class_name(i, known) for i in new], "p_after": now[rows, new],
             "p_old": now[rows, old], "largest": moved, "success": self.success})
 
 
-def class_name(index: int, classes: int = 1000) -> str:
-    """ImageNet's name of a class, or its number for a network with other classes."""
+def class_name(index: int, classes: int | Sequence[str] = 1000) -> str:
+    """A class's name, of those given or of ImageNet's; its number where so many have no names."""
+    if not isinstance(classes, int):
+        return classes[int(index)]
     if classes != len(imagenet.CLASSES):
         return f"class {index}"
     return imagenet.CLASSES[int(index)][1].replace("_", " ")
@@ -147,13 +154,14 @@ def look(net: vz.Network, images, targets=None) -> Before:
     images = vz.one_or_more(images, copy=True)
     logits = vz.logits(net, images)
     if targets is None:
-        return Before(images, logits, logits.argmax(1), False)
+        return Before(images, logits, logits.argmax(1), False, net.classes)
     wanted = np.asarray(resolve_targets(net, images, targets))
     there = np.flatnonzero(logits.argmax(1) == wanted)
     if there.size:
-        raise ValueError(f"picture {there[0]} is named {class_name(wanted[there[0]])} as it is: "
+        name = net.class_name(wanted[there[0]]).replace("_", " ")
+        raise ValueError(f"picture {there[0]} is named {name} as it is: "
                          "choose another target for it, or leave it out.")
-    return Before(images, logits, wanted, True)
+    return Before(images, logits, wanted, True, net.classes)
 
 
 def check_epsilon(epsilon) -> float:

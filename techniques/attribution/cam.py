@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 import vizutils as vz
-from engine.graph import made_by
 from engine.kinds import kind_of
+from engine.links import made_by
 from engine.network import PICTURES, traced
 from techniques import deconvnet
 from techniques.attribution.passes import CLASSES, in_batches
@@ -65,7 +65,7 @@ def last_map(net: vz.Network) -> str:
 
     VGG16: block5_conv3; networks with batch normalisation: the activation after the last one.
     """
-    operation = net.model.get_layer(net.logits_layer)
+    operation = net.layer(net.logits_layer)
     while not _is_last_map(net, operation):
         if type(operation).__name__ == "InputLayer":
             raise ValueError(f"{net.name} has no layer with a map below its classifier, so there "

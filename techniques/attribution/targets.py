@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 import vizutils as vz
-from data import classes as imagenet
 from techniques.attribution.passes import all_logits
 
 
@@ -19,7 +18,7 @@ def resolve_targets(net: vz.Network, images, targets=None) -> np.ndarray:
     images : float32 ndarray, shape (n, h, w, 3) or (h, w, 3), or ImageSet
         RGB, 0-255.
     targets : None, int, str, or a sequence of int and str
-        None is each picture's top class; an index, an ImageNet label or a WordNet id stands for
+        None is each picture's top class; an index, a class's name or a WordNet id stands for
         all pictures; a sequence has one of these for each.
 
     Returns
@@ -48,8 +47,7 @@ def _class_index(target, net: vz.Network) -> int:
     """One target as the index of one of the network's classes."""
     count = net.class_count
     if isinstance(target, str):
-        net.check_class_names()
-        return imagenet.find_class(target)
+        return net.find_class(target)
     if isinstance(target, bool) or not isinstance(target, (int, np.integer)):
         raise ValueError(f"a target is a class index or a class name, not {target!r}.")
     if not 0 <= target < count:

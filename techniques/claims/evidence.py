@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import vizutils as vz
+from engine.units import unit_kernels
 from techniques import descriptions, samples
 
 STRONGEST = 0.01  #: share of the random places that count as a filter's strongest ...
@@ -87,7 +88,7 @@ def gather(
     field = vz.receptive_field(net, layer).size
     features = descriptions.bank(field).of_places(net, layer, image_set, found.places) if (
         field >= descriptions.SMALLEST_FIELD) else None
-    carried = _carried(found, net.plain_convolution(layer).kernel.numpy())
+    carried = _carried(found, unit_kernels(net, layer))
     return Evidence(layer, field, samples.Sample(layer, found.places, found.answers, None),
                     features, carried)
 

@@ -83,7 +83,8 @@ class Side:
         """What is chosen."""
         home = self._home
         return View(self.net, self.layer.value, self.filter.value, home.pictures,
-                    self.picture.index, home.size.value, home.steps.value, home.seed.value,
+                    self.picture.index, self.net.fixed_size or home.size.value,
+                    home.steps.value, home.seed.value,
                     home.preset.value, home.code(self._name), home.memory)
 
     def begin(self, network: str, layer: str, filter: int, picture: int) -> None:
@@ -277,7 +278,9 @@ class Dashboard(widgets.VBox):
         self.load(self.networks[0])
         layer = middle(self.nets[self.networks[0]]) if layer is None else layer
         vz.kernels(self.nets[self.networks[0]], layer, filter)  # refuses what is not there
-        self._first = vz.load_images() if images is None else vz.as_image_set(images)
+        taken = self.nets[self.networks[0]]
+        self._first = vz.load_images(size=taken.fixed_size or 224) if images is None else (
+            vz.as_image_set(images))
         self.pictures, self._own, self.memory, self.folder = self._first, {}, {}, folder
         controls = self._controls(shown, size, steps, seed, preset)
         self.sides = (Side(self, "A"), Side(self, "B"))
@@ -322,7 +325,8 @@ class Dashboard(widgets.VBox):
         if network != self._given["net"]:
             said["net"] = f'net = vz.load_network({network!r}, weights="packaged")'
         if not self._given["pictures"]:
-            said["pictures"] = "pictures = vz.load_images()"
+            size = "" if self._first.size == 224 else f"size={self._first.size}"
+            said["pictures"] = f"pictures = vz.load_images({size})"
         if self._own:
             said["pictures"] += (
                 "\nfrom techniques import dashboard\n"

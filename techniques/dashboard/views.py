@@ -92,7 +92,7 @@ def join(pictures: vz.ImageSet, own: Mapping[str, np.ndarray]) -> vz.ImageSet:
                              f"{pictures.size}: vz.read_image(path, size={pictures.size}).")
     return vz.ImageSet((*own, *pictures.names),
                        np.concatenate([np.full(len(own), -1), pictures.labels]), pictures.size,
-                       np.concatenate([np.stack(added), pictures.images]))
+                       np.concatenate([np.stack(added), pictures.images]), pictures.classes)
 
 
 def resized(image: np.ndarray, size: int) -> np.ndarray:
