@@ -209,12 +209,14 @@ def _load_efficientnet_lite0(source) -> Network:
     """EfficientNet-Lite0 with its own ImageNet classifier, from a package."""
     from data import efficientnet_lite0
 
-    if source not in ("auto", "packaged"):
+    if source not in ("auto", "packaged", "random"):
         raise ValueError("efficientnet_lite0 has packaged weights only: weights='packaged'.")
     model = efficientnet_lite0.efficientnet_lite0()
     model.trainable = False
     wrapped = as_network(model, preprocess=efficientnet_lite0.preprocess,
                          name="efficientnet_lite0", head="original")
+    if source == "random":
+        return _random_twin(wrapped)
     return dataclasses.replace(
         wrapped, weights_source="all layers trained on ImageNet (ILSVRC-2012), from a package of "
         "the Python registry (checksum checked)")

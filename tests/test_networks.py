@@ -194,6 +194,8 @@ def test_another_backend_is_refused_in_a_sentence():
     assert "needs Keras on TensorFlow, not on 'jax'" in run.stderr
 
 
-def test_random_weights_of_an_application_are_the_same_each_time():
-    first, again = (vz.load_network("MobileNetV2", weights="random") for _ in range(2))
+@pytest.mark.parametrize("name", ["MobileNetV2", "efficientnet_lite0"])
+def test_random_weights_are_the_same_each_time(name):
+    first, again = (vz.load_network(name, weights="random") for _ in range(2))
     assert first.digest == again.digest
+    assert first.head == "none" and "random" in first.weights_source
