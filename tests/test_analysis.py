@@ -169,13 +169,14 @@ def test_base_rates_beside_altered_patches_are_of_other_filters(found):
 
 def test_random_weights_stand_beside_the_numbers(found, random_net, photographs):
     made, known, _ = found
-    random = {about: finding.random for about, finding in made.tested.findings.items()}
+    given = {about: finding.random for about, finding in made.tested.findings.items()}
+    random = {about: one.number for about, one in given.items() if one is not None}
     filled = {about for about, number in random.items() if np.isfinite(number)}
     core = {p.about for p in made.observed.hypothesis.predictions if p.core}
-    assert filled == {*analysis.DECIDES, "cut", "ranking", *core} & set(random)
+    assert filled == {*analysis.DECIDES, "cut", "ranking", *core} & set(given)
     assert {"predicts", "edges"} <= core <= set(claims.CORE)
     assert (made.claims["random weights"] != "–").sum() == len(filled)
-    assert all(np.isnan(finding.random) for finding in known.values())  # added afterwards
+    assert all(finding.random is None for finding in known.values())  # added afterwards
     half_b = photographs.subset(vz.split_halves(len(photographs))[1])
     patches = vz.top_patches(random_net, half_b, LAYER, FILTER)
     strong = circuits.windows(random_net, LAYER, FILTER, half_b, patches.table)
@@ -186,6 +187,7 @@ def test_random_weights_stand_beside_the_numbers(found, random_net, photographs)
     numbers = claims.numbers(evidence, [made.observed.hypothesis])
     for about in core:
         assert random[about] == numbers[about].value[0, FILTER]
+        assert given[about].low == numbers[about].low[0, FILTER]
 
 
 def test_the_same_call_says_the_same(found, net, photographs):

@@ -304,11 +304,12 @@ def transfer(vgg16):
     cut = keras.Model(vgg16.model.input, vgg16.model.get_layer("block3_conv2").output, name="vgg16")
     model = keras.Sequential([
         keras.Input((64, 64, 3)), layers.RandomFlip("horizontal"), cut,
-        layers.GlobalAveragePooling2D(), layers.Dense(3, activation="softmax")], name="mine")
+        layers.GlobalAveragePooling2D(name="mean"), layers.Dense(3, activation="softmax")],
+        name="mine")
     images = vz.load_images(size=64, limit=3).images
     net = vz.as_network(model, preprocess=keras.applications.vgg16.preprocess_input,
                         classes=["dog", "bird", "thing"])
-    forward = net.forward("global_average_pooling2d", pre_activation=False)
+    forward = net.forward("mean", pre_activation=False)
     rng = np.random.default_rng(0)
     noisy = np.clip(images[np.arange(12) % 3] + rng.normal(0, 12, (12, 64, 64, 3)), 0, 255)
     features = forward(noisy.astype("float32")).numpy()
