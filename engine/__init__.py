@@ -1,7 +1,8 @@
 """What `vizutils` is built on, a file each; nothing here is needed to read the report.
 
-``kinds``, ``keys``, ``network``, ``graph``: a network, its layers, their receptive fields;
-``wrapping``, ``builders``: where networks come from; ``checks``, ``file_kinds``, ``decoding``,
+``kinds``, ``keys``, ``links``, ``network``, ``graph``, ``units``: a network, its layers, their
+receptive fields, a convolution with its norm; ``flattening``, ``wrapping``, ``model_files``,
+``class_names``, ``builders``: where networks come from; ``checks``, ``file_kinds``, ``decoding``,
 ``images``, ``loading``: pictures; ``maxima``: where filters answer most; ``objectives``,
 ``picture_objectives``, ``parameterisations``, ``optimisers``, ``transforms``, ``climb_checks``,
 ``reading``, ``render``: the ascent; ``style``, ``saving``, ``recipes``: figures;

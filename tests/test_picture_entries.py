@@ -158,7 +158,7 @@ BATCHES = {
     vz.class_table: lambda net, x: vz.class_table(net, LAYER, 1, x),
     vz.picture_vectors: lambda net, x: vz.picture_vectors(net, LAYER, x),
     vz.thumbnail_table: lambda net, x: vz.thumbnail_table(
-        x, pd.DataFrame({"number": range(len(x))})).data,
+        x, pd.DataFrame({"number": range(len(x))})).html,
     adversarial.bounds: lambda net, x: adversarial.bounds(x, 2.0),
     adversarial.jpeg: lambda net, x: adversarial.jpeg(x),
     adversarial.blur: lambda net, x: adversarial.blur(x),
