@@ -1,5 +1,6 @@
 """A browser, and Voilà with a dashboard for it; each is started here and stopped by its own id."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -50,18 +51,30 @@ def address(tmp_path_factory):
     """Voilà on loopback, serving one notebook that holds nothing but a dashboard."""
     folder = tmp_path_factory.mktemp("voila")
     nbformat.write(new_notebook(cells=[new_code_cell(DASHBOARD)]), folder / "board.ipynb")
+    with served(["voila", "board.ipynb", "--no-browser", "--Voila.ip=127.0.0.1"], folder,
+                "voila/static/", PYTHONPATH=str(ROOT), VIZUTILS_FIGURES=str(folder / "figs"),
+                TF_CPP_MIN_LOG_LEVEL="3") as found:
+        yield found
+
+
+@contextlib.contextmanager
+def served(command, folder, path, **environment):
+    """Start a server (a module and its options) on a free port of loopback, and stop it at last.
+
+    Yields
+    ------
+    str
+        Its address, once something answers at `path`.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "VIZUTILS_FIGURES": str(folder / "figs"),
-                   "TF_CPP_MIN_LOG_LEVEL": "3"}
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "voila", "board.ipynb", "--no-browser", f"--port={port}",
-             "--Voila.ip=127.0.0.1"],
-            cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            [sys.executable, "-m", *command, f"--port={port}"], cwd=folder,
+            env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT)
     try:
-        yield answers_at(f"http://127.0.0.1:{port}", server, folder / "log", "voila/static/")
+        yield answers_at(f"http://127.0.0.1:{port}", server, folder / "log", path)
     finally:
         server.terminate()
         try:
@@ -86,9 +99,9 @@ def answers_at(address, server, log, path):
 
 
 @pytest.fixture(scope="session")
-def answering():
-    """`answers_at`, for other files of tests."""
-    return answers_at
+def serving():
+    """`served`, for other files of tests."""
+    return served
 
 
 @pytest.fixture(scope="module")

@@ -1,54 +1,25 @@
-"""The report in JupyterLab: its links lead somewhere, and work leaves no empty bars behind."""
+"""The report in JupyterLab: its links lead somewhere."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 HEIGHT = 900  # of the window
-LONG_WORK = """
-import time
-from data.progress import Progress
-for _ in Progress(range(60), "sixty steps", delay=0.5):
-    time.sleep(0.05)
-print("finished")
-"""
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory, answering):
-    """JupyterLab on loopback, with the report and a notebook that takes three seconds."""
+def lab(tmp_path_factory, serving):
+    """JupyterLab on loopback, with the report."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(ROOT / "lab3_circuit.ipynb", folder)
-    work = new_notebook(cells=[new_code_cell(LONG_WORK)])
-    work.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(work, folder / "work.ipynb")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_DIR": str(folder / "c"),
-                   "JUPYTERLAB_WORKSPACES_DIR": str(folder / "w"),
-                   "JUPYTERLAB_SETTINGS_DIR": str(folder / "s")}
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
-             "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", f"--notebook-dir={folder}"],
-            cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        yield answering(f"http://127.0.0.1:{port}", server, folder / "log", "api")
-    finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
+    own = {f"JUPYTER{name}_DIR": str(folder / name) for name in (
+        "_CONFIG", "LAB_WORKSPACES", "LAB_SETTINGS")}
+    with serving(["jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+                  "--IdentityProvider.token=", f"--notebook-dir={folder}"], folder, "api",
+                 PYTHONPATH=str(ROOT), **own) as address:
+        yield address
 
 
 def opened(browser, lab, name):
@@ -87,15 +58,4 @@ def test_every_link_within_the_report_leads_to_its_heading(browser, lab):
     assert {"The model", "The filter", "The kernels", "The circuit"} <= set(names)
     for number, name in enumerate(names):
         assert any(is_led_to(page, links.nth(number), name) for _ in range(3)), name
-    page.close()
-
-
-def test_a_progress_bar_leaves_nothing_behind(browser, lab):
-    page = opened(browser, lab, "work.ipynb")
-    page.locator(".jp-Notebook .cm-content").first.click()
-    page.keyboard.press("Shift+Enter")
-    outputs = page.locator(".jp-OutputArea-output")
-    page.get_by_text("sixty steps").wait_for(timeout=60_000)  # it is there while the work goes on
-    page.get_by_text("finished", exact=True).wait_for(timeout=60_000)
-    assert [output.inner_text().strip() for output in outputs.all()] == ["finished"]
     page.close()
