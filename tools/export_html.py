@@ -63,7 +63,7 @@ OWN_NUMBER = re.compile(r"(\d+)\.\s+")  # of a heading
 OPENED = "shown"  #: tag of a cell whose code is not folded
 CAPTION = re.compile(r"Figure (\d+)\.")
 # "Figure 3", "Tables 1, 2 and 4": not those of another notebook
-MENTION = re.compile(r"\b(Figure|Table)s?\s+(?:\d+(?:,\s+|\s+and\s+|–)?)+\b"
+MENTION = re.compile(r"\b(Figure|Table)s?\s+\d+(?:(?:,\s+|\s+and\s+|–)\d+)*\b"
                      r"(?! of (?:the report|companion))")
 CITED = re.compile(r"\[(\d+(?:, \d+)*)\]")
 TABLE = re.compile(r"Table (\d+)\.")
