@@ -105,10 +105,14 @@ def shown_as(png: bytes, alt: str, panels: Sequence[dict] = ()) -> tuple[dict, d
     with Image.open(io.BytesIO(png)) as picture:
         drawn = picture.convert("RGB")
     forms = {"image/jpeg": _encoded(drawn, "JPEG", quality=QUALITY, progressive=True)}
-    few = drawn.getcolors(COLOURS[-1]) is not None  # all of them fit: nothing is lost
-    for colours in COLOURS[-1:] if few else COLOURS:
-        palette = drawn.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        if _missed(drawn, palette.convert("RGB")) <= FAITHFUL:
+    if drawn.getcolors(COLOURS[-1]) is not None:  # all of them fit: nothing is lost
+        tried = COLOURS[-1:]
+    else:  # to find a palette takes seconds: one that fails a sample of the pixels is not sought
+        sample = drawn.resize([max(1, side // 4) for side in drawn.size], Image.Resampling.NEAREST)
+        tried = COLOURS if _missed(sample, _palette(sample, COLOURS[-1])) <= FAITHFUL else ()
+    for colours in tried:
+        palette = _palette(drawn, colours)
+        if _missed(drawn, palette) <= FAITHFUL:
             forms["image/png"] = _encoded(palette, "PNG")
             break
     form = min(forms, key=lambda form: len(forms[form]))
@@ -120,6 +124,11 @@ def shown_as(png: bytes, alt: str, panels: Sequence[dict] = ()) -> tuple[dict, d
     return {form: forms[form]}, {form: about}
 
 
+def _palette(picture: Image.Image, colours: int) -> Image.Image:
+    """An RGB picture in so many colours."""
+    return picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+
+
 def _encoded(picture: Image.Image, form: str, **options) -> bytes:
     """A picture's file."""
     buffer = io.BytesIO()
@@ -128,8 +137,9 @@ def _encoded(picture: Image.Image, form: str, **options) -> bytes:
 
 
 def _missed(one: Image.Image, two: Image.Image) -> float:
-    """Grey levels within which 99.9 % of an RGB picture's pixels agree with another's."""
-    apart = np.abs(np.asarray(one, "int16") - np.asarray(two, "int16")).max(-1)
+    """Grey levels within which 99.9 % of a picture's pixels agree with another's."""
+    one, two = (np.asarray(picture.convert("RGB"), "int16") for picture in (one, two))
+    apart = np.abs(one - two).max(-1)
     return float(np.quantile(apart, 0.999))
 
 

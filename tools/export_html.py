@@ -210,24 +210,26 @@ def link_panels(body, notebook):
     outputs = [(output, kind) for cell in notebook.cells for output in cell.get("outputs", [])
                if (kind := shown_kind(output)) in PICTURES]
     pictures = body.select(".output_png img, .output_jpeg img")
+    named = {tag["id"] for tag in body.select("[id]")}
     for picture, (output, kind) in zip(pictures, outputs, strict=True):
         panels = output.metadata.get(kind, {}).get("panels", [])
         if panels:
             box = picture.wrap(body.new_tag("span", attrs={"class": "map"}))
-            box.extend(_panel(body, panel) for panel in panels)
+            box.extend(_panel(body, panel, named) for panel in panels)
     for panel in body.select("a.panel"):
-        if not body.find(id=panel["href"].removeprefix("#")):  # left out of this notebook
+        if panel["href"].removeprefix("#") not in named:  # left out of this notebook
             panel.decompose()
 
 
-def _panel(body, panel):
-    """A panel as an element that lies over its figure."""
+def _panel(body, panel, named):
+    """A panel as an element that lies over its figure; its name, if it is new, joins `named`."""
     sides = zip(("left", "top", "width", "height"), panel["box"], strict=True)
     place = "; ".join(f"{side}: {100 * share:.2f}%" for side, share in sides)
     tag = body.new_tag("a" if "link" in panel else "span",
                        attrs={"class": "panel", "style": place})
-    if "name" in panel and not body.find(id=panel["name"]):
+    if "name" in panel and panel["name"] not in named:
         tag["id"] = panel["name"]
+        named.add(panel["name"])
     if "link" in panel:
         tag["href"] = panel["link"]
         tag["aria-label"] = tag["title"] = panel["link"].removeprefix("#").replace("-", " ")

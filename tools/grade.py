@@ -11,6 +11,7 @@ the report's page in the same folder.
 """
 
 import ast
+import functools
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -297,6 +298,7 @@ def tests_of(calls, folder="tests"):
     return dict(sorted(found.items(), key=lambda pair: (-len(pair[1][0]), pair[0])))
 
 
+@functools.cache  # each rubric point asks about all files
 def exercised(source):
     """Which of the project's functions each test of a file calls.
 
