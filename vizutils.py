@@ -1090,7 +1090,7 @@ def plot_norms(table: pd.DataFrame, *, top: int = 10) -> Figure:
     left.bar(np.arange(min(top, len(l2))), l2[:top], width=1.0, color="#404040")
     left.axhline(MOSTLY_ZERO * l2.max(), color=GREY, linestyle=":", linewidth=1)
     left.annotate("mostly zero below", (len(l2), MOSTLY_ZERO * l2.max()), ha="right",
-                  xytext=(0, 2), textcoords="offset points", fontsize=8, color=GREY)
+                  xytext=(0, 2), textcoords="offset points", fontsize=8, color="black")
     left.set(xlabel="kernels, strongest first", ylabel="L2 norm")
     gathered = np.cumsum(l2**2) / (l2**2).sum()
     right.plot(np.arange(1, len(l2) + 1), 100 * gathered, color="#404040")
@@ -1098,7 +1098,7 @@ def plot_norms(table: pd.DataFrame, *, top: int = 10) -> Figure:
     right.plot([top, top, 0], [0, share, share], color=GREY, linestyle=":", linewidth=1)
     right.annotate(f"top {top}: {share:.0f} %", (top, share), xytext=(6, -8),
                    textcoords="offset points", fontsize=8)
-    right.set(xlabel="kernels, strongest first", ylabel="share of squared weight (%)",
+    right.set(xlabel="kernels, strongest first", ylabel="squared weight (%)",
               ylim=(0, 102), xlim=(0, None))
     return figure
 

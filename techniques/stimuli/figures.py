@@ -100,7 +100,7 @@ def plot_polar(tuned: Tuning, filter: int) -> Figure:
     circle. Below the mean on real pictures everything is drawn at the centre. One radial scale.
     """
     seen = tuned.of(filter)
-    figure = style.blank_figure(1.9)
+    figure = style.blank_figure(2.0)
     names = ("grating", "bar", "edge", "curve", "net")
     panels = figure.subplots(1, len(names), subplot_kw={"projection": "polar"})
     curves = {family: orientation_curve(seen, family, "score").clip(lower=0) for family in names}
@@ -115,7 +115,7 @@ def plot_polar(tuned: Tuning, filter: int) -> Figure:
                      if best[c] > 0), "")
         axes.set(ylim=(0, top), xticks=np.deg2rad([0, 90, 180, 270]), yticks=[top / 2, top],
                  yticklabels=["", f"{top:.0f}"], title=f"{_words(best)}\n{size}")
-        axes.tick_params(pad=-2)
+        axes.tick_params(pad=1)
         axes.set_rlabel_position(45)
     figure.supxlabel("orientation (degrees); radius: score (SD)", fontsize=9)
     return figure
