@@ -71,6 +71,7 @@ from engine.images import (
     made,
     one_or_more,
     picture_batches,
+    stretched,
 )
 from engine.kinds import kind_of
 from engine.loading import load_images
@@ -115,15 +116,17 @@ from engine.wrapping import as_network
 __all__ = [
     "Network", "load_network", "as_network", "prepare_device", "submodel", "ImageSet", "Patches",
     "load_images", "read_image", "as_image_set", "check_pictures", "check_each", "made",
-    "one_or_more", "picture_batches", "ReceptiveField", "InputLayer", "receptive_field",
-    "input_layer", "norm_after", "canvas", "framed", "unpadded_positions", "Objective", "Reading",
+    "one_or_more", "picture_batches", "stretched", "ReceptiveField", "InputLayer",
+    "receptive_field", "input_layer", "norm_after", "canvas", "framed", "unpadded_positions",
+    "Objective", "Reading",
     "channel", "unit", "layer", "direction", "class_logit", "diversity", "near_target", "Fourier",
     "Pixels", "NaturalSpectrum", "BoundedSpectrum", "Adam", "Normalised", "TRANSFORMS",
     "jitter", "rotate", "scale", "render", "feature_distance", "distance_to", "total_variation",
     "lp_norm", "side_by_side", "PICTURE", "Rendering", "Interrupted", "Atlas", "ShownFigure",
     "SavedFigure", "save_figure", "show_recipe", "show_table", "thumbnail_table", "classify",
     "logits", "activations", "Maxima", "image_maxima", "top_patches", "patch_responses", "lit_by",
-    "class_responses", "class_table", "group_table", "split_halves", "PRESETS", "Ascent",
+    "class_responses", "class_table", "group_table", "split_halves", "PRESETS", "STRETCHED",
+    "Ascent",
     "maximize", "picture_vectors", "atlas", "visualize_filter", "MOSTLY_ZERO", "EXCITATORY",
     "INHIBITORY", "kernels", "filter_bias", "kernel_table", "rank_kernels", "plot_images",
     "plot_input", "plot_history", "plot_groups", "plot_norms", "plot_kernels", "plot_circuit",
@@ -455,22 +458,24 @@ def split_halves(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 # layer, `atlas` for all filters of one.
 
 #: Recipes that readers may know, each with what `maximize` then uses. ``normalised_gradient``:
-#: keras.io's example and many labs; ``lecture_rms``: the course's lecture; ``target_activation``:
-#: distance to an unreachable target: they climb in pixels, without transforms, on the activation
-#: *after* the ReLU, and leave a filter that starts dead blank. ``natural_spectrum``: MaCo.
+#: keras.io's example, its noise ±0.125 in the units of its step; ``lecture_rms``: the course's
+#: lecture; ``target_activation``: distance to an unreachable target, noise ±0.5, as in labs: they
+#: climb in pixels, without transforms, on the activation *after* the ReLU, leave a filter that
+#: starts dead blank, and are shown `stretched`. ``natural_spectrum``: MaCo.
 PRESETS = {
     "normalised_gradient": {
-        "objective": functools.partial(channel, pre_activation=False),
-        "parameterisation": Pixels(), "optimiser": Normalised(10.0), "transforms": ()},
+        "objective": functools.partial(channel, pre_activation=False), "transforms": (),
+        "parameterisation": Pixels(0.25 / 12**0.5), "optimiser": Normalised(10.0)},
     "lecture_rms": {
-        "objective": functools.partial(channel, pre_activation=False),
-        "parameterisation": Pixels(0.0), "optimiser": Normalised(1.0, "rms"), "transforms": ()},
+        "objective": functools.partial(channel, pre_activation=False), "transforms": (),
+        "parameterisation": Pixels(0.0), "optimiser": Normalised(1.0, "rms")},
     "target_activation": {
-        "objective": near_target,
-        "parameterisation": Pixels(), "optimiser": Normalised(10.0), "transforms": ()},
+        "objective": near_target, "transforms": (),
+        "parameterisation": Pixels(1 / 12**0.5), "optimiser": Normalised(10.0)},
     "natural_spectrum": {
         "objective": channel, "parameterisation": NaturalSpectrum(), "optimiser": Adam(0.1)},
 }
+STRETCHED = frozenset(PRESETS) - {"natural_spectrum"}  #: whose pictures are faint
 
 
 @dataclass(frozen=True, eq=False)
@@ -813,8 +818,8 @@ def atlas(
 
 
 def visualize_filter(
-    net: Network, layer: str, filter: int | None = None, *, iterations: int = 50,
-    size: int | None = None, seed: int | None = None,
+    net: Network, layer: str, filter: int | None = None, *, recipe: str | None = None,
+    iterations: int = 50, size: int | None = None, seed: int | None = None,
 ) -> Figure:
     """Draw one filter and print how the ascent goes, as textbooks' functions do.
 
@@ -825,6 +830,8 @@ def visualize_filter(
     ----------
     filter : int, optional
         A random one if none is given: another at each call, unless `seed` is given.
+    recipe : str, optional
+        A name in `PRESETS`; this module's own if none is given.
     iterations : int
         Steps of the ascent.
     size : int, optional
@@ -842,12 +849,14 @@ def visualize_filter(
     lines = min(10, max(iterations, 1))
     told = [round(iterations * line / lines) for line in range(1, lines + 1)]
     ascent = maximize(net, layer, filter, steps=iterations,
-                      size=size or net.fixed_size or 96, seed=seed or 0, snapshots=told)
+                      size=size or net.fixed_size or 96, seed=seed or 0, snapshots=told,
+                      preset=recipe)
     print(f"{layer}, filter {filter}: mean pre-activation\n"
           f"at the start      {ascent.history[0, 0]:9.3f}")
     for step in told:  # `snapshots` has each of them measured
         print(f"iteration {step:4d}    {ascent.history[step, 0]:9.3f}")
-    return plot_images(ascent.images, [f"{layer}, filter {filter}"], columns=1, width=2.6)
+    images = stretched(ascent.images) if recipe in STRETCHED else ascent.images
+    return plot_images(images, [f"{layer}, filter {filter}"], columns=1, width=2.6)
 
 
 # ============================================================================================

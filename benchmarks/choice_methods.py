@@ -22,7 +22,7 @@ import vizutils as vz
 WORKER = Path(__file__).resolve().parent / "xplique_worker.py"
 OURS = {  # settings of `maximize`
     "default": {},
-    "pixels": {"preset": "normalised_gradient"},
+    "pixels": {"preset": "normalised_gradient", "parameterisation": vz.Pixels()},
     "MaCo": {"preset": "natural_spectrum"},
     **{f"bounded {contrast}": {"parameterisation": vz.BoundedSpectrum(float(contrast)),
                                "optimiser": vz.Adam(0.1), "steps": 64}

@@ -279,12 +279,16 @@ def silent(net: vz.Network, layer: str, images) -> np.ndarray:
                            for batch in vz.picture_batches(images)])
 
 
-def starts(
-    filters: Sequence[int], *, size: int, seed: int, spread: float = vz.Pixels.spread
-) -> np.ndarray:
-    """The noise from which `vizutils.maximize` climbs for each filter in the pixel recipes.
+FAINT = vz.PRESETS["normalised_gradient"]["parameterisation"].spread
 
-    `spread` is its standard deviation, in grey levels; the recipes' own by default.
+
+def starts(
+    filters: Sequence[int], *, size: int, seed: int, spread: float = FAINT
+) -> np.ndarray:
+    """The noise from which `vizutils.maximize` climbs for each filter in a pixel recipe.
+
+    `spread` is its standard deviation, in grey levels; `FAINT`, that of the preset
+    ``"normalised_gradient"``, by default.
     """
     return np.stack([vz.Pixels(spread).start(np.random.default_rng((seed, f)), size)
                      for f in np.asarray(filters).tolist()])
@@ -419,17 +423,6 @@ def shrunk(images: np.ndarray, factor: int) -> np.ndarray:
                                                    strict=False))
     kept = images[:, : rows * factor, : columns * factor]
     return kept.reshape(count, rows, factor, columns, factor, 3).mean((2, 4))
-
-
-def stretched(images: np.ndarray, *, share: float = 0.15) -> np.ndarray:
-    """Each picture's standard deviation brought to `share` of the range, as old recipes show it.
-
-    It makes the faintest pattern visible - and noise to which nothing happened as well.
-    """
-    images = vz.check_pictures(images)
-    spread = np.maximum(images.std((1, 2, 3), keepdims=True), 1e-6)
-    mean = images.mean((1, 2, 3), keepdims=True)
-    return np.clip(127.5 + 255 * share * (images - mean) / spread, 0, 255)
 
 
 def posterised(images: np.ndarray, *, levels: int = 32) -> np.ndarray:

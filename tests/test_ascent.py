@@ -225,6 +225,31 @@ def test_presets_run_and_leave_dead_filters_blank():
     assert not rescued.report["flat"][0]
 
 
+@pytest.mark.parametrize(("recipe", "reach"), [("normalised_gradient", 0.125),
+                                               ("target_activation", 0.5)])
+def test_historical_recipes_start_from_their_sources_noise(tiny, recipe, reach):
+    """Uniform noise of ±reach has a standard deviation of reach / √3; the step is 10."""
+    settings = vz.PRESETS[recipe]
+    start = settings["parameterisation"].start(np.random.default_rng(0), 96)
+    assert start.std() == pytest.approx(reach / 3**0.5, rel=0.02)
+    assert settings["optimiser"] == vz.Normalised(10.0)
+    first = vz.maximize(tiny, "block2_conv1", 1, preset=recipe, size=32, steps=1).images[0]
+    noise = reach / 3**0.5 * 3072**0.5  # its norm on 32 px
+    assert np.linalg.norm(first - 127.5) == pytest.approx(np.hypot(10, noise), rel=0.1)
+
+
+def test_a_recipe_by_name_is_drawn_and_its_faint_picture_stretched(tiny, capsys):
+    faint = vz.maximize(tiny, "block2_conv1", 1, preset="normalised_gradient", size=32, steps=3)
+    figure = vz.visualize_filter(tiny, "block2_conv1", 1, recipe="normalised_gradient",
+                                 iterations=3, size=32)
+    shown = np.asarray(figure.axes[0].images[0].get_array(), float)
+    assert faint.images.std() < 2
+    np.testing.assert_allclose(shown, vz.stretched(faint.images)[0], atol=1)
+    assert f"{faint.history[3, 0]:9.3f}" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="normalised_gradient"):
+        vz.visualize_filter(tiny, "block2_conv1", 1, recipe="magic")
+
+
 def test_natural_spectrum_keeps_its_magnitudes_through_maximize(tiny):
     """Of what is not clipped: at a lower contrast every pixel stays within 0-255."""
     ascent = vz.maximize(tiny, "block2_conv2", [0, 3], preset="natural_spectrum", size=48, steps=24,

@@ -183,6 +183,6 @@ def test_mosaic_and_stretch():
     assert np.unique(levels).tolist() == [32, 96, 160, 224] and np.argmax(levels == 96) == 64
     np.testing.assert_array_equal(fm.posterised(grey[0]), fm.posterised(grey)[0])
     noise = np.random.default_rng(0).normal(100, 3, (2, 20, 20, 3))
-    shown = fm.stretched(noise)
+    shown = vz.stretched(noise)
     np.testing.assert_allclose(shown.std((1, 2, 3)), 0.15 * 255, rtol=0.01)
     np.testing.assert_allclose(shown.mean((1, 2, 3)), 127.5, rtol=0.01)

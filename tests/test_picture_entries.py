@@ -205,7 +205,7 @@ BATCHES = {
     feature_maps.sampled_maps: lambda net, x: feature_maps.sampled_maps(net, [LAYER], x),
     feature_maps.mosaic: lambda net, x: feature_maps.mosaic(x),
     feature_maps.shrunk: lambda net, x: feature_maps.shrunk(x, 2),
-    feature_maps.stretched: lambda net, x: feature_maps.stretched(x),
+    vz.stretched: lambda net, x: vz.stretched(x),
     inhibition.released: lambda net, x: inhibition.released(net, LAYER, 1, x, draws=2),
     inhibition.released_stimuli: lambda net, x: inhibition.released_stimuli(
         net, LAYER, 1, x, list("abcd"), draws=2),

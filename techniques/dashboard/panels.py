@@ -86,26 +86,28 @@ def draw_feature(view: View, task: Task) -> tuple[Figure, str]:
     """The filter's picture, growing as the ascent climbs."""
     def on_step(done, pictures):
         task.progress(done, view.steps)
-        task.show(pictures[0], f"{view.title} after {done} of {view.steps} steps")
+        task.show(shown(pictures)[0], f"{view.title} after {done} of {view.steps} steps")
 
+    shown = vz.stretched if view.preset in vz.STRETCHED else np.asarray
     ascent = vz.maximize(view.net, view.layer, view.filter, steps=view.steps, size=view.size,
                          seed=view.seed, preset=view.preset,
                          snapshots=_stops(view.steps, view.size), on_step=on_step, progress=False)
     row = ascent.report.iloc[0]
     beats = "" if np.isnan(row.percentile) else (
         f"; its maximum is above ≈ {row.percentile:.0f} % of the photographs' maxima")
-    figure = vz.plot_images(ascent.images, [view.title], columns=1, width=3.0)
+    figure = vz.plot_images(shown(ascent.images), [view.title], columns=1, width=3.0)
     return figure, (f"Picture that excites {view.title}: mean pre-activation ≈ {row.start:.0f} → "
                     f"≈ {row.end_mean:.0f} in {row.steps} steps{beats}.")
 
 
 def call_feature(view: View) -> str:
     """The code of `draw_feature`."""
+    images = "vz.stretched(ascent.images)" if view.preset in vz.STRETCHED else "ascent.images"
     return f"""import vizutils as vz
 {view.code["net"]}
 ascent = vz.maximize(net, {view.layer!r}, {view.filter}, steps={view.steps}, size={view.size},
                      seed={view.seed}, preset={view.preset!r})
-figure = vz.plot_images(ascent.images, [{view.title!r}], columns=1, width=3.0)
+figure = vz.plot_images({images}, [{view.title!r}], columns=1, width=3.0)
 figure
 """
 
