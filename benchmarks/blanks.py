@@ -14,8 +14,8 @@
    one forward pass: a filter whose activation after the ReLU is zero everywhere has a zero
    gradient, so its picture stays as it started. That is checked by running the presets on a few
    filters (a picture that the first step leaves unchanged is never changed). Of the dead ones: how
-   many would wake at one of eight other random starts (noise for all presets: `lecture_rms`
-   itself starts from grey, always), and how many of those sampled in step 1 got a picture there.
+   many would wake at one of eight other random starts (strong noise for all presets: their own is
+   faint or none), and how many of those sampled in step 1 got a picture there.
 
 Every batch is written to build/blanks.json, and a second call goes on where the first stopped.
 """

@@ -66,9 +66,10 @@ class ShownFigure(Figure):
 
 
 def png_of(figure: Figure, note: PngInfo | None = None) -> bytes:
-    """A figure as a PNG with a note in it."""
+    """A figure as a PNG with a note in it, at the figure's own dots an inch."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, pil_kwargs={"pnginfo": note} if note else {})
+    figure.savefig(buffer, format="png", dpi=figure.dpi,
+                   pil_kwargs={"pnginfo": note} if note else {})
     return buffer.getvalue()
 
 
@@ -103,7 +104,7 @@ def shown_as(png: bytes, alt: str, panels: Sequence[dict] = ()) -> tuple[dict, d
     JPEG. The figure as it was drawn is kept where neither is smaller.
     """
     with Image.open(io.BytesIO(png)) as picture:
-        drawn = picture.convert("RGB")
+        drawn, dpi = picture.convert("RGB"), picture.info.get("dpi", (DPI,))[0]
     forms = {"image/jpeg": _encoded(drawn, "JPEG", quality=QUALITY, progressive=True)}
     if drawn.getcolors(COLOURS[-1]) is not None:  # all of them fit: nothing is lost
         tried = COLOURS[-1:]
@@ -118,7 +119,7 @@ def shown_as(png: bytes, alt: str, panels: Sequence[dict] = ()) -> tuple[dict, d
     form = min(forms, key=lambda form: len(forms[form]))
     if len(forms[form]) >= len(png):
         form, forms = "image/png", {"image/png": png}
-    about = {key: round(side * SCREEN / DPI) for key, side in
+    about = {key: round(side * SCREEN / dpi) for key, side in
              (("width", drawn.width), ("height", drawn.height))}
     about |= ({"alt": alt} if alt else {}) | ({"panels": list(panels)} if panels else {})
     return {form: forms[form]}, {form: about}

@@ -269,6 +269,15 @@ def test_a_small_colour_bar_keeps_its_ends():
     assert np.abs(seen - ramp).max() <= 40 and np.abs(seen[[1, -2]] - ramp[[1, -2]]).max() <= 24
 
 
+def test_a_figure_of_fewer_dots_is_shown_as_large():
+    """A sheet of many small pictures needs no more pixels than they have."""
+    figure = vz.plot_images(np.full((1, 8, 8, 3), 200, "uint8"), width=2)
+    (_, about), figure.dpi = style.shown_as(style.png_of(figure), ""), style.SCREEN
+    png = style.png_of(figure)
+    assert style.shown_as(png, "")[1] == about
+    assert Image.open(io.BytesIO(png)).width == about["image/png"]["width"]
+
+
 def test_no_figure_grows_by_it():
     flat = png_of(np.full((2, 2, 3), 200, "uint8"))
     assert style.shown_as(flat, "")[0] == {"image/png": flat}
