@@ -73,6 +73,7 @@ from engine.images import (
     picture_batches,
 )
 from engine.kinds import kind_of
+from engine.links import made_by
 from engine.loading import load_images
 from engine.maxima import Maxima
 from engine.network import PICTURE, Network, prepare_device, submodel
@@ -1031,11 +1032,12 @@ def plot_input(original: np.ndarray, crop: np.ndarray, net: Network) -> Figure:
     original, crop = check_each([original, crop])
     received = net.preprocess(tf.constant(crop[None]))[0].numpy()
     figure = blank_figure(1.75)
-    axes = figure.subplots(1, 5, width_ratios=[1.25, 1, 1, 1, 1])
+    planes = received.shape[-1]  # one of a grey network's input
+    axes = figure.subplots(1, 2 + planes, width_ratios=[1.25, *[1] * (1 + planes)])
     show_picture(axes[0], original, f"original\n{original.shape[0]} × {original.shape[1]}")
     show_picture(axes[1], crop, f"crop\n{crop.shape[0]} × {crop.shape[1]}, RGB")
     norm = CenteredNorm(0, np.abs(received).max())
-    for channel_index, channel_name in enumerate(net.input_channels):
+    for channel_index, channel_name in enumerate(net.input_channels[:planes]):
         panel = axes[2 + channel_index]
         drawn = panel.imshow(received[..., channel_index], cmap=SIGNED, norm=norm)
         panel.set(xticks=[], yticks=[], title=f"input channel {channel_index}\n({channel_name})")
@@ -1242,7 +1244,12 @@ def plot_words(net: Network, layer: str, filter: int) -> Figure:
     axes.annotate("edge", (3.75, 2.45), ha="center", va="bottom", xytext=(0, 3),
                   textcoords="offset points", color=RED)
     axes.annotate("", (9.4, 2.5), (7.1, 2.5), arrowprops={"arrowstyle": "-|>"})
-    axes.text(8.25, 2.65, "sum + bias,\nthen ReLU", ha="center", va="bottom")
+    steps = ["sum + bias", *(["norm"] if net.norm(layer) is not None else [])]
+    last = made_by(net.output(layer, pre_activation=False))[0]
+    after = getattr(getattr(last, "activation", None), "__name__", type(last).__name__).lower()
+    if after.startswith("relu") or kind_of(last).rectifies or hasattr(last, "activation"):
+        steps += {"linear": []}.get(after, [f"then {after.replace('relu', 'ReLU')}"])
+    axes.text(8.25, 2.65, ",\n".join(steps), ha="center", va="bottom")
     return figure
 
 

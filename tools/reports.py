@@ -63,8 +63,8 @@ def digest_of(folder):
     return found.hexdigest()
 
 
-def plan(source, words, filters):
-    """The notebooks to run.
+def plan(source, words, filters, subject=None):
+    """The notebooks to run; `subject` is what `tools.report.check` returned.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def plan(source, words, filters):
     digest, jobs = digest_of(Path(source).resolve().parent), {}
     for number in filters:
         asked, unit, stem = request(source, [*words, f"FILTER={number}"])
-        notebook = prepare(source, asked)
+        notebook = prepare(source, asked, subject)
         texts = json.dumps([digest, *([cell.cell_type, cell.source] for cell in notebook.cells)])
         notebook.metadata["report"] = {
             "unit": [unit["NETWORK"], unit["LAYER"], number],
@@ -312,9 +312,9 @@ def main(source, *words):
     try:
         options |= read_parameters(own, options)
         filters = parse_filters(options["FILTERS"])
-        check(request(source, words)[1], filters)
+        subject = check(request(source, words)[1], filters)
         failed = make_reports(
-            plan(source, words, filters), Path(source).resolve().parent,
+            plan(source, words, filters, subject), Path(source).resolve().parent,
             scheduler=options["SCHEDULER"], workers=options["WORKERS"])
     except (ValueError, OSError) as problem:
         sys.exit(str(problem))
