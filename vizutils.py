@@ -356,6 +356,7 @@ def _has_stored_responses(net: Network, layer: str) -> bool:
 
 def class_table(
     net: Network, layer: str, filter: int, image_set: ImageSet | None = None, *, own: bool = False,
+    each: bool = False,
 ) -> pd.DataFrame:
     """How strongly a filter answers to each class: ImageNet's, or the pictures' own.
 
@@ -367,6 +368,8 @@ def class_table(
         Pictures with class labels; VGG16's stored answers to 1,000 photographs by default.
     own : bool
         In standard deviations over the pictures, less the mean of all filters for a picture.
+    each : bool
+        A row for each picture by itself instead of one for each class.
 
     Returns
     -------
@@ -388,12 +391,14 @@ def class_table(
         values = values.astype("float64")  # else a constant filter's rounding passes for answers
         values = (values - values[known].mean(0)) / np.maximum(values[known].std(0), 1e-12)
         values -= values.mean(1, keepdims=True)
-    grouped = pd.Series(values[known, filter]).groupby(labels[known])
-    table = grouped.agg(mean="mean", spread="std", pictures="size")
-    table.insert(0, "index", table.index)
-    table.insert(1, "wnid", [class_names.entry(i, classes)[0] for i in table.index])
-    table.insert(2, "label", [class_names.entry(i, classes)[1] for i in table.index])
-    table.insert(3, "group", [class_names.group_of(i, classes) for i in table.index])
+    rows = np.arange(known.sum()) if each else labels[known]
+    table = pd.Series(values[known, filter]).groupby(rows).agg(
+        mean="mean", spread="std", pictures="size")
+    shown = labels[known] if each else table.index
+    table.insert(0, "index", shown)
+    table.insert(1, "wnid", [class_names.entry(i, classes)[0] for i in shown])
+    table.insert(2, "label", [class_names.entry(i, classes)[1] for i in shown])
+    table.insert(3, "group", [class_names.group_of(i, classes) for i in shown])
     table = table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
     table.attrs["note"] = "" if (fewest := table["pictures"].min()) >= 5 else (
         f"as few as {fewest} picture(s) a class: single classes are anecdotes, read the groups")
@@ -1125,7 +1130,8 @@ def plot_kernels(net: Network, layer: str, filter: int, ranking: pd.DataFrame) -
         axes.set_gid(f"kernel-{row.channel}")  # the circuit sheet leads here, and this back to it
         axes.set_url("#circuit")
         axes.set_title(f"channel {row.channel}\nL2 {row.l2:.3f}\n{row.kind}", fontsize=8)
-    figure.colorbar(drawn, ax=panels, shrink=0.7, label="weight (+ excites, − inhibits)")
+    figure.colorbar(drawn, ax=panels, shrink=0.7, label="weight (+ excites, − inhibits)" if rows > 1
+                    else "weight\n+ excites\n− inhibits")
     return figure
 
 
@@ -1190,10 +1196,12 @@ def plot_circuit(
             centre.transAxes, arrowstyle="-|>", color=colour, alpha=0.8,
             linewidth=0.8 + 2.2 * row.l2 / ranking["l2"].max(),
             linestyle={"+": "-", "−": "--", "±": ":"}[sign]))
-    bar = figure.add_axes([0.42, 0.09, 0.16, 0.015])
+    low = max(0.09, 0.4 / deep)  # a figure of few edges is low, its letters are not
+    bar = figure.add_axes([0.42, low, 0.16, 0.015])
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="weight")
-    figure.text(0.5, 0.19, "solid red: excites\ndashed blue: inhibits\ndotted grey: mixed",
-                fontsize=8, ha="center", va="center", color=GREY)
+    figure.text(0.5, low + max(0.1, 0.35 / deep),
+                "solid red: excites\ndashed blue: inhibits\ndotted grey: mixed", fontsize=8,
+                ha="center", va="center", color=GREY)
     return figure
 
 

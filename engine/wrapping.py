@@ -154,11 +154,15 @@ def _for_channels(preprocess: Callable | None, channels: int | None) -> Callable
     if channels not in CHANNELS:
         return functools.partial(_refuse, channels)
     if channels == 1:
-        return lambda images: prepared(tf.tensordot(
-            images, tf.constant(GREY, images.dtype), 1)[..., None])
+        return lambda images: prepared(greyed(images))
     return lambda images: prepared(tf.concat(
         [images, tf.fill(tf.concat([tf.shape(images)[:-1], [1]], 0),
                          tf.constant(255, images.dtype))], -1))
+
+
+def greyed(images):
+    """RGB pictures, shape (n, h, w, 3) → their grey, shape (n, h, w, 1)."""
+    return tf.tensordot(images, tf.constant(GREY, images.dtype), 1)[..., None]
 
 
 def _refuse(channels: int, images):

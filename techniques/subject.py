@@ -19,8 +19,8 @@ from techniques import descriptions, inhibition
 
 __all__ = [
     "load", "is_imagenet", "can_name", "who", "check", "fitting_top", "facts", "photographs",
-    "check_pictures", "known", "others", "naming", "better_scaling", "unnamed", "class_tables",
-    "leading", "class_answer", "reference", "crowd", "rounded", "number",
+    "check_pictures", "known", "others", "truths", "naming", "better_scaling", "unnamed",
+    "class_tables", "leading", "class_answer", "reference", "crowd", "rounded", "number",
 ]
 
 FEWEST = 16  #: pictures: the report shows the eight strongest of a half
@@ -199,6 +199,13 @@ def others(net, photos, named, guesses, folder: str = "") -> tuple[vz.ImageSet, 
     return named.subset(wrong[:12]), "Pictures that it names wrong."
 
 
+def truths(net: vz.Network, shown: vz.ImageSet) -> dict[str, list[str]]:
+    """A table's column of true classes, if all pictures of a network of one's own have one."""
+    if is_imagenet(net) or not len(shown) or (shown.labels < 0).any():
+        return {}
+    return {"true class": [net.class_name(i) for i in shown.labels]}
+
+
 def unnamed(net: vz.Network):
     """The sentence in a table's place where no picture can be named right or wrong."""
     if not can_name(net):
@@ -282,8 +289,7 @@ def class_tables(
     table = vz.class_table(net, layer, filter, labelled)
     if is_imagenet(net):
         return table, vz.group_table(table, seed=seed)
-    values = vz.image_maxima(net, layer, labelled, filters=[filter]).values[:, 0]
-    each = pd.DataFrame({"mean": values, "group": [net.class_name(i) for i in labelled.labels]})
+    each = vz.class_table(net, layer, filter, labelled, each=True)
     return table, vz.group_table(each, seed=seed)
 
 
@@ -338,6 +344,7 @@ def rounded(values, unit: float):
     -------
     As given: whole numbers, or floats rounded to three digits of the largest one.
     """
+    values = values.astype("float64")  # else a rounded 0.1 is written with nine digits
     largest = float(np.max(np.abs(np.asarray(values)), initial=0))
     if largest >= 20 * unit:
         return (values / unit).round().astype(int) * int(unit)
