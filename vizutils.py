@@ -1162,6 +1162,7 @@ def plot_circuit(
     """
     *upstream, picture = check_each([*upstream, picture])
     half = -(-len(ranking) // 2)  # two columns of edges, the filter between them
+    below = feature if len(feature) <= 14 else "channel"  # a longer name meets the arrows
     given = len(contributions) > 0 or len(effects) > 0
     tall = 1.43 if given else 1.3  # inches: one edge's picture, kernel and text
     figure = blank_figure(half * tall + 0.2, layout="none")
@@ -1187,7 +1188,7 @@ def plot_circuit(
         colour = {"+": RED, "−": BLUE, "±": GREY}[sign]
         word = words[i] if i < len(words) else ""
         figure.text((WIDTH - 0.1 if right else 0.1) / WIDTH, (bottom - 0.04) / deep,
-                    f"{i + 1}. {feature} {row.channel}  {sign} {row.l2:.2f}\n{word}"
+                    f"{i + 1}. {below} {row.channel}  {sign} {row.l2:.2f}\n{word}"
                     + edge_numbers(i, contributions, effects), fontsize=8,
                     ha="right" if right else "left", va="top", linespacing=1.1)
         level = 1 - (i % half + 0.5) / half  # where the arrow meets the filter's picture
