@@ -346,10 +346,10 @@ def rounded(values, unit: float):
     """
     values = values.astype("float64")  # else a rounded 0.1 is written with nine digits
     largest = float(np.max(np.abs(np.asarray(values)), initial=0))
-    if largest >= 20 * unit:
+    if largest >= 10 * unit:
         return (values / unit).round().astype(int) * int(unit)
     digits = 2 - int(np.floor(np.log10(largest))) if largest > 0 else 0
-    return values.round(digits)
+    return values.round(digits) if digits > 0 else values.round(digits).astype(int)
 
 
 def number(value: float) -> str:
