@@ -18,7 +18,7 @@ from test_your_networks import DIGITS, digits, reader, trained
 
 import vizutils as vz
 from conftest import classifier, pictures_of
-from techniques import subject
+from techniques import dashboard, subject
 from tools import report, rewording
 
 layers = keras.layers
@@ -188,6 +188,19 @@ def test_a_grey_network_is_drawn_and_asked_without_colours():
     kept = vz.maximize(net, "corners", 1, steps=1, start=start, transforms=(),
                        parameterisation=vz.Pixels(), optimiser=vz.Normalised(1.0))
     assert np.abs(kept.images[0] - start).max() < 2  # a picture that was given keeps its colours
+
+
+def test_the_dashboard_takes_the_same_names(home):
+    board = dashboard.Dashboard(layer="corners", filter=1, networks=[home / "mine.keras"], shown=(),
+                                images=home / "pictures", classes=str(home / "names.txt"),
+                                preprocess="none", steps=2)
+    view = board.view
+    board.close()
+    assert view.net.classes == view.pictures.classes == DIGITS and view.pictures.size == 28
+    assert (view.pictures.labels >= 0).all() and len(view.pictures) == 120
+    scope = {"vz": vz}
+    exec("\n".join(view.code.values()), scope)
+    assert scope["net"].classes == DIGITS and scope["pictures"].names == view.pictures.names
 
 
 # --- the report's sentences --------------------------------------------------------------------

@@ -63,6 +63,16 @@ def digest_of(folder):
     return found.hexdigest()
 
 
+def digest_of_files(unit):
+    """One digest of the files that a report's parameters name: a network, its classes' names."""
+    found = hashlib.sha256()
+    for name in ("NETWORK", "WEIGHTS", "CLASSES"):
+        path = Path(str(unit.get(name) or "none")).expanduser()
+        if path.is_file():
+            found.update(path.read_bytes())
+    return found.hexdigest()
+
+
 def plan(source, words, filters, subject=None):
     """The notebooks to run; `subject` is what `tools.report.check` returned.
 
@@ -76,7 +86,8 @@ def plan(source, words, filters, subject=None):
     for number in filters:
         asked, unit, stem = request(source, [*words, f"FILTER={number}"])
         notebook = prepare(source, asked, subject)
-        texts = json.dumps([digest, *([cell.cell_type, cell.source] for cell in notebook.cells)])
+        cells = [[cell.cell_type, cell.source] for cell in notebook.cells]
+        texts = json.dumps([digest, digest_of_files(unit), *cells])
         notebook.metadata["report"] = {
             "unit": [unit["NETWORK"], unit["LAYER"], number],
             "key": hashlib.sha256(texts.encode()).hexdigest(),
