@@ -41,6 +41,10 @@ def test_folders_named_after_classes_are_labels(tmp_path):
     assert by_name.labels.tolist() == [0, 0, 1, -1]
     with pytest.raises(ValueError, match="index from 0 to 1"):
         vz.load_images(tmp_path, size=32, labels=[0, 1, 2, 0], classes=["dog", "My_Cat"])
+    alone = vz.load_images(tmp_path / "dog", size=32, classes=["dog", "My_Cat"])
+    assert alone.labels.tolist() == [0]  # the folder itself may be of one class
+    above = vz.load_images(tmp_path, size=32, classes=[tmp_path.parent.name, "others"])
+    assert above.labels.tolist() == [-1, -1, -1, 1]  # but what it lies in says nothing
     names = tmp_path / "names.txt"
     names.write_text("dog\n\nmy cat\n", "utf-8")
     assert vz.load_images(tmp_path, size=32, classes=names).classes == ("dog", "my cat")

@@ -58,7 +58,7 @@ FAULTS = tuple(Fault(*given) for given in [
     # --- networks, pictures, units --------------------------------------------------------------
     ("red and blue swapped", "engine/wrapping.py", "return images[..., ::-1] - tf.constant",
      "return images - tf.constant", "test_images"),
-    ("mean colour not subtracted", "engine/builders.py", "tf.constant([103.939, 116.779, 123.68]",
+    ("mean colour not subtracted", "engine/wrapping.py", "tf.constant([103.939, 116.779, 123.68]",
      "tf.constant([0.0, 0.0, 0.0]", "test_images"),
     ("crop not central", "engine/decoding.py", "(new[0] - size) // 2, (new[1] - size) // 2",
      "(new[0] - size) // 3, (new[1] - size) // 2", "test_images"),
