@@ -51,6 +51,9 @@ def test_what_is_left_out_is_found_out(home):
     assert vz.classify(numbered, pictures_of(28), top=1)[0][0][1].startswith("class ")
     trunk = vz.as_network(keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(4, 3)]))
     assert not subject.can_name(trunk) and "no classifier" in subject.unnamed(trunk).data
+    shown = vz.made(pictures_of(32))
+    assert len(subject.known(trunk, shown)) == len(subject.others(trunk, shown, [], [])[0]) == 0
+    assert "was not asked" in subject.naming(trunk, shown.subset([]), [], pd.DataFrame())
 
 
 @pytest.mark.parametrize(("middle", "says"), [
@@ -242,6 +245,27 @@ def test_of_vgg16_everything_is_said_as_before():
         c.source for c in report.tagged(before, "only-full")}
     fewer = told(None, {"TOP": 6})
     assert "the top six dark" in fewer and "The six upstream channels" in fewer
+
+
+def test_of_vgg16_the_answers_are_those_of_the_committed_report(vgg16):
+    """What moved from the report's cells into functions says what the cells said."""
+    said = " ".join(output.data["text/markdown"]
+                    for cell in nbformat.read(REPORT, as_version=4).cells
+                    for output in cell.get("outputs", [])
+                    if "text/markdown" in output.get("data", {}))
+    photos = subject.photographs(vgg16)
+    assert photos.names == vz.load_images().names
+    named = subject.known(vgg16, photos)
+    text = subject.naming(vgg16, named, vz.classify(vgg16, named), pd.DataFrame())
+    first, _, last = text.partition(" The network names")
+    assert first in said and last in said
+    half = photos.subset(vz.split_halves(len(photos))[0])
+    table, groups = subject.class_tables(vgg16, "block3_conv2", 37, half)
+    assert subject.class_answer(vgg16, table, groups) in said
+    assert subject.leading(table)["largest pre-activation"].mod(10).eq(0).all()
+    assert subject.facts(vgg16, "block3_conv2", 10) == ""
+    assert subject.reference(vgg16, "block3_conv2", photos) is None
+    assert f"{subject.crowd(vgg16, photos)}." in said
 
 
 def test_an_entry_that_is_none_is_refused(tmp_path):
