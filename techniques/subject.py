@@ -18,7 +18,7 @@ from engine import wrapping
 from techniques import descriptions, inhibition
 
 __all__ = [
-    "load", "is_imagenet", "can_name", "who", "check", "fitting_top", "facts", "photographs",
+    "load", "is_imagenet", "can_name", "is_vgg16", "who", "check", "fitting_top", "facts", "photographs",
     "check_pictures", "known", "others", "truths", "naming", "better_scaling", "unnamed",
     "class_tables", "leading", "class_answer", "reference", "crowd", "rounded", "number",
 ]
@@ -59,9 +59,14 @@ def is_imagenet(net: vz.Network) -> bool:
     return can_name(net) and net.classes is None and net.class_count == len(imagenet.CLASSES)
 
 
+def is_vgg16(net: vz.Network) -> bool:
+    """Whether it is `vizutils.load_network`'s VGG16; a file of that name may be anything."""
+    return net.name == "vgg16" and net.preprocess is wrapping.PREPROCESSINGS["vgg"]
+
+
 def who(net: vz.Network) -> str:
     """The network and its classifier, as the subject of a sentence."""
-    if net.name != "vgg16":
+    if not is_vgg16(net):
         return net.name
     return "VGG16's trunk with the linear read-out" if net.head == "distilled" else "VGG16"
 
@@ -105,15 +110,12 @@ def _problem(net: vz.Network, layer: str) -> str:
 
 def fitting_top(net: vz.Network, layer: str, top: int) -> int:
     """How many kernels to rank: at most half of them, so that others are left as a control."""
-    most = max(1, net.convolution(layer).input.shape[-1] // 2)
-    if top <= most:
-        return top
-    return most
+    return min(top, max(1, net.convolution(layer).input.shape[-1] // 2))
 
 
 def facts(net: vz.Network, layer: str, top: int) -> str:
     """How to read a layer's kernels; "" for VGG16, of which the report says so by hand."""
-    if net.name == "vgg16":
+    if is_vgg16(net):
         return ""
     channels = net.convolution(layer).input.shape[-1]
     rows, columns = net.convolution(layer).kernel_size

@@ -56,6 +56,16 @@ def test_what_is_left_out_is_found_out(home):
     assert "was not asked" in subject.naming(trunk, shown.subset([]), [], pd.DataFrame())
 
 
+def test_a_file_called_vgg16_is_not_taken_for_vgg16(home, vgg16):
+    assert subject.is_vgg16(vgg16) and subject.who(vgg16).startswith("VGG16's trunk")
+    trained().save(home / "vgg16.keras")
+    net = subject.load(home / "vgg16.keras")
+    assert net.name == "vgg16" and not subject.is_vgg16(net) and subject.facts(net, "corners", 4)
+    unit = {"NETWORK": str(home / "vgg16.keras"), "WEIGHTS": "packaged", "LAYER": "corners",
+            "FILTER": 1, "CLASSES": "", "PICTURES": str(home / "pictures")}
+    assert report.check(unit, [1]) == report.Subject("vgg16.keras", imagenet=False, top=4)
+
+
 @pytest.mark.parametrize(("middle", "says"), [
     ([layers.DepthwiseConv2D(5, name="here")], "here is a DepthwiseConv2D.*about: last"),
     ([layers.Conv2D(3, 7, name="here")], "here has 3 filters of 4 channels.*about: none"),

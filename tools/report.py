@@ -203,15 +203,18 @@ def check(unit, filters):
 
     given = {name.lower(): unit[name] for name in ("CLASSES", "PREPROCESS") if unit.get(name)}
     net = subject.load(unit["NETWORK"], unit["WEIGHTS"], **given)
-    if net.name != "vgg16" and "CLASSES" not in unit:
+    if not subject.is_vgg16(net) and "CLASSES" not in unit:
         raise ValueError(f"The report's text is about vgg16, not {unit['NETWORK']}. In Python, "
                          "techniques.analysis.analyse takes any network.")
     for number in filters:
         subject.check(net, unit["LAYER"], number)
-    if net.responses is None and unit.get("PICTURES"):
-        subject.check_pictures(net, unit["LAYER"], filters, unit["PICTURES"], seed=unit["SEED"])
+    if net.responses is None:
+        subject.check_pictures(net, unit["LAYER"], filters, unit.get("PICTURES", ""),
+                               seed=unit.get("SEED", 0))
     top = subject.fitting_top(net, unit["LAYER"], unit.get("TOP", 10))
-    return Subject(net.name, subject.is_imagenet(net), top)
+    # a file's ending stays where VGG16 itself would be meant without it
+    name = Path(unit["NETWORK"]).name if net.name == "vgg16" else net.name
+    return Subject(name, subject.is_imagenet(net), top)
 
 
 def request(source, words):
