@@ -18,9 +18,9 @@ from engine import wrapping
 from techniques import descriptions, inhibition
 
 __all__ = [
-    "load", "is_imagenet", "can_name", "is_vgg16", "who", "check", "fitting_top", "facts", "photographs",
-    "check_pictures", "known", "others", "truths", "naming", "better_scaling", "unnamed",
-    "class_tables", "leading", "class_answer", "reference", "crowd", "rounded", "number",
+    "load", "is_imagenet", "can_name", "is_vgg16", "who", "check", "fitting_top", "facts",
+    "photographs", "check_pictures", "known", "others", "truths", "naming", "better_scaling",
+    "unnamed", "class_tables", "leading", "class_answer", "reference", "crowd", "rounded", "number",
 ]
 
 FEWEST = 16  #: pictures: the report shows the eight strongest of a half
