@@ -160,9 +160,9 @@ def _for_channels(preprocess: Callable | None, channels: int | None) -> Callable
                          tf.constant(255, images.dtype))], -1))
 
 
-def greyed(images):
-    """RGB pictures, shape (n, h, w, 3) → their grey, shape (n, h, w, 1)."""
-    return tf.tensordot(images, tf.constant(GREY, images.dtype), 1)[..., None]
+def greyed(rgb):
+    """Colours, shape (n, h, w, 3) → their grey, shape (n, h, w, 1)."""
+    return tf.tensordot(rgb, tf.constant(GREY, rgb.dtype), 1)[..., None]
 
 
 def _refuse(channels: int, images):

@@ -179,12 +179,12 @@ def check_pictures(net, layer: str, filters, folder: str, *, seed: int = 0) -> N
             f"no response to explain; those that fire most: {', '.join(lively) or 'none'}.")
 
 
-def known(net: vz.Network, photos: vz.ImageSet) -> vz.ImageSet:
+def known(net: vz.Network, evidence: vz.ImageSet) -> vz.ImageSet:
     """Those of the pictures whose true class is one that the network names."""
-    return photos.subset(np.flatnonzero(photos.labels >= 0) if can_name(net) else [])
+    return evidence.subset(np.flatnonzero(evidence.labels >= 0) if can_name(net) else [])
 
 
-def others(net, photos, named, guesses, folder: str = "") -> tuple[vz.ImageSet, str]:
+def others(net, evidence, named, guesses, folder: str = "") -> tuple[vz.ImageSet, str]:
     """Up to twelve pictures more to be named, and what they are.
 
     A folder's for a network of ImageNet's classes; for one of other classes those of `named` that
@@ -192,10 +192,10 @@ def others(net, photos, named, guesses, folder: str = "") -> tuple[vz.ImageSet, 
     """
     if is_imagenet(net):
         return vz.load_images(folder, size=net.input_size, limit=12), "Your pictures."
-    if not can_name(net) or not len(photos):
-        return photos.subset([]), ""
+    if not can_name(net) or not len(evidence):
+        return evidence.subset([]), ""
     if not len(named):
-        return photos.subset(range(min(12, len(photos)))), "What it calls pictures."
+        return evidence.subset(range(min(12, len(evidence)))), "What it calls pictures."
     wrong = [i for i, (guess, label) in enumerate(zip(guesses, named.labels, strict=True))
              if guess[0][1] != net.class_name(label)]
     return named.subset(wrong[:12]), "Pictures that it names wrong."
@@ -323,14 +323,14 @@ def class_answer(net: vz.Network, table: pd.DataFrame, groups: pd.DataFrame) -> 
             f"{alone if is_imagenet(net) else ''}")
 
 
-def reference(net: vz.Network, layer: str, photos: vz.ImageSet) -> vz.Maxima | None:
+def reference(net: vz.Network, layer: str, evidence: vz.ImageSet) -> vz.Maxima | None:
     """What an ascent's pictures are held against: None for VGG16's stored responses."""
-    return None if net.responses is not None else vz.image_maxima(net, layer, photos)
+    return None if net.responses is not None else vz.image_maxima(net, layer, evidence)
 
 
-def crowd(net: vz.Network, photos: vz.ImageSet) -> str:
+def crowd(net: vz.Network, evidence: vz.ImageSet) -> str:
     """Of which pictures `reference` is, in words."""
-    return "1,000 photographs" if net.responses is not None else f"the {len(photos)} pictures"
+    return "1,000 photographs" if net.responses is not None else f"the {len(evidence)} pictures"
 
 
 def rounded(values, unit: float):
