@@ -27,7 +27,8 @@ help: ## list these commands
 
 # The notebook's parameters that a call of make may set, as NAME=VALUE.
 given = $(foreach name,$(1),$(if $($(name)),"$(name)=$($(name))"))
-ASKED = $(call given,NETWORK WEIGHTS LAYER FILTER TOP SEED PROFILE PICTURES SAMPLES CLASSES)
+ASKED = $(call given,NETWORK WEIGHTS LAYER FILTER TOP SEED PROFILE PICTURES SAMPLES CLASSES \
+    PREPROCESS)
 
 report: .venv/ready ## run the report; another filter's: make report LAYER=block4_conv2 FILTER=17
 ifeq ($(strip $(ASKED)),)

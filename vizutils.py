@@ -74,6 +74,7 @@ from engine.images import (
     stretched,
 )
 from engine.kinds import kind_of
+from engine.links import made_by
 from engine.loading import load_images
 from engine.maxima import Maxima
 from engine.network import PICTURE, Network, prepare_device, submodel
@@ -358,6 +359,7 @@ def _has_stored_responses(net: Network, layer: str) -> bool:
 
 def class_table(
     net: Network, layer: str, filter: int, image_set: ImageSet | None = None, *, own: bool = False,
+    each: bool = False,
 ) -> pd.DataFrame:
     """How strongly a filter answers to each class: ImageNet's, or the pictures' own.
 
@@ -369,6 +371,8 @@ def class_table(
         Pictures with class labels; VGG16's stored answers to 1,000 photographs by default.
     own : bool
         In standard deviations over the pictures, less the mean of all filters for a picture.
+    each : bool
+        A row for each picture by itself instead of one for each class.
 
     Returns
     -------
@@ -390,12 +394,14 @@ def class_table(
         values = values.astype("float64")  # else a constant filter's rounding passes for answers
         values = (values - values[known].mean(0)) / np.maximum(values[known].std(0), 1e-12)
         values -= values.mean(1, keepdims=True)
-    grouped = pd.Series(values[known, filter]).groupby(labels[known])
-    table = grouped.agg(mean="mean", spread="std", pictures="size")
-    table.insert(0, "index", table.index)
-    table.insert(1, "wnid", [class_names.entry(i, classes)[0] for i in table.index])
-    table.insert(2, "label", [class_names.entry(i, classes)[1] for i in table.index])
-    table.insert(3, "group", [class_names.group_of(i, classes) for i in table.index])
+    rows = np.arange(known.sum()) if each else labels[known]
+    table = pd.Series(values[known, filter]).groupby(rows).agg(
+        mean="mean", spread="std", pictures="size")
+    shown = labels[known] if each else table.index
+    table.insert(0, "index", shown)
+    table.insert(1, "wnid", [class_names.entry(i, classes)[0] for i in shown])
+    table.insert(2, "label", [class_names.entry(i, classes)[1] for i in shown])
+    table.insert(3, "group", [class_names.group_of(i, classes) for i in shown])
     table = table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
     table.attrs["note"] = "" if (fewest := table["pictures"].min()) >= 5 else (
         f"as few as {fewest} picture(s) a class: single classes are anecdotes, read the groups")
@@ -1040,11 +1046,12 @@ def plot_input(original: np.ndarray, crop: np.ndarray, net: Network) -> Figure:
     original, crop = check_each([original, crop])
     received = net.preprocess(tf.constant(crop[None]))[0].numpy()
     figure = blank_figure(1.75)
-    axes = figure.subplots(1, 5, width_ratios=[1.25, 1, 1, 1, 1])
+    planes = received.shape[-1]  # one of a grey network's input
+    axes = figure.subplots(1, 2 + planes, width_ratios=[1.25, *[1] * (1 + planes)])
     show_picture(axes[0], original, f"original\n{original.shape[0]} × {original.shape[1]}")
     show_picture(axes[1], crop, f"crop\n{crop.shape[0]} × {crop.shape[1]}, RGB")
     norm = CenteredNorm(0, np.abs(received).max())
-    for channel_index, channel_name in enumerate(net.input_channels):
+    for channel_index, channel_name in enumerate(net.input_channels[:planes]):
         panel = axes[2 + channel_index]
         drawn = panel.imshow(received[..., channel_index], cmap=SIGNED, norm=norm)
         panel.set(xticks=[], yticks=[], title=f"input channel {channel_index}\n({channel_name})")
@@ -1132,7 +1139,8 @@ def plot_kernels(net: Network, layer: str, filter: int, ranking: pd.DataFrame) -
         axes.set_gid(f"kernel-{row.channel}")  # the circuit sheet leads here, and this back to it
         axes.set_url("#circuit")
         axes.set_title(f"channel {row.channel}\nL2 {row.l2:.3f}\n{row.kind}", fontsize=8)
-    figure.colorbar(drawn, ax=panels, shrink=0.7, label="weight (+ excites, − inhibits)")
+    figure.colorbar(drawn, ax=panels, shrink=0.7, label="weight (+ excites, − inhibits)" if rows > 1
+                    else "weight\n+ excites\n− inhibits")
     return figure
 
 
@@ -1163,6 +1171,7 @@ def plot_circuit(
     """
     *upstream, picture = check_each([*upstream, picture])
     half = -(-len(ranking) // 2)  # two columns of edges, the filter between them
+    below = feature if len(feature) <= 14 else "channel"  # a longer name meets the arrows
     given = len(contributions) > 0 or len(effects) > 0
     tall = 1.43 if given else 1.3  # inches: one edge's picture, kernel and text
     figure = blank_figure(half * tall + 0.2, layout="none")
@@ -1188,7 +1197,7 @@ def plot_circuit(
         colour = {"+": RED, "−": BLUE, "±": GREY}[sign]
         word = words[i] if i < len(words) else ""
         figure.text((WIDTH - 0.1 if right else 0.1) / WIDTH, (bottom - 0.04) / deep,
-                    f"{i + 1}. {feature} {row.channel}  {sign} {row.l2:.2f}\n{word}"
+                    f"{i + 1}. {below} {row.channel}  {sign} {row.l2:.2f}\n{word}"
                     + edge_numbers(i, contributions, effects), fontsize=8,
                     ha="right" if right else "left", va="top", linespacing=1.1)
         level = 1 - (i % half + 0.5) / half  # where the arrow meets the filter's picture
@@ -1197,10 +1206,12 @@ def plot_circuit(
             centre.transAxes, arrowstyle="-|>", color=colour, alpha=0.8,
             linewidth=0.8 + 2.2 * row.l2 / ranking["l2"].max(),
             linestyle={"+": "-", "−": "--", "±": ":"}[sign]))
-    bar = figure.add_axes([0.42, 0.09, 0.16, 0.015])
+    low = max(0.09, 0.4 / deep)  # a figure of few edges is low, its letters are not
+    bar = figure.add_axes([0.42, low, 0.16, 0.015])
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="weight")
-    figure.text(0.5, 0.19, "solid red: excites\ndashed blue: inhibits\ndotted grey: mixed",
-                fontsize=8, ha="center", va="center", color=GREY)
+    figure.text(0.5, low + max(0.1, 0.35 / deep),
+                "solid red: excites\ndashed blue: inhibits\ndotted grey: mixed", fontsize=8,
+                ha="center", va="center", color=GREY)
     return figure
 
 
@@ -1251,7 +1262,12 @@ def plot_words(net: Network, layer: str, filter: int) -> Figure:
     axes.annotate("edge", (3.75, 2.45), ha="center", va="bottom", xytext=(0, 3),
                   textcoords="offset points", color=RED)
     axes.annotate("", (9.4, 2.5), (7.1, 2.5), arrowprops={"arrowstyle": "-|>"})
-    axes.text(8.25, 2.65, "sum + bias,\nthen ReLU", ha="center", va="bottom")
+    steps = ["sum + bias", *(["norm"] if net.norm(layer) is not None else [])]
+    last = made_by(net.output(layer, pre_activation=False))[0]
+    after = getattr(getattr(last, "activation", None), "__name__", type(last).__name__).lower()
+    if after.startswith("relu") or kind_of(last).rectifies or hasattr(last, "activation"):
+        steps += {"linear": []}.get(after, [f"then {after.replace('relu', 'ReLU')}"])
+    axes.text(8.25, 2.65, ",\n".join(steps), ha="center", va="bottom")
     return figure
 
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from data import HOME, fetch, weights
-from engine.model_files import is_model_file, load_model_file
+from engine.model_files import is_model_file, load_model_file, takes_raw_pictures
 from engine.network import Network
-from engine.wrapping import as_network, plain_keras
+from engine.wrapping import PREPROCESSINGS, as_network, plain_keras
 
 #: Each filter's maxima over the 1,000 ImageNet photographs.
 RESPONSES = HOME / "class_maxima.npz"
@@ -44,8 +43,8 @@ def load_network(
 
         A file with a whole model has its own: leave `weights` out, or ask for ``"random"`` ones.
     preprocess, classes, output : optional
-        For a file, as in `as_network`: what is done to RGB 0-255, the names of its classes, the
-        classifier's output.
+        For a file, as in `as_network`: what is done to RGB 0-255 (a function, or a name such as
+        ``"0-1"``), the names of its classes, the classifier's output.
 
     Returns
     -------
@@ -72,7 +71,13 @@ def load_network(
             raise ValueError(f"{Path(name).name} has weights of its own: leave weights out, or "
                              "give weights='random' for a control.")
         net = load_model_file(name, preprocess=preprocess, classes=classes, output=output)
-        return _random_twin(net) if weights == "random" else net
+        if weights == "random":
+            return _random_twin(net)
+        if preprocess is None and takes_raw_pictures(net):
+            print(f"{Path(name).name} changes its pictures nowhere before its first convolution: "
+                  "they go in as RGB 0-255. If it was trained on others, give preprocess= one of "
+                  f"{', '.join(PREPROCESSINGS)} (in the report PREPROCESS=), or a function.")
+        return net
     if preprocess is not None or classes is not None or output is not None:
         raise ValueError(f"{name} has its own preprocessing, classes and output: these options "
                          "are for a model file of yours.")
@@ -83,11 +88,6 @@ def load_network(
         if key == "efficientnet_lite0":
             return _load_efficientnet_lite0(weights)
         return _load_application(name, weights)
-
-
-def _vgg_preprocess(images):
-    """RGB 0-255 → BGR minus the training set's mean colour, as VGG was trained on."""
-    return images[..., ::-1] - tf.constant([103.939, 116.779, 123.68], images.dtype)
 
 
 def _load_vgg16(source) -> Network:
@@ -120,7 +120,7 @@ def _load_vgg16(source) -> Network:
     model = trunk if logits is None else keras.Model(trunk.input, logits, name="vgg16")
     model.trainable = False
     return Network(
-        "vgg16", model, _vgg_preprocess, conv_layers, words,
+        "vgg16", model, PREPROCESSINGS["vgg"], conv_layers, words,
         head=head, input_channels=("B", "G", "R"), responses=responses,
     )
 

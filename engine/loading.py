@@ -281,8 +281,13 @@ def _checked_source(picture: _Found, number: int, size: int):
 
 
 def _place(one: _Found, classes: Sequence[str]) -> int:
-    """The class of one's own list that a picture's folder is named after."""
-    path = one.source.absolute() if isinstance(one.source, Path) else Path(one.file)
+    """The class of one's own list that a picture's folder is named after.
+
+    What lies above the folder that was given says nothing: it may be called like a class, too.
+    """
+    path = Path(one.file)
+    if isinstance(one.source, Path):
+        path = Path(*one.source.absolute().parts[-1 - len(path.parts):])
     return label_by_place(path, classes)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import h5py
 import keras
 
-from engine.kinds import KINDS, RUNS_CODE
-from engine.links import made_by
+from engine.kinds import KINDS, RUNS_CODE, kind_of
+from engine.links import below
 from engine.network import Network
 from engine.wrapping import as_network, plain_keras
 
@@ -66,12 +66,17 @@ def load_model_file(path, *, preprocess=None, classes=None, output=None) -> Netw
         model.trainable = False
         net = as_network(model, preprocess=preprocess, name=path.stem, classes=classes,
                          output=output)
-    if preprocess is None and net.conv_layers and not made_by(
-            net.model.get_layer(net.conv_layers[0]).input)[1]:
-        print(f"{path.name} changes its pictures nowhere before its first convolution: they go in "
-              "as RGB 0-255. If it was trained on others, give load_network(..., preprocess=...).")
     object.__setattr__(net, "weights_source", f"all layers from the file {path.name}")
     return net
+
+
+def takes_raw_pictures(net: Network) -> bool:
+    """Whether a model's first convolution reads pictures as they are given, not in other units."""
+    if not net.conv_layers:
+        return False
+    first = net.model.get_layer(net.conv_layers[0])
+    return all(kind_of(one).reads == "picture" or kind_of(one).sign or kind_of(one).augments
+               for one in below(first.input))
 
 
 def _read(path: Path) -> keras.Model:

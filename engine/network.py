@@ -83,6 +83,11 @@ class Network:
         return self.model.input_shape[1]
 
     @property
+    def reads_colour(self) -> bool:
+        """Whether colours reach it: a model of one channel is given grey pictures."""
+        return self.input_channels != ("grey",)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all weights as they are now, in the model's order."""
         return weights.tensor_digest(*self.model.get_weights())

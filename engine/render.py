@@ -21,6 +21,7 @@ from engine.optimisers import Adam, Optimiser
 from engine.parameterisations import Fourier, Parameterisation
 from engine.reading import reader
 from engine.transforms import TRANSFORMS, draw_warps, warp
+from engine.wrapping import greyed
 
 
 class Interrupted(KeyboardInterrupt):
@@ -49,7 +50,7 @@ class Rendering:
     Attributes
     ----------
     images : float32 ndarray, shape (n, size, size, 3)
-        RGB 0-255.
+        RGB 0-255; grey for a network of grey pictures, unless the climb began with pictures given.
     history : float32 ndarray, shape (steps + 1, n)
         The objective on the untransformed, clipped picture, over positions that see no padding
         (where there are any). It is measured after the steps in `measured`; the rows between
@@ -180,7 +181,8 @@ def render(
 
     advance = net.kept(  # the rate is an argument of the trace
         traced_ascent, goal_of(objective), None if as_climbed else goal_of(measure), size,
-        parameterisation, dataclasses.replace(optimiser, rate=1.0), bool(transforms), importance)
+        parameterisation, dataclasses.replace(optimiser, rate=1.0), bool(transforms), importance,
+        start is None and not net.reads_colour)
 
     def climb(state, chunk):
         picture, told, state = advance(state, chunk, np.float32(optimiser.rate),
@@ -330,12 +332,13 @@ class State(NamedTuple):
 
 def traced_ascent(
     net: Network, goal: Goal, measure: Goal | None, size: int, parameterisation: Parameterisation,
-    optimiser: Optimiser, warped: bool, importance: bool = False,
+    optimiser: Optimiser, warped: bool, importance: bool = False, grey: bool = False,
 ) -> Callable:
     """The traced function that takes some steps and then measures the clean picture.
 
     It returns the clipped pictures, the measured values (one row) and the new state. Without a
     `measure` the values are those that were climbed on: a row before each step, one at the end.
+    With `grey` the pictures are returned without the colours, which the network does not see.
     """
     read = reader(net, goal.readings, size)
     read_clean = None if measure is None else reader(net, measure.readings, size, unpadded=True)
@@ -381,6 +384,7 @@ def traced_ascent(
             (0, tf.TensorArray(tf.float32, count + 1), state))
         picture = parameterisation.picture(state.numbers, size)
         clean = tf.clip_by_value(picture, 0, 255)
+        clean = tf.repeat(greyed(clean), 3, -1) if grey else clean
         if measure is None:
             last = goal_value(picture, None, values)
         else:

@@ -21,8 +21,31 @@ CHANNELS = {1: ("grey",), 3: ("R", "G", "B"), 4: ("R", "G", "B", "alpha")}
 GREY = (0.299, 0.587, 0.114)  #: of R, G, B: how Pillow, and most programs, make pictures grey
 
 
+def _caffe(images):
+    """RGB 0-255 → BGR minus ImageNet's mean colour."""
+    return images[..., ::-1] - tf.constant([103.939, 116.779, 123.68], images.dtype)
+
+
+def _standardised(images):
+    """RGB 0-255 → 0-1, minus ImageNet's mean colour, over its standard deviation."""
+    mean, spread = (tf.constant(x, images.dtype) for x in (
+        [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    return (images / 255 - mean) / spread
+
+
+#: What is done to pictures of 0-255 before a model sees them, by the names that a user may give.
+#: The last two are of three colours: as VGG, and as most networks of PyTorch, were trained.
+PREPROCESSINGS = {
+    "none": lambda images: images,
+    "0-1": lambda images: images / 255,
+    "-1-1": lambda images: images / 127.5 - 1,
+    "vgg": _caffe,
+    "torch": _standardised,
+}
+
+
 def as_network(
-    model: keras.Model, *, preprocess: Callable | None = None, name: str | None = None,
+    model: keras.Model, *, preprocess: Callable | str | None = None, name: str | None = None,
     input_size: int | None = None, head: str | None = None, classes=None,
     output: str | int | None = None,
 ) -> Network:
@@ -34,10 +57,12 @@ def as_network(
         Functional or Sequential, of one picture with 1, 3 or 4 channels; models inside it are
         opened (their layers are called ``vgg16/block3_conv2``, or shorter where that is unique).
         It is not changed; `Network.model` shares its variables.
-    preprocess : callable, optional
+    preprocess : str or callable, optional
         RGB 0-255 → model input, differentiable. Identity if the model preprocesses itself. For a
         model of grey pictures it is given grey ones (0.299 R + 0.587 G + 0.114 B, one channel),
-        for one of four channels RGB with an opaque fourth (255).
+        for one of four channels RGB with an opaque fourth (255). By name: ``"0-1"`` (divided by
+        255), ``"-1-1"`` (by 127.5, minus 1), ``"vgg"`` (BGR minus ImageNet's mean colour),
+        ``"torch"`` (0-1, minus the mean colour, over its standard deviation), ``"none"``.
     name
         As in `Network`.
     input_size : int, optional
@@ -62,6 +87,10 @@ def as_network(
         raise ValueError(f"head is one of {', '.join(HEADS)} (original: the model ends in class "
                          f"scores of its own), not {head!r}.")
     given, model, classes = model, flat(model, output=output), as_classes(classes)
+    channels = CHANNELS.get(model.input_shape[-1], ("R", "G", "B"))
+    if isinstance(preprocess, str):
+        channels = channels[::-1] if preprocess == "vgg" else channels
+        preprocess = _by_name(preprocess, model.input_shape[-1])
     _check_layers(model)
     _check_input(model, input_size)
     if head is None:
@@ -74,12 +103,23 @@ def as_network(
         weights_source=f"the given Keras model {given.name!r}",
         head=head,
         input_size=input_size or model.input_shape[1] or 224,
-        input_channels=CHANNELS.get(model.input_shape[-1], ("R", "G", "B")),
+        input_channels=channels,
         classes=classes,
     )
     if classes is not None:
         check_count(classes, net.class_count, net.name)
     return net
+
+
+def _by_name(preprocess: str, channels: int | None) -> Callable:
+    """One of `PREPROCESSINGS`, if there is one of that name for so many channels."""
+    if preprocess not in PREPROCESSINGS:
+        raise ValueError(f"preprocess is one of {', '.join(PREPROCESSINGS)} (of pictures of "
+                         f"0-255), or a function, not {preprocess!r}.")
+    if preprocess in ("vgg", "torch") and channels not in (None, 3):
+        raise ValueError(f"preprocess {preprocess!r} is for three colours, and this model reads "
+                         f"{channels} channel(s): '0-1' or '-1-1' may be meant.")
+    return PREPROCESSINGS[preprocess]
 
 
 def _ends_in_scores(model: keras.Model) -> bool:
@@ -114,11 +154,15 @@ def _for_channels(preprocess: Callable | None, channels: int | None) -> Callable
     if channels not in CHANNELS:
         return functools.partial(_refuse, channels)
     if channels == 1:
-        return lambda images: prepared(tf.tensordot(
-            images, tf.constant(GREY, images.dtype), 1)[..., None])
+        return lambda images: prepared(greyed(images))
     return lambda images: prepared(tf.concat(
         [images, tf.fill(tf.concat([tf.shape(images)[:-1], [1]], 0),
                          tf.constant(255, images.dtype))], -1))
+
+
+def greyed(rgb):
+    """Colours, shape (n, h, w, 3) → their grey, shape (n, h, w, 1)."""
+    return tf.tensordot(rgb, tf.constant(GREY, rgb.dtype), 1)[..., None]
 
 
 def _refuse(channels: int, images):

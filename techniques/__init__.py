@@ -36,5 +36,7 @@ Families of visualisation techniques, one companion notebook or more:
 ``accentuation``: what one filter sees in a photograph, drawn more plainly there.
 ``adversarial``: small changes of pixels that make the network name another class.
 ``architectures``: what networks cost, and what is alike in different ones.
+``beside``: first kernels, maps and places of two networks beside each other.
+``subject``: what the report's words and pictures depend on, for any network.
 ``dashboard``: widgets that show all of it for a filter chosen by clicking.
 """

@@ -243,13 +243,14 @@ def _class_half(net, layer: str, filter: int, image_set, half: int, seed: int) -
     """Class table of one half: of the stored responses if there are any, else of the pictures.
 
     ``mean`` is the filter's own part: filters answer alike to much of what a photograph holds
-    (contrast, large objects), so each picture's mean over the layer is subtracted. Empty if no
-    picture has a label: then nothing is said about classes.
+    (contrast, large objects), so each picture's mean over the layer is subtracted. Of classes that
+    are not ImageNet's, each a group by itself, a row is a picture. Empty if no picture has a
+    label: then nothing is said about classes.
     """
     if net.responses is None and not (image_set.labels >= 0).any():
         return pd.DataFrame(columns=["index", "group", "mean"])
     table = vz.class_table(net, layer, filter, image_set if net.responses is None else None,
-                           own=True)
+                           own=True, each=net.classes is not None)
     if net.responses is None:
         return table
     return table[table["index"].isin(vz.split_halves(len(table), seed=seed)[half])]

@@ -41,6 +41,10 @@ def test_folders_named_after_classes_are_labels(tmp_path):
     assert by_name.labels.tolist() == [0, 0, 1, -1]
     with pytest.raises(ValueError, match="index from 0 to 1"):
         vz.load_images(tmp_path, size=32, labels=[0, 1, 2, 0], classes=["dog", "My_Cat"])
+    alone = vz.load_images(tmp_path / "dog", size=32, classes=["dog", "My_Cat"])
+    assert alone.labels.tolist() == [0]  # the folder itself may be of one class
+    above = vz.load_images(tmp_path, size=32, classes=[tmp_path.parent.name, "others"])
+    assert above.labels.tolist() == [-1, -1, -1, 1]  # but what it lies in says nothing
     names = tmp_path / "names.txt"
     names.write_text("dog\n\nmy cat\n", "utf-8")
     assert vz.load_images(tmp_path, size=32, classes=names).classes == ("dog", "my cat")
@@ -189,3 +193,46 @@ def test_files_that_hold_no_model_are_refused_in_a_sentence(tmp_path):
         vz.load_network(tmp_path / "good.keras", weights="imagenet")
     with pytest.raises(ValueError, match="has its own preprocessing, classes and output"):
         vz.load_network("vgg16", classes=["a"])
+
+
+# --- what is done to pictures before a model sees them ------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "function"), [
+    ("none", lambda x: x), ("0-1", lambda x: x / 255), ("-1-1", lambda x: x / 127.5 - 1),
+    ("vgg", keras.applications.vgg16.preprocess_input),
+    ("torch", functools.partial(keras.applications.imagenet_utils.preprocess_input,
+                                mode="torch"))])
+def test_a_preprocessing_is_asked_for_by_name(name, function, tmp_path, capsys):
+    saved(tmp_path / "mine.keras")
+    shown = pictures_of(32)
+    net = vz.load_network(tmp_path / "mine.keras", preprocess=name)
+    own = vz.load_network(tmp_path / "mine.keras", preprocess=function)
+    np.testing.assert_allclose(vz.logits(net, shown), vz.logits(own, shown), rtol=1e-4, atol=1e-3)
+    assert net.input_channels == (("B", "G", "R") if name == "vgg" else ("R", "G", "B"))
+    assert capsys.readouterr().out == ""  # who has said it is not asked
+
+
+def test_where_a_preprocessing_may_be_missing_it_is_said_with_the_names(tmp_path, capsys):
+    for middle, raw in ([], True), ([layers.Rescaling(1 / 255)], False):
+        inputs = keras.Input((32, 32, 3))
+        x = layers.ZeroPadding2D(1)(inputs)  # it changes no number
+        for layer in middle:
+            x = layer(x)
+        keras.Model(inputs, layers.Conv2D(4, 3)(x)).save(tmp_path / "mine.keras")
+        vz.load_network(tmp_path / "mine.keras")
+        said = capsys.readouterr().out
+        assert ("none, 0-1, -1-1, vgg, torch" in said and "PREPROCESS=" in said) is raw
+        assert bool(said) is raw
+        vz.load_network(tmp_path / "mine.keras", weights="random")
+        assert capsys.readouterr().out == ""
+
+
+def test_a_preprocessing_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="preprocess is one of none, 0-1.*not '0-2'"):
+        vz.as_network(classifier(), preprocess="0-2")
+    with pytest.raises(ValueError, match="for three colours, and this model reads 1 channel"):
+        vz.as_network(classifier(shape=(32, 32, 1)), preprocess="vgg")
+    net = vz.as_network(classifier(shape=(32, 32, 1)), preprocess="0-1")
+    grey = net.preprocess(pictures_of(32)).numpy()
+    assert grey.shape == (3, 32, 32, 1) and 0 <= grey.min() < grey.max() <= 1

@@ -32,6 +32,7 @@ from techniques import (
     analysis,
     architectures,
     attribution,
+    beside,
     circuits,
     claims,
     dashboard,
@@ -233,6 +234,7 @@ SINGLE = {
     "plot_two_hop, inputs": lambda net, x: two_hop(net, PIXELS[0], [x, x], PIXELS[:2]),
     "plot_two_hop, feeders": lambda net, x: two_hop(net, PIXELS[0], PIXELS[:2], [x, x]),
     architectures.plot_partners: lambda net, x: architectures.plot_partners({"a": ([x], ["b"])}),
+    beside.plot_ways: lambda net, x: beside.plot_ways({"a": {"b": np.eye(4)}}, x),
     attribution.plot_attribution: lambda net, x: attribution.plot_attribution(x, an_attribution()),
     attribution.plot_comparison: lambda net, x: attribution.plot_comparison(
         [x] * 4, [an_attribution()]),

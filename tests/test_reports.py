@@ -144,11 +144,11 @@ def test_a_mention_of_a_figure_that_went_names_the_cell(tmp_path):
 def test_one_report_is_written_beside_its_notebook(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    report.main("tiny.ipynb", "LAYER=block1_conv2", "FILTER=3")
-    assert "thin" in (tmp_path / "build/vgg16_block1_conv2_3.html").read_text()
-    made = nbformat.read(tmp_path / "build/vgg16_block1_conv2_3.ipynb", as_version=4)
-    assert reports.summary_of(made)["layer"] == "block1_conv2"
-    assert reports.summary_of(made)["numbers"]["figures"].endswith("vgg16_block1_conv2_3")
+    report.main("tiny.ipynb", "LAYER=block2_conv2", "FILTER=3")
+    assert "thin" in (tmp_path / "build/vgg16_block2_conv2_3.html").read_text()
+    made = nbformat.read(tmp_path / "build/vgg16_block2_conv2_3.ipynb", as_version=4)
+    assert reports.summary_of(made)["layer"] == "block2_conv2"
+    assert reports.summary_of(made)["numbers"]["figures"].endswith("vgg16_block2_conv2_3")
 
 
 @pytest.mark.parametrize(("word", "said"), [
@@ -156,7 +156,8 @@ def test_one_report_is_written_beside_its_notebook(tmp_path, monkeypatch, source
     ("LAYER=block9", "convolution layers are block1_conv1"),
     ("NETWORK=vgg61", "known are vgg16"),
     ("NETWORK=efficientnet_lite0", "text is about vgg16"),
-    ("LAYER=block1_conv1", "reads the picture itself"),
+    ("LAYER=block1_conv1", "reads the picture itself.*can be about: block2_conv1"),
+    ("LAYER=block1_conv2", "nothing is drawn in fewer than 8"),
     ("FILTER=2", "ZeroDivisionError"),  # known only when the cell runs
 ])
 def test_a_report_that_cannot_be_is_refused_and_not_written(
@@ -169,7 +170,7 @@ def test_a_report_that_cannot_be_is_refused_and_not_written(
 
 
 def test_a_notebook_for_any_network_takes_a_model_of_ones_own(tmp_path):
-    classifier(keras.layers.Conv2D(3, 3, name="last"), classes=2).save(tmp_path / "mine.keras")
+    classifier(keras.layers.Conv2D(5, 7, name="last"), classes=2).save(tmp_path / "mine.keras")
     (tmp_path / "names.txt").write_text("cat\ndog\n", "utf-8")
     words = [f"NETWORK={tmp_path / 'mine.keras'}", "LAYER=last", "FILTER=2"]
     source = write(tmp_path / "vgg.ipynb", text("About VGG16."))
@@ -181,10 +182,11 @@ def test_a_notebook_for_any_network_takes_a_model_of_ones_own(tmp_path):
     for classes in ("", tmp_path / "names.txt"):
         asked, unit, stem = report.request(source, [*words, f"CLASSES={classes}"])
         assert stem == "mine_last_2" and asked["CLASSES"] == str(classes)
-        report.check(unit, [unit["FILTER"]])
+        found = report.check(unit, [unit["FILTER"]])
+        assert found == report.Subject("mine", imagenet=False, top=2)
         assert f'CLASSES = "{classes}"' in sources(report.prepare(source, asked))[1]
-    with pytest.raises(ValueError, match="filters 0 to 2; 3 is out of range"):
-        report.check(unit, [3])
+    with pytest.raises(ValueError, match="filters 0 to 4; 5 is out of range"):
+        report.check(unit, [5])
     (tmp_path / "names.txt").write_text("cat\n", "utf-8")
     with pytest.raises(ValueError, match="classes has 1 names, but mine ends in 2"):
         report.check(unit, [2])
@@ -244,6 +246,19 @@ def test_a_key_changes_with_notebook_modules_and_parameters(source):
     changed = key()
     write(source, code(SUMMARY + "# more", "summary"))
     assert len({first, changed, key()}) == 3
+
+
+def test_a_key_changes_with_the_users_own_files(source, tmp_path):
+    network = tmp_path / "mine.keras"
+
+    def key():
+        (job,) = reports.plan(source, [f"NETWORK={network}"], [3]).values()
+        return job.metadata["report"]["key"]
+
+    network.write_bytes(b"trained for an epoch")
+    before = key()
+    network.write_bytes(b"trained for two")
+    assert key() != before
 
 
 def test_two_workers_share_the_filters_and_a_failed_one_stops_nobody(source, scheduler, capsys):

@@ -4,12 +4,15 @@
 
 writes build/<network>_<layer>_<filter>.html and the executed notebook beside it.
 Any parameter of the notebook can be given; NOTEBOOK itself is only read. NETWORK may
-be the file of a model of yours, with the names of its classes in CLASSES. For
-another unit than the one it was written about, cells tagged `only-pinned` (what
-was said by hand about that unit) are left out, for PROFILE=quick those tagged
-`only-full`, and the figures are numbered anew.
+be the file of a model of yours, with the names of its classes in CLASSES, pictures of
+them in the folder PICTURES, and in PREPROCESS what is done to a picture of 0-255 before
+the model sees it. For another unit than the one it was written about, cells tagged
+`only-pinned` (what was said by hand about that unit) are left out, for another network
+those tagged `only-vgg16`, for PROFILE=quick those tagged `only-full`; the figures are
+numbered anew, and sentences that would be untrue are said otherwise (rewording.toml).
 """
 
+import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -19,6 +22,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from tools import execute, export_html
+from tools.rewording import in_words, reword
 
 PINNED = ("NETWORK", "WEIGHTS", "LAYER", "FILTER")  # another one of these, another unit
 PROFILES = ("quick", "full")
@@ -114,7 +118,26 @@ def leave_out(notebook, tag):
             renumber(cell, {old: new for new, old in enumerate(kept, 1)}, tag)
 
 
-def prepare(source, asked):
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is known of a network before a report on it is run; `check` finds out.
+
+    Attributes
+    ----------
+    network : str
+        What the report calls it.
+    imagenet : bool
+        Whether it names ImageNet's classes.
+    top : int
+        How many kernels can be ranked, of those asked for.
+    """
+
+    network: str = "vgg16"
+    imagenet: bool = True
+    top: int = 10
+
+
+def prepare(source, asked, subject=None):
     """A notebook as it is to be run.
 
     Parameters
@@ -123,6 +146,8 @@ def prepare(source, asked):
         The committed notebook; it is only read.
     asked : dict
         Parameters that differ from its own.
+    subject : Subject, optional
+        What `check` returned; VGG16 by default.
 
     Returns
     -------
@@ -134,11 +159,28 @@ def prepare(source, asked):
         if cell.cell_type == "code":  # if it fails, nothing of the committed run must remain
             cell.outputs, cell.execution_count = [], None
     own = parameters_of(notebook)
-    if any(asked[name] != own[name] for name in PINNED if name in asked):
+    unit = {**own, **asked}
+    subject = subject or Subject(top=unit.get("TOP", 10))
+    reword(notebook, _kinds(own, unit, subject), {
+        "network": subject.network, "layer": str(unit.get("LAYER", "")),
+        "top": in_words(subject.top)})
+    if any(unit[name] != own[name] for name in PINNED if name in own):
         leave_out(notebook, "only-pinned")
+    if subject.network != "vgg16":
+        leave_out(notebook, "only-vgg16")
     if asked.get("PROFILE") == "quick":
         leave_out(notebook, "only-full")
     return parameterize_notebook(notebook, asked)
+
+
+def _kinds(own, unit, subject):
+    """Which texts are to be said otherwise; see `tools.rewording.KINDS`."""
+    kinds = {"top"} if subject.top != 10 else set()
+    if any(unit[name] != own[name] for name in PINNED if name in own):
+        kinds.add("unit")
+    if subject.network != "vgg16":
+        kinds |= {"network", "imagenet" if subject.imagenet else "own"}
+    return kinds
 
 
 def check(unit, filters):
@@ -147,23 +189,32 @@ def check(unit, filters):
     A notebook that has a parameter CLASSES (the names of the classes, in a file) is written for
     any network; one without it for VGG16.
 
+    Returns
+    -------
+    Subject
+        For `prepare`.
+
     Raises
     ------
     ValueError, OSError
         In a sentence that lists what there is.
     """
-    import vizutils as vz  # and TensorFlow with it: seconds
+    from techniques import subject  # and TensorFlow with it: seconds
 
-    named = {"classes": unit["CLASSES"]} if unit.get("CLASSES") else {}
-    net = vz.load_network(unit["NETWORK"], weights=unit["WEIGHTS"], **named)
-    if unit["NETWORK"] != "vgg16" and "CLASSES" not in unit:
+    given = {name.lower(): unit[name] for name in ("CLASSES", "PREPROCESS") if unit.get(name)}
+    net = subject.load(unit["NETWORK"], unit["WEIGHTS"], **given)
+    if not subject.is_vgg16(net) and "CLASSES" not in unit:
         raise ValueError(f"The report's text is about vgg16, not {unit['NETWORK']}. In Python, "
                          "techniques.analysis.analyse takes any network.")
-    if vz.input_layer(net, unit["LAYER"]).feature is None:
-        raise ValueError(f"{unit['LAYER']} reads the picture itself: no channels lie below it that "
-                         "the report could show. Choose a later layer.")
     for number in filters:
-        vz.kernels(net, unit["LAYER"], number)
+        subject.check(net, unit["LAYER"], number)
+    if net.responses is None:
+        subject.check_pictures(net, unit["LAYER"], filters, unit.get("PICTURES", ""),
+                               seed=unit.get("SEED", 0))
+    top = subject.fitting_top(net, unit["LAYER"], unit.get("TOP", 10))
+    # a file's ending stays where VGG16 itself would be meant without it
+    name = Path(unit["NETWORK"]).name if net.name == "vgg16" else net.name
+    return Subject(name, subject.is_imagenet(net), top)
 
 
 def request(source, words):
@@ -202,8 +253,7 @@ def main(source, *words):
 
     def prepared():
         asked, unit, stem = request(source, words)
-        notebook = prepare(source, asked)
-        check(unit, [unit["FILTER"]])
+        notebook = prepare(source, asked, check(unit, [unit["FILTER"]]))
         return notebook, Path(source).resolve().parent, Path("build", f"{stem}.ipynb")
 
     publish(prepared)

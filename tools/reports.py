@@ -63,8 +63,18 @@ def digest_of(folder):
     return found.hexdigest()
 
 
-def plan(source, words, filters):
-    """The notebooks to run.
+def digest_of_files(unit):
+    """One digest of the files that a report's parameters name: a network, its classes' names."""
+    found = hashlib.sha256()
+    for name in ("NETWORK", "WEIGHTS", "CLASSES"):
+        path = Path(str(unit.get(name) or "none")).expanduser()
+        if path.is_file():
+            found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def plan(source, words, filters, subject=None):
+    """The notebooks to run; `subject` is what `tools.report.check` returned.
 
     Returns
     -------
@@ -75,8 +85,9 @@ def plan(source, words, filters):
     digest, jobs = digest_of(Path(source).resolve().parent), {}
     for number in filters:
         asked, unit, stem = request(source, [*words, f"FILTER={number}"])
-        notebook = prepare(source, asked)
-        texts = json.dumps([digest, *([cell.cell_type, cell.source] for cell in notebook.cells)])
+        notebook = prepare(source, asked, subject)
+        cells = [[cell.cell_type, cell.source] for cell in notebook.cells]
+        texts = json.dumps([digest, digest_of_files(unit), *cells])
         notebook.metadata["report"] = {
             "unit": [unit["NETWORK"], unit["LAYER"], number],
             "key": hashlib.sha256(texts.encode()).hexdigest(),
@@ -312,9 +323,9 @@ def main(source, *words):
     try:
         options |= read_parameters(own, options)
         filters = parse_filters(options["FILTERS"])
-        check(request(source, words)[1], filters)
+        subject = check(request(source, words)[1], filters)
         failed = make_reports(
-            plan(source, words, filters), Path(source).resolve().parent,
+            plan(source, words, filters, subject), Path(source).resolve().parent,
             scheduler=options["SCHEDULER"], workers=options["WORKERS"])
     except (ValueError, OSError) as problem:
         sys.exit(str(problem))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +12,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 import vizutils as vz
+from engine.model_files import is_model_file
 from techniques.dashboard.card import Card
 from techniques.dashboard.files import read_uploads
 from techniques.dashboard.look import STYLE, encoded, image_tag, paragraph
@@ -236,14 +238,16 @@ class Dashboard(widgets.VBox):
     layer : str, optional
         ``"block3_conv2"``, or the middle one if the network has none of that name.
     filter : int
-    images : ImageSet, optional
-        Pictures to choose from: the packaged ones by default.
+    images : ImageSet or path, optional
+        Pictures to choose from, or their folder: the packaged ones by default.
     panels : mapping of str to Panel, optional
         What can be shown: `PANELS` by default.
     shown : sequence of str
         Names of the panels that are shown at first.
     networks : sequence of str
-        What `vz.load_network` is asked for when another network is chosen.
+        What `vz.load_network` is asked for when another network is chosen; a model's file, too.
+    classes, preprocess : optional
+        Of networks that are files, as in `vz.load_network`.
     size, steps, seed : int
         Of ascents and inversions; they can be changed in the dashboard.
     preset : str, optional
@@ -264,23 +268,29 @@ class Dashboard(widgets.VBox):
 
     def __init__(
         self, net: vz.Network | None = None, *, layer: str | None = None, filter: int = 17,
-        images: vz.ImageSet | None = None, panels: Mapping[str, Panel] | None = None,
+        images: vz.ImageSet | str | os.PathLike | None = None,
+        panels: Mapping[str, Panel] | None = None,
         shown: Sequence[str] = ("feature", "patches"),
         networks: Sequence[str] = ("vgg16", "efficientnet_lite0"), size: int = SIZE,
-        steps: int = 128, seed: int = 0, preset: str | None = None, folder=None,
+        steps: int = 128, seed: int = 0, preset: str | None = None, folder=None, classes=None,
+        preprocess=None,
     ):
         self.runner, self.sheets = Runner(), Runner()
         self.panels = dict(PANELS if panels is None else panels)
         check_panels(shown, self.panels)
         self.nets = {} if net is None else {net.name: net}
-        self._given = {"net": net is not None and net.name, "pictures": images is not None}
-        self.networks = list(dict.fromkeys([*self.nets, *networks]))
+        self._options = {name: value for name, value in (
+            ("classes", classes), ("preprocess", preprocess)) if value is not None}
+        place = isinstance(images, (str, os.PathLike))
+        self._given = {"net": net is not None and net.name, "folder": place and os.fspath(images),
+                       "pictures": images is not None and not place}
+        self.networks = list(dict.fromkeys([*self.nets, *map(os.fspath, networks)]))
         self.load(self.networks[0])
         layer = middle(self.nets[self.networks[0]]) if layer is None else layer
         vz.kernels(self.nets[self.networks[0]], layer, filter)  # refuses what is not there
         taken = self.nets[self.networks[0]]
-        self._first = vz.load_images(size=taken.fixed_size or 224) if images is None else (
-            vz.as_image_set(images))
+        self._first = vz.as_image_set(images) if self._given["pictures"] else vz.load_images(
+            images, size=taken.fixed_size or 224, classes=taken.classes)
         self.pictures, self._own, self.memory, self.folder = self._first, {}, {}, folder
         controls = self._controls(shown, size, steps, seed, preset)
         self.sides = (Side(self, "A"), Side(self, "B"))
@@ -317,16 +327,24 @@ class Dashboard(widgets.VBox):
     def load(self, name: str) -> None:
         """Have a network ready."""
         if name not in self.nets:
-            self.nets[name] = vz.load_network(name, weights="packaged")
+            self.nets[name] = vz.load_network(name, weights="packaged", **self._options_of(name))
+
+    def _options_of(self, network: str) -> dict:
+        """What is said of networks that are files; others know it."""
+        return self._options if is_model_file(network) else {}
 
     def code(self, network: str) -> dict[str, str]:
         """Lines of code that make a network and the pictures, for `View.code`."""
         said = dict(GIVEN)
         if network != self._given["net"]:
-            said["net"] = f'net = vz.load_network({network!r}, weights="packaged")'
+            options = "".join(f", {name}={value!r}"
+                              for name, value in self._options_of(network).items())
+            said["net"] = f'net = vz.load_network({network!r}, weights="packaged"{options})'
         if not self._given["pictures"]:
-            size = "" if self._first.size == 224 else f"size={self._first.size}"
-            said["pictures"] = f"pictures = vz.load_images({size})"
+            options = [repr(self._given["folder"])] if self._given["folder"] else []
+            options += [f"size={self._first.size}"] if self._first.size != 224 else []
+            options += [f"classes={self._first.classes!r}"] if self._first.classes else []
+            said["pictures"] = f"pictures = vz.load_images({', '.join(options)})"
         if self._own:
             said["pictures"] += (
                 "\nfrom techniques import dashboard\n"

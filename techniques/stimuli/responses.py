@@ -82,7 +82,8 @@ def tuning(
         Canvas in pixels; by default the smallest, in whole strides, on which a unit sees no
         padding.
     angles, colours
-        Orientations over 180 degrees, and whether to test colours; see `battery`.
+        Orientations over 180 degrees, and whether to test colours; see `battery`. A network of
+        grey pictures is shown none.
 
     Raises
     ------
@@ -101,7 +102,8 @@ def tuning(
     seen, unit = _middle_unit(net, layer, size)
     centre = float(seen.start + seen.stride * unit + seen.size / 2)
     stimuli = battery(size=seen.input_size, field=min(seen.size, seen.input_size),
-                      centre=(centre, centre), angles=angles, colours=colours)
+                      centre=(centre, centre), angles=angles,
+                      colours=colours and net.reads_colour)
     answer = _answers(net, layer, seen, unit, filters)
     responses = np.empty((len(stimuli), len(filters)), "float32")
     step = max(4, 2**17 // stimuli.size**2)  # pictures a batch: some 100 MB of activations
