@@ -119,19 +119,17 @@ __all__ = [
     "load_images", "read_image", "as_image_set", "check_pictures", "check_each", "made",
     "one_or_more", "picture_batches", "stretched", "ReceptiveField", "InputLayer",
     "receptive_field", "input_layer", "norm_after", "canvas", "framed", "unpadded_positions",
-    "Objective", "Reading",
-    "channel", "unit", "layer", "direction", "class_logit", "diversity", "near_target", "Fourier",
-    "Pixels", "NaturalSpectrum", "BoundedSpectrum", "Adam", "Normalised", "TRANSFORMS",
-    "jitter", "rotate", "scale", "render", "feature_distance", "distance_to", "total_variation",
-    "lp_norm", "side_by_side", "PICTURE", "Rendering", "Interrupted", "Atlas", "ShownFigure",
-    "SavedFigure", "save_figure", "show_recipe", "show_table", "thumbnail_table", "classify",
-    "logits", "activations", "Maxima", "image_maxima", "top_patches", "patch_responses", "lit_by",
-    "class_responses", "class_table", "group_table", "split_halves", "PRESETS", "STRETCHED",
-    "Ascent",
-    "maximize", "picture_vectors", "atlas", "visualize_filter", "MOSTLY_ZERO", "EXCITATORY",
-    "INHIBITORY", "kernels", "filter_bias", "kernel_table", "rank_kernels", "plot_images",
-    "plot_input", "plot_history", "plot_groups", "plot_norms", "plot_kernels", "plot_circuit",
-    "plot_words", "edge_numbers", "report_table", "answer",
+    "Objective", "Reading", "channel", "unit", "layer", "direction", "class_logit", "diversity",
+    "near_target", "Fourier", "Pixels", "NaturalSpectrum", "BoundedSpectrum", "Adam", "Normalised",
+    "TRANSFORMS", "jitter", "rotate", "scale", "render", "feature_distance", "distance_to",
+    "total_variation", "lp_norm", "side_by_side", "PICTURE", "Rendering", "Interrupted", "Atlas",
+    "ShownFigure", "SavedFigure", "save_figure", "show_recipe", "show_table", "thumbnail_table",
+    "classify", "logits", "activations", "Maxima", "image_maxima", "top_patches", "patch_responses",
+    "lit_by", "class_responses", "class_table", "group_table", "split_halves", "PRESETS",
+    "STRETCHED", "Ascent", "maximize", "picture_vectors", "atlas", "visualize_filter",
+    "MOSTLY_ZERO", "EXCITATORY", "INHIBITORY", "kernels", "filter_bias", "kernel_table",
+    "rank_kernels", "plot_images", "plot_input", "plot_history", "plot_groups", "plot_norms",
+    "plot_kernels", "plot_circuit", "plot_words", "edge_numbers", "report_table", "answer",
 ]
 
 
@@ -463,23 +461,20 @@ def split_halves(count: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 # *optimiser* how a step is taken, and `render` climbs. `maximize` wraps it for the filters of a
 # layer, `atlas` for all filters of one.
 
+_FIRED = functools.partial(channel, pre_activation=False)
 #: Recipes that readers may know, each with what `maximize` then uses. ``normalised_gradient``:
-#: keras.io's example, its noise ±0.125 in the units of its step; ``lecture_rms``: the course's
-#: lecture; ``target_activation``: distance to an unreachable target, noise ±0.5, as in labs: they
-#: climb in pixels, without transforms, on the activation *after* the ReLU, leave a filter that
+#: keras.io's, from its noise; ``lecture_rms``: a lecture's; ``target_activation``: distance to an
+#: unreachable target. They climb in pixels on the activation *after* the ReLU, leave a filter that
 #: starts dead blank, and are shown `stretched`. ``natural_spectrum``: MaCo.
 PRESETS = {
-    "normalised_gradient": {
-        "objective": functools.partial(channel, pre_activation=False), "transforms": (),
-        "parameterisation": Pixels(0.25 / 12**0.5), "optimiser": Normalised(10.0)},
-    "lecture_rms": {
-        "objective": functools.partial(channel, pre_activation=False), "transforms": (),
-        "parameterisation": Pixels(0.0), "optimiser": Normalised(1.0, "rms")},
-    "target_activation": {
-        "objective": near_target, "transforms": (),
-        "parameterisation": Pixels(1 / 12**0.5), "optimiser": Normalised(10.0)},
-    "natural_spectrum": {
-        "objective": channel, "parameterisation": NaturalSpectrum(), "optimiser": Adam(0.1)},
+    "normalised_gradient": {"objective": _FIRED, "transforms": (), "optimiser": Normalised(10.0),
+                            "parameterisation": Pixels(0.25 / 12**0.5)},
+    "lecture_rms": {"objective": _FIRED, "transforms": (), "optimiser": Normalised(1.0, "rms"),
+                    "parameterisation": Pixels(0.0)},
+    "target_activation": {"objective": near_target, "transforms": (),
+                          "optimiser": Normalised(10.0), "parameterisation": Pixels(1 / 12**0.5)},
+    "natural_spectrum": {"objective": channel, "parameterisation": NaturalSpectrum(),
+                         "optimiser": Adam(0.1)},
 }
 STRETCHED = frozenset(PRESETS) - {"natural_spectrum"}  #: whose pictures are faint
 
