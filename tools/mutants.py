@@ -206,7 +206,7 @@ FAULTS = tuple(Fault(*given) for given in [
     ("an interrupt is swallowed", "engine/render.py",
      'raise Interrupted(f"{done} of {steps} steps", found) from interrupt', "return found",
      "test_ascent"),
-    ("printed values of other steps", "vizutils.py", "snapshots=told)", "snapshots=())",
+    ("printed values of other steps", "vizutils.py", "snapshots=told,", "snapshots=(),",
      "test_ascent"),
     ("maxima of other pictures are believed", "engine/maxima.py",
      "if self.values.shape != (wanted := (len(image_set), count)):", "if False:",
