@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,12 +108,20 @@ class LayerPass:
 
 
 def home_of(
-    net: vz.Network, layer: str, image_set: vz.ImageSet, *, seed: int = 0, folder=None,
+    net: vz.Network, layer: str, pictures: str, *, seed: int = 0, folder=None,
 ) -> Path:
-    """The folder of a pass, named by everything that decides its numbers."""
+    """The folder of a pass, named by everything that decides its numbers.
+
+    Parameters
+    ----------
+    pictures : str
+        `digest_of` them.
+    folder : path, optional
+        In which folder; ``build/passes`` by default.
+    """
     made_by = {"version": VERSION, "network": net.name, "layer": layer, "seed": seed,
                "weights": weights.tensor_digest(*vz.submodel(net, layer).get_weights()),
-               "pictures": digest_of(image_set), "block": BLOCK}
+               "pictures": pictures, "block": BLOCK}
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
     home = Path(folder or HOME.parent / "build" / "passes")
     return home / f"{net.name}_{layer.replace('/', '-')}_{key}"
@@ -126,13 +135,19 @@ def digest_of(image_set: vz.ImageSet) -> str:
     return found.hexdigest()
 
 
-def _kept(path: Path, make: Callable[[], dict]) -> dict:
+class _Missing(LookupError):
+    """A block is not there, or damaged, and was not to be made."""
+
+
+def _kept(path: Path, make: Callable[[], dict] | None) -> dict:
     """The arrays of a file; made and saved if it is missing or damaged."""
     try:
         with np.load(path) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        made = make()  # below, no half of a file ever bears its name
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as problem:
+        if make is None:
+            raise _Missing(str(path)) from problem
+    made = make()
     draft = path.with_name(f"draft_{os.getpid()}.npz")
     np.savez_compressed(draft, **made)
     os.replace(draft, path)
@@ -148,7 +163,7 @@ class _Common:
 
     net: vz.Network
     layer: str
-    image_set: vz.ImageSet
+    image_set: vz.ImageSet | None
     seed: int
     progress: bool
 
@@ -426,22 +441,51 @@ def run(
         It was stopped from the keyboard: the same call goes on from there.
     """
     net.plain_convolution(layer)
-    filters = np.unique(net.check_filters(
-        layer, range(net.channels(layer)) if filters is None else filters))
     image_set = (vz.load_images(size=net.input_size) if image_set is None
                  else vz.as_image_set(image_set, copy=False))
-    home = home_of(net, layer, image_set, seed=seed, folder=folder)
+    home = home_of(net, layer, digest_of(image_set), seed=seed, folder=folder)
     home.mkdir(parents=True, exist_ok=True)
-    common, blocks = _Common(net, layer, image_set, seed, progress), _blocks(filters)
+    return _run(_Common(net, layer, image_set, seed, progress), filters, top, home, make=True)
+
+
+def stored(
+    net: vz.Network, layer: str, pictures: str, *, top: int = 10, seed: int = 0, folder=None,
+) -> LayerPass | None:
+    """A whole layer's finished pass, read from where `run` keeps it; None if it is not whole.
+
+    Parameters
+    ----------
+    pictures : str
+        `digest_of` the pictures that it was made with.
+    """
+    home = home_of(net, layer, pictures, seed=seed, folder=folder)
+    try:
+        return _run(_Common(net, layer, None, seed, False), None, top, home, make=False)
+    except _Missing:
+        return None
+
+
+def _run(common: _Common, filters, top: int, home: Path, *, make: bool) -> LayerPass:
+    net, layer = common.net, common.layer
+    filters = np.unique(net.check_filters(
+        layer, range(net.channels(layer)) if filters is None else filters))
+    blocks = _blocks(filters)
     with Progress(total=2 * len(filters), desc=f"{layer}: filters, twice", delay=2,
-                  disable=not progress) as bar:
-        first = [_block(home, "patches", block, lambda b=block: _patches(common, b), bar)
-                 for block in blocks]
+                  disable=not common.progress) as bar:
+
+        def each(kind, do, *more):
+            found = []
+            for block in blocks:
+                name = _name(kind, block, *more)
+                found.append(_kept(home / name, (lambda b=block: do(b)) if make else None))
+                bar.update(len(block))
+            return found
+
+        first = each("patches", lambda block: _patches(common, block))
         joined = _joined(net.channels(layer), filters, first)
-        second = [_block(home, "claims", block,
-                         lambda b=block: _claims(common, b, joined, top), bar, top,
-                         filters.tolist()) for block in blocks]
-    usual = _kept(home / "usual.npz", lambda: {"usual": common.usual})["usual"]
+        second = each("claims", lambda block: _claims(common, block, joined, top), top,
+                      filters.tolist())
+    usual = _kept(home / "usual.npz", (lambda: {"usual": common.usual}) if make else None)["usual"]
     rows = [row for one in second for row in json.loads(str(one["rows"]))]
     places = [each for one in first for each in json.loads(str(one["places"]))]
     rows = [row | {"patches": each} for row, each in zip(rows, places, strict=True)]
@@ -453,13 +497,10 @@ def run(
                      np.concatenate([one["drawn"] for one in second]))
 
 
-def _block(home: Path, kind: str, block: np.ndarray, make: Callable, bar, *more) -> dict:
-    """One block: read, or made and saved under a name that says what decided it."""
+def _name(kind: str, block: np.ndarray, *more) -> str:
+    """A block's file, named by what decided it."""
     text = json.dumps([block.tolist(), *more])
-    name = f"{kind}_{block[0]:04d}_{hashlib.sha256(text.encode()).hexdigest()[:8]}.npz"
-    found = _kept(home / name, make)
-    bar.update(len(block))
-    return found
+    return f"{kind}_{block[0]:04d}_{hashlib.sha256(text.encode()).hexdigest()[:8]}.npz"
 
 
 def _joined(count: int, filters: np.ndarray, first: Sequence[dict]) -> dict:

@@ -165,13 +165,13 @@ def groups(net: vz.Network, layer: str, *, top: int = 5, seed: int = 0) -> Group
     values = values.astype("float64")
     values = (values - values.mean(0)) / np.maximum(values.std(0), 1e-12)
     values -= values.mean(1, keepdims=True)
-    group_of = np.array([class_names.group_of(i) for i in labels])
+    group_of = np.array([class_names.group_of(i, None) for i in labels])
     names = np.array(sorted(set(group_of)))
     score = (values - values.mean(0)) / np.maximum(values.std(0), 1e-12)
     observed, p = _permuted(score, (group_of[:, None] == names).astype(float), seed)
     strongest = np.argsort(-values, axis=0, kind="stable")[:top].T
     return Groups(names.tolist(), observed, np.array([_holm(row) for row in p]),
-                  [[class_names.entry(labels[i])[1] for i in row] for row in strongest])
+                  [[class_names.entry(labels[i], None)[1] for i in row] for row in strongest])
 
 
 def _permuted(score: np.ndarray, member: np.ndarray, seed: int):
