@@ -15,14 +15,14 @@ from techniques.layer_pass import LayerPass
 
 #: A property of the tuning and its value → the word for it; what is missing has none.
 PROPERTIES = {
-    "polarity": {"dark": "dark", "light": "light", "between": "dark or light"},
+    "polarity": {"dark": "dark", "light": "light", "between": "either polarity"},
     "orientation": {"invariant": "any orientation", "selective": "one orientation"},
     "curvature": {"curved": "curved", "straight": "straight"},
     "colour": {"invariant": "any colour", "chromatic": "coloured"},
 }
 #: What each kind of tag is called above its choice.
 TAGS = {"kernels": "kernels", "group": "classes it prefers", "family": "answers best to",
-        "polarity": "dark or light", "orientation": "orientation", "curvature": "curvature",
+        "polarity": "polarity", "orientation": "orientation", "curvature": "curvature",
         "colour": "colour", "variants": "turned variants", "verdict": "verdict"}
 MOST = 6  #: of ten kernels of one kind that name the filter's
 #: What each measure is called, and how many digits after the point are shown.

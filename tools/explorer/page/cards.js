@@ -5,8 +5,10 @@
   const {element, address, picture, unitLink, layerOf, number, signed, share, call, missing,
          kernel, scaleBar, index} = explorer;
 
-  function card(title, wide, ...body) {
-    return element("section", {class: wide ? "card wide" : "card"}, element("h2", {}, title), body);
+  const change = (value) => `${signed(100 * value, 0)} %`;
+
+  function card(title, ...body) {
+    return element("section", {class: "card"}, element("h2", {}, title), body);
   }
 
   function row(cells, tag = "td") {
@@ -15,7 +17,7 @@
   }
 
   function table(caption, heads, rows) {
-    return element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": caption},
+    return element("div", {class: "scroll", tabindex: 0, role: "group", "aria-label": caption},
       element("table", {}, element("caption", {}, caption),
         element("thead", {}, element("tr", {}, heads.map((head) => element("th", {scope: "col"},
           head)))), element("tbody", {}, rows)));
@@ -36,7 +38,7 @@
           ? " The ascent found nothing: the picture stayed flat." : ""}`),
       call(kind, layer, filter));
     });
-    return card("Drawn by gradient ascent", false, element("div", {class: "pair"}, shown));
+    return card("Drawn by gradient ascent", element("div", {class: "pair"}, shown));
   }
 
   /* The ten strongest kernels, by L2 norm or by contribution, each with its upstream channel. */
@@ -59,7 +61,7 @@
           label: `Kernel ${at + 1}, ${whose}, ${edge.kind}; taps row by row: ${taps}`}),
         element("span", {class: "numbers"}, `L2 ${number(edge.l2, 3)}`, element("br"), edge.kind,
           edge.gives === undefined ? "" : [element("br"), `gives ${share(edge.gives)}`,
-            element("br"), `cut: −${share(edge.loses)}`.replace("−−", "+")]));
+            element("br"), `cut: ${change(-edge.loses)}`]));
     }
 
     function show(by) {
@@ -72,7 +74,7 @@
       type: "radio", name, value, disabled, checked: value === "l2",
       onchange: () => show(value)}), ` ${words}`);
     show("l2");
-    return card("Strongest kernels", true,
+    return card("Strongest kernels",
       element("fieldset", {class: "rank"}, element("legend", {}, "rank by"),
         choice("l2", "L2 norm"), choice("gives", "contribution", !unit.gives.length)),
       unit.gives.length ? null : missing("Contributions need photographs.", layer),
@@ -85,11 +87,11 @@
 
   function patches(layer, filter, unit) {
     if (!unit.analysis) {
-      return card("Strongest patches", false, missing("No photographs have been looked at.",
+      return card("Strongest patches", missing("No photographs have been looked at.",
                                                       layer));
     }
     const shown = unit.analysis.patches.slice(0, 9);
-    return card("Strongest patches", false, element("div", {class: "patches"}, shown.map(
+    return card("Strongest patches", element("div", {class: "patches"}, shown.map(
       ([name, value], at) => element("figure", {}, picture(layer, "patches", filter, {
         side: 84, at, label: `Patch ${at + 1}, of ${name}: ${number(value, 1)}`}),
       element("figcaption", {}, number(value, 1))))),
@@ -100,10 +102,10 @@
   /* Filters above that listen to it. */
   function clients(layer, filter, unit) {
     if (!layer.readers.length) {
-      return card("Who reads it", false, element("p", {}, "No convolution reads it: it is the "
+      return card("Who reads it", element("p", {}, "No convolution reads it: it is the "
         + "last layer, or joined with others first."));
     }
-    return card("Who reads it", false, element("ul", {class: "plain"}, unit.clients.map(
+    return card("Who reads it", element("ul", {class: "plain"}, unit.clients.map(
       ([name, number_, l2, sign, kind, rank, part]) => element("li", {},
         unitLink(layerOf(name), number_, {side: 56}), element("span", {class: "numbers"},
           `${kind} (${signed(sign)}); its input no. ${rank} with ${share(part)} of its squared `
@@ -115,14 +117,15 @@
 
   function groups(layer, filter, unit) {
     if (!unit.groups.length) {
-      return card("Classes", false, element("p", {}, "No answers to photographs of classes are "
+      return card("Classes", element("p", {}, "No answers to photographs of classes are "
         + "stored for this network."));
     }
     const widest = Math.max(...unit.groups.map(([, value]) => Math.abs(value)), 0.5);
-    return card("Classes", false, table("Groups of classes: how far above the others", [
-      "group", "SD", "", "p"], unit.groups.map(([name, value, p]) => row([name, signed(value),
-      element("span", {class: "bar-of", style: {width: `${60 * Math.abs(value) / widest}px`,
-        backgroundColor: explorer.colour(Math.sign(value) * 0.6)}}),
+    return card("Classes", table("Groups of classes: how far above the others", [
+      "group", "SD", "p"], unit.groups.map(([name, value, p]) => row([name,
+      [element("span", {class: "figure"}, signed(value)), " ", element("span", {class: "bar-of",
+        style: {width: `${60 * Math.abs(value) / widest}px`,
+                backgroundColor: explorer.colour(Math.sign(value) * 0.6)}})],
       p < 0.05 ? element("strong", {}, number(p, 3)) : number(p, 3)]))),
     element("p", {class: "small"}, "Of 1,000 stored photographs, one a class, it answers most, by "
       + `its own part, to: ${unit.classes.join(", ").replaceAll("_", " ")}. p: permutations, `
@@ -132,7 +135,7 @@
   function hypothesis(layer, filter, unit) {
     const found = unit.analysis;
     if (!found) {
-      return card("Hypothesis and verdict", true, missing("It has not been analysed.", layer));
+      return card("Hypothesis and verdict", missing("It has not been analysed.", layer));
     }
     const part = (sign) => found.parts.filter(([weight]) => Math.sign(weight) === sign)
       .sort(([a], [b]) => sign * (b - a)).map(([weight, thing]) => element("li", {},
@@ -140,7 +143,7 @@
     const lists = [["likes", 1], ["dislikes", -1]].map(([title, sign]) => element("div", {},
       element("h3", {}, title), element("ul", {}, part(sign).length ? part(sign)
         : element("li", {}, "nothing"))));
-    return card("Hypothesis and verdict", true,
+    return card("Hypothesis and verdict",
       element("p", {}, found.hypothesis),
       element("p", {}, element("strong", {class: `verdict ${found.verdict}`}, found.verdict),
         found.parts.length ? `; its description predicts new photographs with r = ${number(
@@ -148,9 +151,14 @@
           + `layer's ${layer.filters - 1} other filters.` : "."),
       found.parts.length ? element("div", {class: "pair"}, lists) : null,
       table("Claims", ["claim", "demanded", "found", "others pass", "verdict"],
-        found.claims.map((one) => row([`${one.claim}${one.core ? "" : " (how it is built)"}`,
-          one.demanded, one.found, one["others pass"],
-          one.counts ? one.verdict : `${one.verdict}; not counted`]))),
+        [true, false].flatMap((core) => {
+          const rows = found.claims.filter((one) => one.core === core);
+          const head = element("tr", {}, element("th", {colspan: 5, scope: "rowgroup",
+            class: "group"}, core ? "decide the verdict" : "stand beside it"));
+          return rows.length ? [head, ...rows.map((one) => row([one.claim, one.demanded, one.found,
+            one["others pass"], one.counts || !core ? one.verdict
+              : `${one.verdict}; not counted`]))] : [];
+        })),
       element("p", {class: "small"}, layer.rates), call("analysis", layer, filter));
   }
 
@@ -181,7 +189,7 @@
     element("figcaption", {}, words.replace("\n", ", "))));
     const known = Object.entries(found.properties).filter(([, value]) => value !== "none");
     const kept = Object.entries(found.altered).filter(([, value]) => value !== null);
-    return card("Tuning", false, element("div", {class: "pair"}, best),
+    return card("Tuning", element("div", {class: "pair"}, best),
       found.curve.length ? curve(found.curve) : null,
       element("p", {}, known.map(([name, value]) => `${name}: ${value}`).join("; ") || "No drawn "
         + "stimulus excites it."),
@@ -194,7 +202,7 @@
   function relatives(layer, filter, unit) {
     const found = unit.analysis;
     if (!found) return null;
-    return card("Relatives", false, element("p", {}, `By rule: ${found["family rule"]} of turned `
+    return card("Relatives", element("p", {}, `By rule: ${found["family rule"]} of turned `
       + `variants; ${found.invariant ? "" : "not "}indifferent to turns itself.`),
     element("ul", {class: "plain"}, found.relatives.slice(0, 6).map(
       ([other, way, response, taps, member]) => element("li", {},
@@ -208,6 +216,6 @@
   const compared = (one, a, two, b) => `${address(one.name, a)}/with/${
     encodeURIComponent(two.name)}/${b}`;
 
-  Object.assign(explorer, {compared, cards: {pictures, kernels, patches, hypothesis, tuning,
-                                             clients, relatives, groups}});
+  Object.assign(explorer, {compared, cards: [[pictures, patches], [kernels], [hypothesis],
+                                             [tuning, clients, relatives, groups]]});
 })();

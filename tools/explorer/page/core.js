@@ -110,9 +110,11 @@ const explorer = (() => {
   // --- words -----------------------------------------------------------------------------
 
   const number = (value, digits = 2) => value === null || value === undefined ? "–"
-    : value.toFixed(digits).replace("-", "−");
-  const signed = (value, digits = 2) => value === null || value === undefined ? "–"
-    : (value > 0 ? "+" : "") + number(value, digits);
+    : value.toFixed(digits).replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−");
+  const signed = (value, digits = 2) => {
+    const text = number(value, digits);
+    return value > 0 && /[1-9]/.test(text) ? `+${text}` : text;
+  };
   const share = (value) => value === null || value === undefined ? "–"
     : `${number(100 * value, 0)} %`;
 
@@ -138,7 +140,7 @@ const explorer = (() => {
     const code = index().calls[kind].replaceAll("LAYERNAME", layer.name)
       .replaceAll("LAYER", `"${layer.name}"`).replaceAll("FILTER", filter)
       .replaceAll("SIZE", layer.size);
-    const pre = element("pre", {tabindex: 0, role: "region", "aria-label": "Python"}, code);
+    const pre = element("pre", {tabindex: 0, role: "group", "aria-label": "Python"}, code);
     const button = element("button", {type: "button", class: "take", onclick: async () => {
       box.open = true;
       const done = await copy(pre);

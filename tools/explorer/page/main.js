@@ -51,7 +51,7 @@
     shown = wanted;
     keys = found.keys ?? {};
     document.title = `${found.title} · ${index().network}`;
-    page.replaceChildren(...found.body);
+    page.replaceChildren(...found.body.flat().filter(Boolean));
     if (document.activeElement !== words) words.value = asked.q ?? "";
     layers.value = layerOf(parts[1] ?? "") ? parts[1] : "";
     const sameSheet = from !== null && read(from).parts.join() === parts.join();
@@ -105,7 +105,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || large.open) return;
-    if (event.target.closest("input, select, textarea, [contenteditable]")) {
+    if (event.target.closest("input, select, .scroll, pre")) {
       if (event.key === "Escape") event.target.blur();
       return;
     }

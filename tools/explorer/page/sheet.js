@@ -96,7 +96,7 @@
         layer.reads ? to(layer.reads) : "the picture", reads || !layer.reads ? "" : " (no pages)",
         layer.readers.length ? "; read by " : "", layer.readers.flatMap(
           (name, i) => [i ? ", " : "", to(name)]), "."),
-      summary(layer), ...listed([layer], asked, go)]};
+      ...summary(layer), ...listed([layer], asked, go)]};
   }
 
   /* How many filters are explained here, and what has not been made. */

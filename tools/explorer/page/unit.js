@@ -40,8 +40,8 @@
                           next: filter + 1 < layer.filters && address(layer.name, filter + 1),
                           up: address(layer.name)},
             body: [turns(layer, filter), element("h1", {}, title), chips(layer, filter),
-                   element("div", {class: "cards"}, Object.values(cards).map(
-                     (make) => make(layer, filter, unit)).filter(Boolean)),
+                   ...cards.map((row) => element("div", {class: "cards"}, row.map(
+                     (make) => make(layer, filter, unit)).filter(Boolean))),
                    beside(layer, filter)]};
   }
 
@@ -52,7 +52,7 @@
     const heads = sides.map(([layer, filter]) => element("div", {}, element("h2", {class: "side"},
       element("a", {href: address(layer.name, filter)}, `${layer.name}, filter ${filter}`)),
     chips(layer, filter)));
-    const pairs = Object.values(cards).map((make) => sides.map(([layer, filter, unit], i) => (
+    const pairs = cards.flat().map((make) => sides.map(([layer, filter, unit], i) => (
       make(layer, filter, unit, {name: `ranking-${i}`}) ?? element("div", {}))));
     return {title: `${one.name} ${a} and ${two.name} ${b}`, keys: {up: address(one.name, a)},
             body: [element("h1", {}, "Two filters side by side"), beside(one, a, [two, b]),
