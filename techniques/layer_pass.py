@@ -1,4 +1,4 @@
-"""A whole layer in one pass that can be interrupted: what `analysis.analyse` says, filter by filter.
+"""A whole layer in one pass that can be interrupted: each filter as `analysis.analyse` has it.
 
 What all filters share is computed once, what belongs to one is saved in blocks of filters: a second
 call goes on where the first one stopped, and a block that was damaged is made again. Numbers are
@@ -407,7 +407,7 @@ def _plain(rows: list[dict]) -> list[dict]:
             for row in rows]
 
 
-# --- all of it --------------------------------------------------------------------------------------
+# --- all of it --------------------------------------------------------------------------------
 
 
 def run(

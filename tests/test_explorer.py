@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import build_tiny_vgg
 from PIL import Image
 
 import vizutils as vz
+from conftest import build_tiny_vgg
 from techniques import explorer, layer_pass, pathways
 from tools.explorer import __main__ as command
 from tools.explorer import build, sprites
@@ -166,7 +166,7 @@ def test_several_pictures_of_a_filter_lie_in_its_row(tmp_path):
 def test_every_layer_has_its_file_and_every_filter_its_page(net, site):
     name, index = data_of(site / "data/index.js")
     assert name == "index"
-    assert [layer["name"] for layer in index["layers"]] == net.conv_layers
+    assert [layer["name"] for layer in index["layers"]] == list(net.conv_layers)
     for layer in index["layers"]:
         name, units = data_of(site / layer["data"])
         assert name == f"units/{layer['name']}" and len(units) == layer["filters"]

@@ -5,9 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import build_tiny_vgg
 
 import vizutils as vz
+from conftest import build_tiny_vgg
 from techniques import (
     alterations,
     analysis,
