@@ -4,8 +4,9 @@
 
 shows the committed notebooks as they are (nothing is run): the report, its companions, the grading
 sheet, and, where they have been made, the atlas sheets in build/atlas/, the reports on other
-filters in build/reports/ and the pages of every filter in build/explorer/. FOLDER/index.html has a card for each. Every page loads nothing from
-elsewhere; the folder can be moved, zipped or served.
+filters in build/reports/ and the pages of every filter in build/explorer/. FOLDER/index.html has
+a card for each. Every page loads nothing from elsewhere; the folder can be moved, zipped or
+served.
 """
 
 import base64
