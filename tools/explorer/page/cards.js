@@ -129,7 +129,8 @@
       p < 0.05 ? element("strong", {}, number(p, 3)) : number(p, 3)]))),
     element("p", {class: "small"}, "Of 1,000 stored photographs, one a class, it answers most, by "
       + `its own part, to: ${unit.classes.join(", ").replaceAll("_", " ")}. p: permutations, `
-      + "corrected for the number of groups."), call("groups", layer, filter));
+      + "corrected for the number of groups. (A hypothesis reads half of them, and is tested on "
+      + "the other half.)"), call("groups", layer, filter));
   }
 
   function hypothesis(layer, filter, unit) {

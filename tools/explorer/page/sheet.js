@@ -50,7 +50,10 @@
       .filter(([, words]) => words.length);
     const shown = Object.entries(index().measures).filter(([name]) => layers.some(
       (layer) => layer.measures[name]?.some((value) => value !== null)));
-    return element("div", {class: "choices", role: "group", "aria-label": "Choose and sort"},
+    const open = innerWidth > 720 || Object.entries(asked).some(([name, word]) => (
+      word && name !== "q"));  // on a phone they would fill the screen
+    return element("details", {class: "chosen", open}, element("summary", {}, "choose and sort"),
+      element("div", {class: "choices"},
       kinds.map(([kind, words]) => select(index().tags[kind],
         [["", "all"], ...words.map(([word, count]) => [word, `${word} (${count})`])],
         asked[kind] ?? "", change(kind))),
@@ -59,7 +62,7 @@
       select("order", [["", "largest first"], ["rising", "smallest first"]], asked.order ?? "",
              change("order")),
       Object.values(asked).some(Boolean) ? element("button", {
-        type: "button", onclick: () => go({})}, "show all") : null);
+        type: "button", onclick: () => go({})}, "show all") : null));
   }
 
   /* What the address asks for, of some layers. */
