@@ -108,20 +108,20 @@ class LayerPass:
 
 
 def home_of(
-    net: vz.Network, layer: str, pictures: str, *, seed: int = 0, folder=None,
+    net: vz.Network, layer: str, digest: str, *, seed: int = 0, folder=None,
 ) -> Path:
     """The folder of a pass, named by everything that decides its numbers.
 
     Parameters
     ----------
-    pictures : str
-        `digest_of` them.
+    digest : str
+        `digest_of` the pictures.
     folder : path, optional
         In which folder; ``build/passes`` by default.
     """
     made_by = {"version": VERSION, "network": net.name, "layer": layer, "seed": seed,
                "weights": weights.tensor_digest(*vz.submodel(net, layer).get_weights()),
-               "pictures": pictures, "block": BLOCK}
+               "pictures": digest, "block": BLOCK}
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
     home = Path(folder or HOME.parent / "build" / "passes")
     return home / f"{net.name}_{layer.replace('/', '-')}_{key}"
@@ -129,6 +129,7 @@ def home_of(
 
 def digest_of(image_set: vz.ImageSet) -> str:
     """SHA-256 of the pictures' pixels, names and labels."""
+    image_set = vz.as_image_set(image_set, copy=False)
     found = hashlib.sha256(json.dumps([image_set.names, image_set.labels.tolist()]).encode())
     for _, images in image_set.batches():
         found.update(np.ascontiguousarray(images, "<f4"))
@@ -246,7 +247,7 @@ def _shown(common: _Common, filter: int) -> tuple[np.ndarray, list]:
     rest = np.arange(SHOWN, count)  # strong ones and weak ones, none of them shown on the page
     rest = rest[np.linspace(0, len(rest) - 1, UNSEEN).astype(int)] if len(rest) else rest
     chosen = [*range(min(SHOWN, count)), *rest]
-    images = small(found.images[chosen])
+    images = _small(found.images[chosen])
     missing = SHOWN + UNSEEN - len(images)
     images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), "uint8")])
     table = found.table.iloc[chosen]
@@ -254,7 +255,7 @@ def _shown(common: _Common, filter: int) -> tuple[np.ndarray, list]:
                     zip(table["name"], table["value"], strict=True)]
 
 
-def small(images: np.ndarray, side: int = SIDE) -> np.ndarray:
+def _small(images: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Pictures of at most `side` pixels, uint8."""
     if images.shape[1] > side:
         images = tf.image.resize(images, (side, side), antialias=True).numpy()
@@ -348,7 +349,7 @@ def _row(common: _Common, filter: int, about, first: dict, top: int) -> tuple[di
         "relatives": [[int(one.filter), one.transformation, _number(one.response),
                        _number(one.kernel), bool(one.member)]
                       for one in relatives.table.itertuples()],
-    }, small(images)
+    }, _small(images)
 
 
 def _findings(common, filter, seen, first, relatives, top) -> dict[str, Finding]:
@@ -449,16 +450,16 @@ def run(
 
 
 def stored(
-    net: vz.Network, layer: str, pictures: str, *, top: int = 10, seed: int = 0, folder=None,
+    net: vz.Network, layer: str, digest: str, *, top: int = 10, seed: int = 0, folder=None,
 ) -> LayerPass | None:
     """A whole layer's finished pass, read from where `run` keeps it; None if it is not whole.
 
     Parameters
     ----------
-    pictures : str
+    digest : str
         `digest_of` the pictures that it was made with.
     """
-    home = home_of(net, layer, pictures, seed=seed, folder=folder)
+    home = home_of(net, layer, digest, seed=seed, folder=folder)
     try:
         return _run(_Common(net, layer, None, seed, False), None, top, home, make=False)
     except _Missing:

@@ -66,10 +66,13 @@ found.claims
 }
 
 
-def templates(*, net: str, pictures: str) -> dict[str, str]:
-    """The calls of a network and its pictures, each with LAYER, LAYERNAME, FILTER to fill in.
+def templates(*, net: str, shown: str) -> dict[str, str]:
+    """The calls of a network, each with LAYER, LAYERNAME, FILTER, SIZE (of a picture) to fill in.
 
-    ``SIZE`` stands for the side of a drawn picture.
+    Parameters
+    ----------
+    net, shown : str
+        The Python that loads them.
     """
-    return {name: text.format(net=net, pictures=pictures, size="SIZE")
+    return {name: text.format(net=net, pictures=shown, size="SIZE")
             for name, text in CALLS.items()}

@@ -159,7 +159,7 @@ def build(
                       for f in range(layer.filters)]})
     index = {"network": net.name, "source": net.weights_source, "pictures": len(image_set),
              "top": explorer.TOP, "command": said.command,
-             "calls": explorer.templates(net=said.net, pictures=said.pictures),
+             "calls": explorer.templates(net=said.net, shown=said.pictures),
              "tags": explorer.TAGS,
              "measures": {name: list(one) for name, one in explorer.MEASURES.items()},
              "layers": entries}

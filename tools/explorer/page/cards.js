@@ -151,14 +151,14 @@
           found.r)}; the whole hypothesis would be supported for ${found.elsewhere} of the `
           + `layer's ${layer.filters - 1} other filters.` : "."),
       found.parts.length ? element("div", {class: "pair"}, lists) : null,
-      table("Claims", ["claim", "demanded", "found", "others pass", "verdict"],
+      table("Claims", ["claim", "verdict", "found", "demanded", "others pass"],
         [true, false].flatMap((core) => {
           const rows = found.claims.filter((one) => one.core === core);
           const head = element("tr", {}, element("th", {colspan: 5, scope: "rowgroup",
             class: "group"}, core ? "decide the verdict" : "stand beside it"));
-          return rows.length ? [head, ...rows.map((one) => row([one.claim, one.demanded, one.found,
-            one["others pass"], one.counts || !core ? one.verdict
-              : `${one.verdict}; not counted`]))] : [];
+          return rows.length ? [head, ...rows.map((one) => row([one.claim, one.counts || !core
+            ? one.verdict : `${one.verdict}; not counted`, one.found, one.demanded,
+          one["others pass"]]))] : [];
         })),
       element("p", {class: "small"}, layer.rates), call("analysis", layer, filter));
   }
