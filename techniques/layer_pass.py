@@ -373,7 +373,7 @@ def _findings(common, filter, seen, first, relatives, top) -> dict[str, Finding]
     count = min(top, len(first["gives"]))
     l2 = np.linalg.norm(common.kernels[..., filter].reshape(-1, len(first["gives"])), axis=0)
     if count < len(l2) and first["response"][filter] > 0:
-        strong = [set(np.argsort(-v, kind="stable")[:count].tolist())
+        strong = [set(np.argsort(-np.abs(v), kind="stable")[:count].tolist())
                   for v in (l2, first["gives"][:, filter])]
         found["ranking"] = Finding(len(strong[0] & strong[1]) / count, count / len(l2))
     if "family" in predicted:

@@ -201,7 +201,7 @@ def test_contributions_are_shares_of_the_response(net, shown, places, site):
         assert edge["loses"] == pytest.approx(
             (passed.gives[channel, filter] - passed.elsewhere[channel, filter]) / whole,
             rel=1e-3, abs=1e-4)
-    given = [edges[c]["gives"] for c in units[filter]["gives"]]
+    given = [abs(edges[c]["gives"]) for c in units[filter]["gives"]]
     assert given == sorted(given, reverse=True)
 
 

@@ -101,6 +101,23 @@ def test_its_numbers_beside_the_verdict_are_theirs_too(net, shown, halves, found
         np.testing.assert_allclose(found.response[filter], patches.table.value.mean(), rtol=1e-4)
 
 
+def test_rankings_are_compared_as_for_one_filter(net, shown, halves, kept, found):
+    three = run(net, shown, kept, top=3)  # of six channels; patches are there already
+    seen = 0
+    for filter, row in enumerate(three.rows):
+        claim, = [one for one in row["claims"] if one["about"] == "ranking"] or [None]
+        if claim is None:
+            assert not three.response[filter] > 0
+            continue
+        patches = vz.top_patches(net, halves[1], LAYER, filter, k=9)
+        table = circuits.edge_table(*(circuits.windows(net, LAYER, filter, halves[1], places)
+                                      for places in (patches.table, patches.table)))
+        pairs = circuits.compare_rankings(table, count=3).set_index(["ranking", "other"])
+        assert claim["found"] == f"{pairs.overlap['l2', 'top'] / 3:.2f}"
+        seen += 1
+    assert seen > 1
+
+
 def test_patches_are_the_strongest_and_then_some_that_no_page_shows(net, shown, found):
     best = vz.top_patches(net, shown, LAYER, 3, k=len(shown))
     values = [value for _, value in found.rows[3]["patches"]]

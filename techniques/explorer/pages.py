@@ -99,7 +99,8 @@ def unit(layer: Layer, filter: int) -> dict:
     at = layer.analysed.filters.index(filter) if (
         layer.analysed is not None and filter in layer.analysed.filters) else None
     gives = None if at is None else layer.analysed.gives[:, at].astype("float64")
-    by_gives = [] if gives is None else np.argsort(-gives, kind="stable")[:TOP].tolist()
+    by_gives = [] if gives is None else np.argsort(  # in size, as `circuits.strongest`
+        -np.abs(gives), kind="stable")[:TOP].tolist()
     shown = [*by_l2, *(c for c in by_gives if c not in by_l2)]
     return {
         "edges": [_edge(layer, filter, c, at) for c in shown],
