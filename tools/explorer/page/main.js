@@ -51,6 +51,7 @@
     shown = wanted;
     keys = found.keys ?? {};
     document.title = `${found.title} · ${index().network}`;
+    page.dataset.address = wanted;
     page.replaceChildren(...found.body.flat().filter(Boolean));
     if (document.activeElement !== words) words.value = asked.q ?? "";
     layers.value = layerOf(parts[1] ?? "") ? parts[1] : "";
