@@ -5,6 +5,7 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -185,6 +186,8 @@ def test_layers_that_were_asked_for_have_pictures_and_rows_and_their_inputs_pict
         units = data_of(site / layers[name]["data"])[1]
         assert all(unit["analysis"] and set(unit["pictures"]) == {"picture", "negative"}
                    for unit in units)
+        table = pd.read_csv(site / layers[name]["table"])
+        assert table["verdict"].tolist() == [unit["analysis"]["verdict"] for unit in units]
     assert set(layers["block1_conv1"]["sprites"]) == {"picture"}
     assert layers["block3_conv1"]["sprites"] == {} and not layers["block3_conv1"]["analysed"]
 

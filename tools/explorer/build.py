@@ -152,8 +152,12 @@ def build(
         _write(folder / f"data/{stem}.js", _script(f"units/{name}", units))
         written |= {f"data/{stem}.js"} | {f"pictures/{one}" for sheet in sheets.values()
                                           for one in sheet["files"]}
+        if layer.analysed is not None:
+            _write(folder / f"data/{stem}.csv", layer.analysed.table.to_csv(index=False))
+            written.add(f"data/{stem}.csv")
         entries.append(explorer.entry(layer) | {
             "data": f"data/{stem}.js", "sprites": sheets, "size": side_of(net, name),
+            "table": "" if layer.analysed is None else f"data/{stem}.csv",
             "signs": [[round(float(layer.inputs.sign_index[c, f]), 2)
                        for c in layer.inputs.ranked(f, explorer.TOP)]
                       for f in range(layer.filters)]})

@@ -51,8 +51,8 @@
     const edges = new Map(unit.edges.map((edge) => [edge.c, edge]));
 
     function one(channel, at) {
-      const edge = edges.get(channel), whose = up ? `channel ${channel} of ${up.name}`
-        : `channel ${channel} of the picture`;
+      const edge = edges.get(channel);
+      const whose = `channel ${channel} of ${layer.reads ?? "the picture"}`;
       const taps = edge.taps.map((tap) => signed(tap, 3)).join(", ");
       return element("li", {},
         up ? unitLink(up, channel, {side: 72, words: `channel ${channel}`})

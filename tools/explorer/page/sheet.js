@@ -109,7 +109,8 @@
       const counts = layer.counts.map(([verdict, count, low, high]) => `${verdict} ${count} (${
         number(100 * low, 0)}–${number(100 * high, 0)} %)`);
       parts.push(element("p", {}, `${plural(layer.analysed, "filter")} analysed: `
-        + `${counts.join(", ")}; 95 % intervals.`));
+        + `${counts.join(", ")}; 95 % intervals. `, element("a", {href: layer.table, download: ""},
+        "All of them as a table (CSV)"), "."));
     }
     const lacking = [!layer.sprites.picture && "pictures", !layer.analysed && "analysis"]
       .filter(Boolean);
