@@ -255,7 +255,8 @@ def test_the_ranking_can_be_switched(visit):
     assert shown() == orders[0]
     page.get_by_label("contribution").check()
     assert shown() == orders[1]
-    assert "circuits.strongest" in page.locator(".calls pre").nth(3).text_content()
+    card = page.locator(".card").filter(has=page.get_by_role("heading", name="Strongest kernels"))
+    assert "circuits.strongest" in card.locator("pre").text_content()
 
 
 def test_two_filters_side_by_side(visit):
