@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -259,6 +260,19 @@ def test_a_damaged_cache_is_as_if_it_were_not_there(net, shown, site, places, tm
     build.build(net, tmp_path / "site", SAID, layers=LAYERS, image_set=shown, places=own, steps=2,
                 progress=False)
     assert files(tmp_path / "site") == files(site)
+
+
+def test_what_the_docs_say_of_a_layer_is_what_was_measured():
+    root = Path(__file__).resolve().parents[1]
+    said = (root / "docs/explorer.md").read_text(encoding="utf-8")
+    rows = json.loads((root / "data/descriptions_block3_conv2.json").read_text("utf-8"))
+    count = pd.Series([row["verdict"] for row in rows]).value_counts()
+    assert re.search(rf"{count.supported} of {len(rows)} filters, refutes {count.refuted} and leaves "
+                     rf"{count.undecided}\s+undecided", said)
+    named = re.search(r"Not explained: (.*?) are refuted; (.*?)\s+are undecided", said, re.DOTALL)
+    for text, verdict in zip(named.groups(), ("refuted", "undecided"), strict=True):
+        assert list(map(int, re.findall(r"\d+", text))) == [
+            row["filter"] for row in rows if row["verdict"] == verdict]
 
 
 # --- the command ---------------------------------------------------------------------------------
