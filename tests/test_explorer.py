@@ -267,8 +267,8 @@ def test_what_the_docs_say_of_a_layer_is_what_was_measured():
     said = (root / "docs/explorer.md").read_text(encoding="utf-8")
     rows = json.loads((root / "data/descriptions_block3_conv2.json").read_text("utf-8"))
     count = pd.Series([row["verdict"] for row in rows]).value_counts()
-    assert re.search(rf"{count.supported} of {len(rows)} filters, refutes {count.refuted} and leaves "
-                     rf"{count.undecided}\s+undecided", said)
+    assert re.search(rf"{count.supported} of {len(rows)} filters, refutes {count.refuted} and "
+                     rf"leaves {count.undecided}\s+undecided", said)
     named = re.search(r"Not explained: (.*?) are refuted; (.*?)\s+are undecided", said, re.DOTALL)
     for text, verdict in zip(named.groups(), ("refuted", "undecided"), strict=True):
         assert list(map(int, re.findall(r"\d+", text))) == [
