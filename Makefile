@@ -20,7 +20,7 @@ CHECKS := build/checks.xml
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab test-pythons test-processors mutants lint lab dashboard figures atlas zip data execute clean distclean
+.PHONY: help report reports site grade notebook test test-filters test-notebooks test-browser test-long test-colab test-pythons test-processors mutants lint lab dashboard figures atlas explorer zip data execute clean distclean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -103,6 +103,11 @@ figures: .venv/ready ## run the report and renew the committed pictures in figur
 atlas: LAYER ?= block3_conv1
 atlas: .venv/ready ## draw every filter of a layer: make atlas LAYER=block3_conv1
 	$(BIN)/python tools/atlas.py $(LAYER)
+
+# Layers that are named are drawn and analysed; interrupted, the same command goes on from there.
+explorer: .venv/ready ## pages of every filter: make explorer LAYERS="block3_conv1 block3_conv2"
+	$(BIN)/python -m tools.explorer build/explorer \
+	    $(call given,LAYERS NETWORK WEIGHTS PICTURES CLASSES)
 
 zip: .venv/ready ## what a run on Colab needs, in build/lab3-circuit.zip
 	$(BIN)/python -m tools.bundle build/lab3-circuit.zip

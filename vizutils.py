@@ -746,7 +746,7 @@ ATLAS_VERSION = 1  #: raise it when the same call would draw other pictures
 
 def atlas(
     net: Network, layer: str, *, filters=None, size: int | None = None, steps: int = 80,
-    seed: int = 0, optimiser=Adam(0.4), calm: float = 0.5, batch: int = 16,
+    seed: int = 0, optimiser=Adam(0.4), calm: float = 0.5, batch: int = 16, sign: int = 1,
     folder: str | os.PathLike | None = None, progress: bool = True,
     on_step: Callable[[int, np.ndarray], object] | None = None,
 ) -> Atlas:
@@ -764,7 +764,7 @@ def atlas(
     size : int, optional
         Side of the pictures in pixels: by default the receptive field plus two strides, at
         least 48.
-    steps, seed, optimiser, calm, batch
+    steps, seed, optimiser, calm, batch, sign
         As in `maximize`.
     folder : path, optional
         Where to keep it; ``build/atlas`` by default.
@@ -788,7 +788,7 @@ def atlas(
     made_by = {"version": ATLAS_VERSION, "network": net.name, "layer": layer, "size": size,
                "weights": weights.tensor_digest(*submodel(net, layer).get_weights()),
                "steps": steps, "seed": seed, "optimiser": repr(optimiser), "calm": calm,
-               "batch": batch}
+               "batch": batch} | ({} if sign == 1 else {"sign": sign})
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
     home = Path(folder or HOME.parent / "build" / "atlas")
     home = home / f"{net.name}_{layer.replace('/', '-')}_{key}"
@@ -796,7 +796,7 @@ def atlas(
 
     def draw(some):
         return maximize(net, layer, some, size=size, steps=steps, seed=seed, optimiser=optimiser,
-                        calm=calm, batch=batch, on_step=on_step, progress=False)
+                        calm=calm, batch=batch, sign=sign, on_step=on_step, progress=False)
 
     parts, interrupt = [], None
     for first in Progress(range(0, len(filters), batch), f"atlas of {layer}", delay=2,

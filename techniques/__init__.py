@@ -21,6 +21,7 @@ Evidence and verdicts:
 ``claims``: a hypothesis, its predictions, their verdicts, and how often such verdicts are wrong.
 ``layer_analysis``: every filter's hypothesis judged on every filter of its layer.
 ``analysis``: a filter's whole analysis in one call, from hypothesis to verdict.
+``layer_pass``: the same for all filters of a layer, in blocks that an interruption leaves whole.
 ``planted``: units whose answer is known by construction, to mark verdicts with.
 ``marking``: claims put to planted units: how often each is right.
 ``intervals``: how to print a number that another processor, picture or seed would change.
@@ -39,4 +40,5 @@ Families of visualisation techniques, one companion notebook or more:
 ``beside``: first kernels, maps and places of two networks beside each other.
 ``subject``: what the report's words and pictures depend on, for any network.
 ``dashboard``: widgets that show all of it for a filter chosen by clicking.
+``explorer``: what the pages of every filter say, for a site that opens from the disk.
 """

@@ -8,7 +8,7 @@ and kept, so that a report can show each of them and a claim can be traced to it
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +31,9 @@ from techniques import (
 from techniques.claims import Finding
 from techniques.layer_analysis import LayerAnalysis, analyse_layer
 
-__all__ = ["observe", "examine", "analyse", "analyse_layer", "share", "upstream_signs", "Observed",
-           "Tested", "Analysis", "Shared", "Signs", "LayerAnalysis", "DECIDES"]
+__all__ = ["observe", "examine", "analyse", "analyse_layer", "share", "upstream_signs",
+           "hypothesis_of", "groups_of_half_a", "classes_finding", "Observed", "Tested",
+           "Analysis", "Shared", "Signs", "LayerAnalysis", "DECIDES"]
 
 #: The alteration of real patches that decides a claim about a property.
 DECIDES = {"orientation": "turned", "polarity": "inverted", "colour": "grey",
@@ -229,14 +230,50 @@ def observe(
         about, = layer_analysis.hypotheses(
             net, layer, image_set, filters=[filter], tuned=tuned, seed=seed, progress=progress,
             evidence=shared.seen if shared else None)
-    classes = _class_half(net, layer, filter, image_set, 0, seed)
-    groups = vz.group_table(classes, seed=seed) if len(classes) else pd.DataFrame(
-        columns=["group", "classes", "difference", "p", "p_holm"])
-    clear = groups[(groups.p_holm < 0.05) & (groups.difference > 0)].group.tolist()
-    hypothesis = claims.hypothesise(layer, filter, summary.properties, clear, top=top,
-                                    channels=vz.kernels(net, layer, filter).shape[2],
-                                    about=about)
+    groups = groups_of_half_a(net, layer, filter, image_set, seed=seed)
+    hypothesis = hypothesis_of(net, layer, filter, summary, groups, about=about, top=top)
     return Observed(layer, filter, tuned, summary, groups, hypothesis)
+
+
+def hypothesis_of(
+    net: vz.Network, layer: str, filter: int, summary: stimuli.Summary, groups: pd.DataFrame, *,
+    about: claims.Hypothesis | None = None, top: int = 10,
+) -> claims.Hypothesis:
+    """The hypothesis of `observe`, from its parts.
+
+    Parameters
+    ----------
+    summary, groups
+        As in `Observed`.
+    about : claims.Hypothesis, optional
+        What its description says (`layer_analysis.hypotheses`).
+    """
+    clear = groups[(groups.p_holm < 0.05) & (groups.difference > 0)].group.tolist()
+    return claims.hypothesise(layer, filter, summary.properties, clear, top=top,
+                              channels=vz.kernels(net, layer, filter).shape[2], about=about)
+
+
+def groups_of_half_a(
+    net: vz.Network, layer: str, filter: int, half_a: vz.ImageSet, *, seed: int = 0,
+) -> pd.DataFrame:
+    """`vizutils.group_table` of half A's classes, as `observe` reads it; empty without labels."""
+    classes = _class_half(net, layer, filter, half_a, 0, seed)
+    return vz.group_table(classes, seed=seed) if len(classes) else pd.DataFrame(
+        columns=["group", "classes", "difference", "p", "p_holm"])
+
+
+def classes_finding(
+    net: vz.Network, layer: str, filter: int, half_b: vz.ImageSet, groups: Sequence[str], *,
+    seed: int = 0,
+) -> Finding:
+    """Whether groups of classes excite a filter more than others in half B, too."""
+    table = _class_half(net, layer, filter, half_b, 1, seed)
+    member = table["group"].isin(groups)
+    effect, p = claims.group_p(table, member, seed=seed)
+    left, still = claims.without_strongest(table, member) if member.any() else (table, member)
+    _, without = claims.group_p(left, still, seed=seed)  # NaN where it was the only one
+    return Finding(float(np.maximum(p, without)), 0.5, words="" if np.isnan(p) else
+                   f"{effect:.2f} sd; {p:.3f} with the strongest photograph")
 
 
 def _class_half(net, layer: str, filter: int, image_set, half: int, seed: int) -> pd.DataFrame:
@@ -443,13 +480,8 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
                   ] if about in predicted else []
         findings[about] = Finding(kept.kept[way], kept.control[way],
                                   base=np.mean(passed) if passed else np.nan)
-    table = _class_half(net, seen.layer, seen.filter, image_set, 1, seed)
-    member = table["group"].isin(seen.hypothesis.groups)
-    effect, p = claims.group_p(table, member, seed=seed)
-    left, still = claims.without_strongest(table, member) if member.any() else (table, member)
-    _, without = claims.group_p(left, still, seed=seed)  # NaN where it was the only one
-    findings["classes"] = Finding(float(np.maximum(p, without)), 0.5, words="" if np.isnan(p) else
-                                  f"{effect:.2f} sd; {p:.3f} with the strongest photograph")
+    findings["classes"] = classes_finding(net, seen.layer, seen.filter, image_set,
+                                          seen.hypothesis.groups, seed=seed)
     fair = found["fair"]
     if nothing or fair is None:
         findings["cut"] = Finding(np.nan, words=nothing or "fewer than two kernels are ranked")

@@ -46,6 +46,15 @@ def test_other_weights_have_an_atlas_of_their_own(tiny, tmp_path, monkeypatch):
     assert first.sheet != second.sheet
 
 
+def test_what_excites_least_has_an_atlas_of_its_own(tiny, tmp_path):
+    most = vz.atlas(tiny, "block2_conv1", folder=tmp_path, **FAST)
+    least = vz.atlas(tiny, "block2_conv1", folder=tmp_path, sign=-1, **FAST)
+    assert most.sheet != least.sheet
+    assert (least.report["end_mean"] < most.report["end_mean"]).all()
+    assert json.loads(least.index.read_text())["made_by"]["sign"] == -1
+    assert "sign" not in json.loads(most.index.read_text())["made_by"]  # older atlases are read
+
+
 def test_an_interrupted_atlas_goes_on(tiny, tmp_path, monkeypatch):
     original, calls = vz.render, []
 

@@ -526,6 +526,30 @@ def test_every_link_between_the_sites_pages_leads_somewhere(project):
     assert "2 filters of vgg16, block1_conv1" in (folder / "atlas.html").read_text()
 
 
+def test_the_explorer_is_on_the_site_where_it_has_been_made(project):
+    add_by_products(project)
+    home = project / "build/explorer"
+    (home / "data").mkdir(parents=True)
+    (home / "index.html").write_text(
+        f'<title>vgg16: every filter</title>{site.EXPLORER_NAV}<a href="#">all layers</a></nav>')
+    (home / "data/index.js").write_text("explorer.add()")
+    path = project / "lab3_circuit.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(1, new_code_cell('LAYER, FILTER = "block3_conv2", 17',
+                                           metadata={"tags": ["parameters"]}))
+    nbformat.write(notebook, path)
+    folder = project / "out"
+    index = soup(site.build(project, folder).read_text())
+    assert index.select(".cards > li h2 a")[-1]["href"] == "explorer/index.html"
+    assert (folder / "explorer/data/index.js").exists()
+    assert soup((folder / "explorer/index.html").read_text()).a["href"] == "../index.html"
+    address = "explorer/index.html#vgg16/block3_conv2/17"
+    made = soup((folder / "lab3_circuit.html").read_text())
+    assert made.select("h1 + p a")[0]["href"] == address
+    assert soup((folder / "atlas.html").read_text()).find(
+        href="explorer/index.html#vgg16/block1_conv1")
+
+
 def test_links_to_notebooks_lead_to_their_pages_and_those_to_other_files_go(project):
     site.build(project, project / "out")
     made = soup((project / "out/notebooks/1_a.html").read_text())

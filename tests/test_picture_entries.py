@@ -11,6 +11,7 @@ import importlib
 import inspect
 import io
 import pkgutil
+import tempfile
 import types
 import warnings
 
@@ -46,6 +47,7 @@ from techniques import (
     inhibition,
     inversion,
     layer_analysis,
+    layer_pass,
     pathways,
     planted,
     polysemy,
@@ -106,6 +108,12 @@ def seen(net):
 
 def by_hand():
     return claims.by_hand(f"{LAYER} filter 1, field {FIELD} px\n+1 dark disc; radius 3 px", [0])
+
+
+def pass_over(net, x):
+    """Of two filters; it begins from nothing each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        return layer_pass.run(net, LAYER, x, filters=[0, 1], folder=folder, **QUIET).gives
 
 
 def sample_places(count=5):
@@ -179,6 +187,8 @@ BATCHES = {
         residual(), "reader", x),
     analysis.analyse_layer: lambda net, x: analysis.analyse_layer(
         net, LAYER, x, filters=[1], parts=2, **QUIET).table,
+    layer_pass.digest_of: lambda net, x: int(layer_pass.digest_of(x)[:8], 16),
+    layer_pass.run: pass_over,
     layer_analysis.hypotheses: lambda net, x: [h.text for h in layer_analysis.hypotheses(
         net, LAYER, x, filters=[1], parts=2, **QUIET)],
     figures.plot_maps: lambda net, x: figures.plot_maps(net, by_hand().description, x, [0]),
@@ -336,7 +346,7 @@ TELLING = {"images", "image", "picture", "pictures", "patches", "patches_or_imag
            "start", "photo", "photos", "photograph", "photographs", "beside", "folder_or_images"}
 #: Seconds each, and every part of theirs is here by itself.
 LONG = {analysis.observe, analysis.examine, analysis.analyse, analysis.analyse_layer,
-        analysis.share, layer_analysis.hypotheses}
+        analysis.share, layer_analysis.hypotheses, layer_pass.run}
 
 ENTRIES = [(form, function, call) for form, table in
            (("batch", BATCHES), ("one", SINGLE), ("either", EITHER))

@@ -561,6 +561,17 @@ FAULTS = tuple(Fault(*given) for given in [
     ("a method's name credited to a function", "tools/grade.py",
      "place = names.get(module.id, ()) + (", 'place = names.get(module.id, ("vizutils",)) + (',
      "test_page"),
+    # --- the pass of a layer and the explorer ----------------------------------------------------
+    ("a pass taken for that of other pictures", "techniques/layer_pass.py",
+     '"pictures": digest, "block": BLOCK}', '"block": BLOCK}', "test_layer_pass"),
+    ("contributions where no test looks", "techniques/layer_pass.py",
+     "read(common.halves[1].read([picture]))", "read(common.halves[0].read([picture]))",
+     "test_layer_pass"),
+    ("pages rank kernels from the smallest", "techniques/explorer/weights.py",
+     'np.argsort(-l2, axis=0, kind="stable")', 'np.argsort(l2, axis=0, kind="stable")',
+     "test_explorer"),
+    ("what an earlier build left stays", "tools/explorer/build.py",
+     "            path.unlink()\n", "            pass\n", "test_explorer"),
     ("an error told as a fault found", "tools/mutants.py",
      'r"^FAILED \\S+?::(\\S+)"', 'r"^(?:FAILED|ERROR) \\S+?::(\\S+)"', "test_mutants"),
 ])

@@ -3,9 +3,10 @@
     python tools/site.py FOLDER
 
 shows the committed notebooks as they are (nothing is run): the report, its companions, the grading
-sheet, and, where they have been made, the atlas sheets in build/atlas/ and the reports on other
-filters in build/reports/. FOLDER/index.html has a card for each. Every page loads nothing from
-elsewhere; the folder can be moved, zipped or served.
+sheet, and, where they have been made, the atlas sheets in build/atlas/, the reports on other
+filters in build/reports/ and the pages of every filter in build/explorer/. FOLDER/index.html has
+a card for each. Every page loads nothing from elsewhere; the folder can be moved, zipped or
+served.
 """
 
 import base64
@@ -18,6 +19,7 @@ import sys
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 from bs4 import BeautifulSoup
@@ -28,9 +30,11 @@ from PIL import Image
 from tools import grade
 from tools.execute import picture_in
 from tools.export_html import export, whole_page
+from tools.report import parameters_of
 
 REPORT = "lab3_circuit.ipynb"
 CHECKS = "build/checks.xml"
+EXPLORER_NAV = '<nav aria-label="Explorer">'
 SIDE = 320  # pixels of a card's picture
 LOOK = """
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.2rem;
@@ -131,9 +135,28 @@ def notebook_card(source, root, folder, read, before, after):
              for path in (before, after)]
     page = export(notebook, source.parent, lead=lead_from(source, root),
                   home=way(root / "index.html"), before=turns[0], after=turns[1])
+    if (own := unit_of(notebook)) and (explorer := explorer_address(root, *own)):
+        link = (f'<p><a href="{way(root / explorer)}">Filter {own[2]} of {escape(own[1])}, and '
+                "every other one, in the explorer</a></p>")
+        page = page.replace("</h1>", f"</h1>\n{link}", 1)
     target.write_text(page, encoding="utf-8")
     return Card(address.as_posix(), title_of(notebook), sentence_of(notebook),
                 picture_of(notebook))
+
+
+def unit_of(notebook):
+    """(network, layer, filter) that a notebook is about, by its parameters; None if it has none."""
+    own = parameters_of(notebook)
+    return (own.get("NETWORK", "vgg16"), own["LAYER"], own["FILTER"]) if (
+        {"LAYER", "FILTER"} <= own.keys()) else None
+
+
+def explorer_address(root, network, *unit):
+    """Where the site's explorer shows a layer or filter; None if it has not been made."""
+    index = Path(root, "build/explorer/index.html")
+    if not index.exists() or f"<title>{network}:" not in index.read_text(encoding="utf-8"):
+        return None
+    return "explorer/index.html#" + "/".join(quote(str(part), safe="") for part in (network, *unit))
 
 
 def grade_card(root, folder):
@@ -161,13 +184,15 @@ def atlas_card(root, folder):
         made, count = index["made_by"], len(index["filters"])
         unit = escape(f"{made['network']}, {made['layer']}")
         name = f"atlas/{path.parent.name}.png"
+        pages = explorer_address(root, made["network"], made["layer"])
+        pages = f' <a href="{pages}">a page for each</a>' if pages else ""
         shutil.copyfile(path, folder / name)
         figures.append(
             f'<h2>{unit}</h2><figure><div class="sheet"><a href="{name}"><img src="{name}" '
             f'alt="Contact sheet: {count} filters of {unit}, each drawn by gradient ascent, with '
             f'its number above it."></a></div><figcaption><strong>Sheet {number}.</strong> '
             f"{count} filters of {unit}, {made['size']} px each, numbers above; the picture "
-            "opens at full size.</figcaption></figure>")
+            f"opens at full size.{pages}</figcaption></figure>")
     write_page(folder / "atlas.html", "Atlas", "<h1>Atlas</h1>" + "".join(figures))
     return Card("atlas.html", "Atlas", "Every filter of a layer on one sheet, for "
                 f"{len(drawn)} of the layers.", drawn[0].read_bytes())
@@ -190,6 +215,19 @@ def reports_card(root, folder):
     picture = index.find("img")
     png = base64.b64decode(picture["src"].partition("base64,")[2]) if picture else None
     return Card("reports/index.html", "Other filters", index.p.decode_contents(), png)
+
+
+def explorer_card(root, folder):
+    """Copy the explorer, with a way back; None if it has not been made."""
+    source, target = Path(root, "build/explorer"), folder / "explorer"
+    if not (source / "index.html").exists():
+        return None
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    page = (target / "index.html").read_text(encoding="utf-8")
+    page = page.replace(EXPLORER_NAV, f'{EXPLORER_NAV}<a href="../index.html">all pages</a> ', 1)
+    (target / "index.html").write_text(page, encoding="utf-8")
+    return Card("explorer/index.html", "Explorer", "A page for every filter, linked to what feeds "
+                "it and what reads it.")
 
 
 def write_page(path, title, body):
@@ -221,7 +259,7 @@ def build(root, folder):
     root, folder = Path(root), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     report, *companions = notebook_cards(root, folder)
-    others = [grade_card(root, folder), atlas_card(root, folder), reports_card(root, folder)]
+    others = [make(root, folder) for make in (grade_card, atlas_card, reports_card, explorer_card)]
     cards = [report, *companions, *filter(None, others)]
     body = f"<h1>{escape(report.title)}: all pages</h1>"
     body += f'<ul class="cards">{"".join(map(html_card, cards))}</ul>'

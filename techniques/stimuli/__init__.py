@@ -43,6 +43,7 @@ from techniques.stimuli.indices import (
     SIGNED,
     SIZES,
     Summary,
+    orientation_curve,
     summary,
 )
 from techniques.stimuli.junctions import (
@@ -62,4 +63,5 @@ __all__ = [
     "MID_GREY", "CONTRAST", "COLOURED", "CHROMA", "HUES", "FORMS", "COLUMNS", "SMALLEST",
     "junctions", "Junctions", "KINDS", "shown_junctions", "junction_tuning", "meeting_effect",
     "plot_junctions", "EXCITED", "SELECTIVE", "FLAT", "CYCLES", "SIGNED", "SIZES",
+    "orientation_curve",
 ]

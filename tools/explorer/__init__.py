@@ -1,0 +1,1 @@
+"""A static site of every filter of a network: ``python -m tools.explorer FOLDER LAYERS="..."``."""

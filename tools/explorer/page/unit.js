@@ -1,0 +1,63 @@
+/* A filter's page, and two of them side by side. */
+(() => {
+  "use strict";
+  const {element, address, cards, tagsOf, unitsOf, layerOf, index, compared} = explorer;
+
+  /* Words for what it is, each a search in its layer. */
+  function chips(layer, filter) {
+    const found = tagsOf(layer, filter);
+    return element("ul", {class: "chips", "aria-label": "In words"}, found.map(({kind, word}) => (
+      element("li", {}, element("a", {href: address(layer.name, null, {[kind]: word})}, word)))));
+  }
+
+  function turns(layer, filter) {
+    const to = (other, words, rel) => other >= 0 && other < layer.filters
+      ? element("a", {href: address(layer.name, other), rel}, words)
+      : element("span", {class: "quiet"}, words);
+    return element("nav", {class: "turns", "aria-label": "Neighbours"},
+      to(filter - 1, "← previous", "prev"), " ",
+      element("a", {href: address(layer.name)}, `all of ${layer.name}`), " ",
+      to(filter + 1, "next →", "next"));
+  }
+
+  /* Choose a second filter. */
+  function beside(layer, filter, other = [layer, (filter + 1) % layer.filters]) {
+    const which = element("select", {"aria-label": "Layer to compare with"}, index().layers.map(
+      (one) => element("option", {selected: one === other[0]}, one.name)));
+    const at = element("input", {type: "number", min: 0, value: other[1], required: true,
+                                 max: other[0].filters - 1, "aria-label": "Filter to compare with"});
+    which.addEventListener("change", () => { at.max = layerOf(which.value).filters - 1; });
+    return element("form", {class: "beside", onsubmit: (event) => {
+      event.preventDefault();
+      location.hash = compared(layer, filter, layerOf(which.value), Number(at.value));
+    }}, "beside ", which, " ", at, " ", element("button", {type: "submit"}, "compare"));
+  }
+
+  async function unitPage(layer, filter) {
+    const unit = (await unitsOf(layer))[filter];
+    const title = `${layer.name}, filter ${filter}`;
+    return {title, keys: {prev: filter > 0 && address(layer.name, filter - 1),
+                          next: filter + 1 < layer.filters && address(layer.name, filter + 1),
+                          up: address(layer.name)},
+            body: [turns(layer, filter), element("h1", {}, title), chips(layer, filter),
+                   ...cards.map((row) => element("div", {class: "cards"}, row.map(
+                     (make) => make(layer, filter, unit)).filter(Boolean))),
+                   beside(layer, filter)]};
+  }
+
+  /* The same cards of two filters, each beside the other's. */
+  async function comparePage(one, a, two, b) {
+    const units = [(await unitsOf(one))[a], (await unitsOf(two))[b]];
+    const sides = [[one, a, units[0]], [two, b, units[1]]];
+    const heads = sides.map(([layer, filter]) => element("div", {}, element("h2", {class: "side"},
+      element("a", {href: address(layer.name, filter)}, `${layer.name}, filter ${filter}`)),
+    chips(layer, filter)));
+    const pairs = cards.flat().map((make) => sides.map(([layer, filter, unit], i) => (
+      make(layer, filter, unit, {name: `ranking-${i}`}) ?? element("div", {}))));
+    return {title: `${one.name} ${a} and ${two.name} ${b}`, keys: {up: address(one.name, a)},
+            body: [element("h1", {}, "Two filters side by side"), beside(one, a, [two, b]),
+                   element("div", {class: "sides"}, heads, pairs)]};
+  }
+
+  Object.assign(explorer, {unitPage, comparePage});
+})();
