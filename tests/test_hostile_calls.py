@@ -294,8 +294,9 @@ def test_a_named_objective_goes_before_a_presets(tiny):
     alone, unit, channel = climbed(None), climbed("unit"), climbed("channel")
     assert not np.array_equal(alone.images, unit.images)
     assert not np.array_equal(alone.images, channel.images)  # the preset's is after the ReLU
+    start = vz.PRESETS["normalised_gradient"]["parameterisation"]
     by_hand = vz.maximize(tiny, LAYER, 1, objective="unit", size=32, steps=3, transforms=(),
-                          parameterisation=vz.Pixels(), optimiser=vz.Normalised(10.0))
+                          parameterisation=start, optimiser=vz.Normalised(10.0))
     np.testing.assert_array_equal(unit.images, by_hand.images)
 
 
