@@ -156,6 +156,17 @@ def test_everything_comes_from_the_disk_and_no_link_is_broken(visit, site):
     assert page.requests and all(url.startswith(("file:", "data:")) for url in page.requests)
 
 
+def values(page, *, rising):
+    """The six numbers below a sheet's filters, once the page has put them in order."""
+    page.wait_for_function("""rising => {
+        const numbers = [...document.querySelectorAll(".tile .value")].map(
+            value => parseFloat(value.textContent));
+        return numbers.length === 6 && numbers.every((number, i) =>
+            i === 0 || (rising ? number >= numbers[i - 1] : number <= numbers[i - 1]));
+    }""", arg=rising, timeout=PATIENCE)
+    return [float(text) for text in page.locator(".tile .value").all_inner_texts()]
+
+
 def test_search_choice_and_order_lead_to_the_filters_they_name(visit):
     page = visit(DRAWN)
     assert tiles(page) == list(range(6))
@@ -178,11 +189,10 @@ def test_search_choice_and_order_lead_to_the_filters_they_name(visit):
     page.get_by_role("button", name="show all").click()
     page.get_by_label("sort by").select_option("outgoing")
     arrived(page, "sort=outgoing")
-    values = [float(text) for text in page.locator(".tile .value").all_inner_texts()]
-    assert values == sorted(values, reverse=True) and len(values) == 6
+    falling = values(page, rising=False)
     page.get_by_label("order").select_option("rising")
     arrived(page, "order=rising")
-    assert [float(text) for text in page.locator(".tile .value").all_inner_texts()] == values[::-1]
+    assert values(page, rising=True) == falling[::-1]
 
 
 def test_words_are_looked_for_as_the_page_says(visit):
