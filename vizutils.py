@@ -175,8 +175,8 @@ def logits(net: Network, images) -> np.ndarray:
 
     They are read before a softmax that the model may end in.
     """
-    forward = net.forward(net.logits_layer, pre_activation=True)
-    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images)])
+    forward, side = net.forward(net.logits_layer, pre_activation=True), net.fixed_size
+    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images, side=side)])
 
 
 # ============================================================================================

@@ -252,15 +252,25 @@ def _how_to_shape(shape: tuple[int, ...]) -> str:
     return "colours are red, green, blue, on the last axis"
 
 
-def picture_batches(images, size: int = 16) -> Iterator[np.ndarray]:
-    """Checked pictures, `size` at a time: of an `ImageSet`, or of an array (any sides)."""
+def picture_batches(images, size: int = 16, *, side: int | None = None) -> Iterator[np.ndarray]:
+    """Checked pictures, `size` at a time: of an `ImageSet`, or of an array (any sides).
+
+    Raises
+    ------
+    ValueError
+        As `check_pictures`; pictures that are not `side` px wide and high, if that is given.
+    """
     if isinstance(images, ImageSet):
-        for _, batch in as_image_set(images, copy=False).batches(size):
-            yield batch
+        batches = (batch for _, batch in as_image_set(images, copy=False).batches(size))
     else:
         array = check_pictures(images)
-        for first in range(0, len(array), size):
-            yield array[first : first + size]
+        batches = (array[first : first + size] for first in range(0, len(array), size))
+    for batch in batches:
+        if side is not None and batch.shape[1:3] != (side, side):
+            raise ValueError(f"this network takes pictures of {side} × {side} px only, not of "
+                             f"{batch.shape[1]} × {batch.shape[2]}: vz.load_images(files, "
+                             f"size={side}) reads them so.")
+        yield batch
 
 
 def as_image_set(images, *, copy: bool = True) -> ImageSet:

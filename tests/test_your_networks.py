@@ -624,3 +624,14 @@ def test_four_channels_get_an_opaque_fourth():
     scaled = vz.as_network(model, preprocess=lambda images: images / 255)
     np.testing.assert_allclose(vz.logits(scaled, shown), model(opaque / 255), rtol=1e-4, atol=1e-5)
     works(net, "first")
+
+
+def test_pictures_of_another_size_than_the_model_takes_are_refused():
+    """A model that flattens its map has one size; TensorFlow would speak of matrices."""
+    model = keras.Sequential([keras.Input((28, 28, 3)), keras.layers.Conv2D(4, 3, name="first"),
+                              keras.layers.Flatten(), keras.layers.Dense(3)])
+    net = vz.as_network(model, preprocess=lambda images: images / 255, classes=list("abc"))
+    assert vz.logits(net, pictures_of(28)).shape == (3, 3)
+    for call in (vz.logits, vz.classify):
+        with pytest.raises(ValueError, match=r"28 × 28 px only, not of 64 × 64: vz.load_images"):
+            call(net, pictures_of(64))
