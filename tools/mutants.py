@@ -27,7 +27,7 @@ LONGEST = 3600  # seconds that the tests of one fault may take
 NOT_RUN = "COULD NOT RUN"
 # No cache is left behind, and no plugin is loaded: to import them takes a second or more.
 BARE = ["-p", "no:cacheprovider"]
-LEFT_OUT = {".git", ".venv", "build", "figures", "cache", ".pytest_cache", ".ruff_cache"}
+LEFT_OUT = {".git", ".venv", "build", "cache", ".pytest_cache", ".ruff_cache"}
 
 
 @dataclass(frozen=True)
