@@ -126,7 +126,7 @@ __all__ = [
     "ShownFigure", "SavedFigure", "save_figure", "show_recipe", "show_table", "thumbnail_table",
     "classify", "logits", "activations", "Maxima", "image_maxima", "top_patches", "patch_responses",
     "lit_by", "class_responses", "class_table", "group_table", "split_halves", "PRESETS",
-    "STRETCHED", "Ascent", "maximize", "picture_vectors", "atlas", "visualize_filter",
+    "STRETCHED", "held_to", "Ascent", "maximize", "picture_vectors", "atlas", "visualize_filter",
     "MOSTLY_ZERO", "EXCITATORY", "INHIBITORY", "kernels", "filter_bias", "kernel_table",
     "rank_kernels", "plot_images", "plot_input", "plot_history", "plot_groups", "plot_norms",
     "plot_kernels", "plot_circuit", "plot_words", "edge_numbers", "report_table", "answer",
@@ -479,6 +479,35 @@ PRESETS = {
 STRETCHED = frozenset(PRESETS) - {"natural_spectrum"}  #: whose pictures are faint
 
 
+def held_to(net: Network, layer: str, photograph: np.ndarray, *, at: str | None = None,
+            hold: float = 10.0) -> Callable[[str, np.ndarray], Objective]:
+    """What feature accentuation makes large, as ``objective(layer, filters)`` for `maximize`.
+
+    z − hold · d: z the mean of the filter's map, in standard deviations of its answers over the
+    photograph (RGB 0-255, shape (size, size, 3)); d the `feature_distance` to it at the layer `at`,
+    by default the one that `layer` reads. `techniques.accentuation` has the source.
+    """
+    inside = unpadded_positions(net, layer, photograph.shape[1])
+    maps = activations(net, layer, made(photograph[None]), pre_activation=True)
+    spread = np.maximum(maps[0, inside, inside].std((0, 1)), 1e-6)
+    at = at or input_layer(net, layer).feature or layer
+    near = hold * feature_distance(at, activations(net, at, made(photograph[None])))
+    return lambda layer, filters: channel(layer, filters) * (1 / spread[filters]) - near
+
+
+def _recipe(net: Network, layer: str, preset: str, start) -> dict:
+    """What `maximize` uses for a preset."""
+    if preset in PRESETS:
+        return dict(PRESETS[preset])
+    if preset != "accentuation":
+        raise ValueError(f"preset {preset!r} not found; known are {', '.join(PRESETS)}, and "
+                         "accentuation of a photograph (start=).")
+    if np.ndim(start) < 3 or np.shape(start)[:-3] not in ((), (1,)):
+        raise ValueError("accentuation needs one photograph to begin with: give it as start=.")
+    return {"objective": held_to(net, layer, start.reshape(start.shape[-3:])), "transforms": (),
+            "optimiser": Adam(0.02)}
+
+
 def maximize(
     net: Network, layer: str, filters, *, objective: str | Callable | None = None,
     steps: int = 128, size: int | None = None, seed: int = 0, seeds: int = 1,
@@ -504,7 +533,8 @@ def maximize(
     seeds : int
         ... and how many, each a picture of its own.
     preset : str, optional
-        A recipe of `PRESETS`; `objective` and `options` override it.
+        A recipe of `PRESETS`, or "accentuation" of the photograph that is given as `start` (see
+        `held_to`); `objective` and `options` override it.
     reference : Maxima, or ndarray of shape (pictures, all filters of the layer), optional
         Maxima of real pictures (`image_maxima(...)`) for the percentile; VGG16's stored ones by
         default, NaN without either.
@@ -547,10 +577,9 @@ def maximize(
     whole("seeds", seeds), whole("seed", seed, 0), whole("batch", batch)
     if sign not in (1, -1):
         raise ValueError(f"sign is 1 or −1, not {sign!r}.")
+    start = as_start(start)
     if preset is not None:
-        if preset not in PRESETS:
-            raise ValueError(f"preset {preset!r} not found; known are {', '.join(PRESETS)}.")
-        recipe = dict(PRESETS[preset])
+        recipe = _recipe(net, layer, preset, start)
         its_own, options = recipe.pop("objective"), {**recipe, **options}
         objective = its_own if objective is None else objective
     kinds = {None: channel, "channel": channel, "unit": unit}
@@ -560,9 +589,8 @@ def maximize(
     climbed = kinds.get(objective, objective)
     measured = unit if objective == "unit" else channel
     check_climb(net, steps=steps, size=size, seed=seed)
-    size = size or canvas(net, layer)
+    size = size or (start.shape[-2] if preset == "accentuation" else canvas(net, layer))
     receptive_field(net, layer)  # refuses a layer without positions
-    start = as_start(start)
     jobs = [(f, s) for f in filters.tolist() for s in range(seed, seed + seeds)]
     if np.ndim(start) == 4 and len(start) not in (1, len(jobs)):
         raise ValueError(f"{len(start)} starting pictures for {len(jobs)} to be drawn: give one "

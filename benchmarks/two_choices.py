@@ -121,19 +121,36 @@ class Photographs:
         return (features - self.features.mean(0)) / np.maximum(self.features.std(0), 1e-6)
 
 
+def ask(net, layer: str, half, each: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Random places of photographs and a layer's answers there; see `samples.sample`.
+
+    Asked patch by patch where these have fewer pixels than their photograph.
+    """
+    if each * vz.receptive_field(net, layer).size ** 2 >= half.size**2:
+        seen = samples.sample(net, layer, half, each=each, seed=seed, inputs=False)
+        return seen.places, seen.answers
+    inside = vz.unpadded_positions(net, layer, half.size)
+    rows, columns = np.random.default_rng(seed).integers(inside.start, inside.stop,
+                                                         (2, len(half), each))
+    places = pd.DataFrame({"picture": np.repeat(np.arange(len(half)), each),
+                           "row": rows.ravel(), "column": columns.ravel()})
+    return places, np.concatenate([vz.patch_responses(net, layer, patches) for patches in
+                                   samples.patches(net, layer, half, places)])
+
+
 def look(net, layer: str, reader, read_layer: str, halves, *, each: int = EACH) -> Photographs:
     """Ask the layer and the reader at random places of the photographs."""
     half_a, half_b = halves
     side = max(vz.receptive_field(n, one).size for n, one in ((net, layer), (reader, read_layer)))
     found = []
     for seed, half in enumerate(halves):
-        seen = samples.sample(net, layer, half, each=each, seed=seed, inputs=False)
-        once = ~seen.places.duplicated().to_numpy()  # deep layers have few places
+        places, answers = ask(net, layer, half, each, seed)
+        once = ~places.duplicated().to_numpy()  # deep layers have few places
         field = vz.receptive_field(net, layer, input_size=half.size)
         corner = np.array([field.window(row, column)[:2] for row, column in
-                           seen.places[["row", "column"]].to_numpy()]) + (field.size - side) // 2
+                           places[["row", "column"]].to_numpy()]) + (field.size - side) // 2
         inside = once & ((corner >= 0) & (corner + side <= half.size)).all(1)
-        found.append((seen.places[inside].reset_index(drop=True), seen.answers[inside]))
+        found.append((places[inside].reset_index(drop=True), answers[inside]))
     own, read = (vz.receptive_field(n, at).size for n, at in ((net, layer), (reader, read_layer)))
     (places_a, answers_a), (places_b, answers_b) = found
     features, looked = [], []

@@ -282,6 +282,19 @@ def test_the_reader_sees_as_much_as_the_unit(tiny):
         two.windows(image, 25, 4)
 
 
+def test_answers_are_the_same_asked_of_patches_or_of_photographs(tiny, noise):
+    two, samples = program("two_choices"), importlib.import_module("techniques.samples")
+    image_set = vz.as_image_set(noise)
+    small, large = 2, 300  # patches of fewer pixels than the photograph, and of more
+    field = vz.receptive_field(tiny, "block2_conv1").size
+    assert small * field**2 < image_set.size**2 < large * field**2
+    for each in (small, large):
+        places, answers = two.ask(tiny, "block2_conv1", image_set, each, 5)
+        whole = samples.sample(tiny, "block2_conv1", image_set, each=each, seed=5)
+        assert places.equals(whole.places)
+        np.testing.assert_allclose(answers, whole.answers, atol=1e-4)
+
+
 def test_photographs_are_cut_at_the_strongest_places(bench, tiny):
     methods, (bench, seen) = program("choice_methods"), bench
     field = vz.receptive_field(tiny, bench.layer).size
