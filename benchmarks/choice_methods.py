@@ -148,11 +148,11 @@ def extreme_places(bench: Bench, unit: int, sign: int, count: int) -> pd.DataFra
     return bench.places.iloc[order].drop_duplicates("picture")[:count]
 
 
-def photographs(bench: Bench, units, sign: int, *, side: int, count: int = 0) -> np.ndarray:
+def photographs(bench: Bench, units, sign: int, *, count: int = 0) -> np.ndarray:
     """Pieces of photographs where a unit is most (or least) active; as many as other pictures."""
     return np.stack([cut(bench.net, bench.layer, bench.image_set,
-                         extreme_places(bench, unit, sign, count or bench.pictures), side)
-                     for unit in units])
+                         extreme_places(bench, unit, sign, count or bench.pictures),
+                         patch_side(bench)) for unit in units])
 
 
 def cut(net: vz.Network, layer: str, image_set: vz.ImageSet, places, side: int) -> np.ndarray:
@@ -168,20 +168,14 @@ def cut(net: vz.Network, layer: str, image_set: vz.ImageSet, places, side: int) 
     return np.stack(crops)
 
 
-def _known(bench: Bench) -> dict[str, tuple[Callable, dict]]:
-    """Every method's function and settings."""
-    return {
-        "nine photographs": (photographs, {"side": patch_side(bench), "count": 9}),
-        "photographs": (photographs, {"side": patch_side(bench)}),
-        **{own: (ours, settings) for own, settings in OURS.items()},
-        "tf-keras-vis": (tf_keras_vis, {}),
-        **{own: (xplique, settings) for own, settings in XPLIQUE.items()},
-    }
-
-
-def names(bench: Bench) -> list[str]:
-    """Of all methods."""
-    return list(_known(bench))
+METHODS = {  # function and settings of each
+    "nine photographs": (photographs, {"count": 9}),
+    "photographs": (photographs, {}),
+    **{own: (ours, settings) for own, settings in OURS.items()},
+    "tf-keras-vis": (tf_keras_vis, {}),
+    **{own: (xplique, settings) for own, settings in XPLIQUE.items()},
+}
+NAMES = tuple(METHODS)
 
 
 def by_name(bench: Bench, name: str) -> Callable[[list[int], int], np.ndarray]:
@@ -192,7 +186,7 @@ def by_name(bench: Bench, name: str) -> Callable[[list[int], int], np.ndarray]:
     ValueError
         Unknown method; the message names those there are.
     """
-    if name not in names(bench):
-        raise ValueError(f"method {name!r} not found; there are {', '.join(names(bench))}.")
-    method, settings = _known(bench)[name]
+    if name not in METHODS:
+        raise ValueError(f"method {name!r} not found; there are {', '.join(NAMES)}.")
+    method, settings = METHODS[name]
     return lambda units, sign: method(bench, units, sign, **settings)

@@ -4,6 +4,7 @@
     python benchmarks/two_choices.py score --images DIR
     python benchmarks/two_choices.py rule --images DIR
     python benchmarks/two_choices.py table
+    python benchmarks/two_choices.py sheet
 
 After Zimmermann et al. 2021 [1]_: who has seen a unit's pictures, and those of its opposite, is
 shown two patches that he has not seen, and says which one excites the unit more. Here the reader is
@@ -29,13 +30,15 @@ photographs contain, and knows nothing of the unit.
 `draw` keeps pictures in build/two_choices/ after every batch, and goes on where it stopped; `score`
 draws nothing: it writes a row a unit to results/two_choices/LAYER__METHOD.csv for whatever is
 drawn. `table` prints means over units with bootstrap intervals, and by how much the default tells
-more than each method, on the same units.
+more than each method, on the same units; `sheet` writes data/method_sheet.webp, the pictures of the
+first two units of each layer, from what is drawn and scored.
 
 .. [1] R. S. Zimmermann et al., "How well do feature visualizations support causal understanding of
    CNN activations?", NeurIPS 2021, arXiv:2106.12447.
 """
 
 import argparse
+import itertools
 import os
 import re
 from dataclasses import dataclass
@@ -48,7 +51,8 @@ import pandas as pd
 from quality import end_max
 
 import vizutils as vz
-from techniques import samples
+from engine.ascent import weak_note
+from techniques import method_sheet, samples
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, BUILT = ROOT / "benchmarks" / "results" / "two_choices", ROOT / "build" / "two_choices"
@@ -58,6 +62,7 @@ METHODS = ("nine photographs", "photographs", "default", "bounded 6", "pixels", 
 SEEDS = {"test": 0, "rule": 1, "explore": 7}  # of units, each without those of the one before
 EACH, PAIRS = 24, 100  # random places in a photograph; pairs of patches at most
 RULE = "mean"
+EACH_SHOWN = 2  # units of a layer on the sheet
 
 
 # ---------------------------------------------------------------------------------------------
@@ -391,7 +396,7 @@ def score_all(options) -> None:
         units, seen, bench = prepared(net, reader, layer, halves, options)
         pairs = pairs_of(seen, units)
         write(what_pairs_give_away(seen, pairs).assign(layer=layer), results / f"{layer}.csv")
-        for method in options.methods or choice_methods.names(bench):
+        for method in options.methods or choice_methods.NAMES:
             table = score(bench, seen, method, units, pairs, BUILT / options.kind)
             if len(table):
                 write(table, results / f"{layer}__{slug(method)}.csv")
@@ -416,6 +421,32 @@ def find_rule(options) -> None:
     print(found.pivot_table(index="layer", columns="rule", values="told", margins=True).round(3))
 
 
+def write_sheet(options) -> None:
+    """The first units' pictures by each method that has drawn any of them, in one small file."""
+    net, rows, pictures = vz.load_network("vgg16", weights="packaged"), [], {}
+    units = [(layer, unit) for layer in CANVAS for unit in units_of(net, layer, "test", EACH_SHOWN)]
+    scored = all_tables(options.results).set_index(["method", "layer", "unit"])["percentile"]
+    for method, at in itertools.product(choice_methods.NAMES, units):
+        drawn = kept(BUILT / "test", at[0], method, at[1])
+        if drawn is None or (method, *at) not in scored.index:
+            continue
+        rows.append(method)
+        note = weak_note(scored[method, *at]) if "photograph" not in method else ""
+        shown = drawn[0][0][:1 if method != "nine photographs" else 9]
+        pictures[method, *at] = mosaic(shown), note.replace(" above", "")
+    method_sheet.save(pictures, options.out, methods=list(dict.fromkeys(rows)), units=units,
+                      note={"command": "python benchmarks/two_choices.py sheet", "canvas": CANVAS})
+    print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB, "
+          f"{len(pictures)} of {len(units) * len(set(rows))} pictures")
+
+
+def mosaic(images: np.ndarray) -> np.ndarray:
+    """One picture as it is, nine as a square of three by three."""
+    side = round(len(images) ** 0.5)
+    rows = images[: side**2].reshape(side, side, *images.shape[1:])
+    return np.concatenate(np.concatenate(rows, axis=1), axis=1)
+
+
 def main():
     """Draw, score, choose the rule, or print."""
     parser = argparse.ArgumentParser(
@@ -423,6 +454,9 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     table = commands.add_parser("table", help="print what is scored, as Markdown")
     table.add_argument("--results", type=Path, default=RESULTS)
+    sheet = commands.add_parser("sheet", help="write the sheet of methods")
+    sheet.add_argument("--results", type=Path, default=RESULTS)
+    sheet.add_argument("--out", type=Path, default=method_sheet.SHEET)
     words = {"draw": "keep pictures", "score": "judge them", "rule": "how likenesses are pooled"}
     for name, told in words.items():
         rule = name == "rule"
@@ -448,7 +482,8 @@ def main():
         print("\n\n".join(markdown(tables, layer) for layer in CANVAS
                           if layer in set(tables["layer"])))
     else:
-        {"draw": draw_all, "score": score_all, "rule": find_rule}[options.command](options)
+        {"draw": draw_all, "score": score_all, "rule": find_rule,
+         "sheet": write_sheet}[options.command](options)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The benchmark programs run, and count what they say they count: on the tiny VGG, in seconds."""
 
+import argparse
 import importlib
 import json
 import re
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import vizutils as vz
@@ -98,6 +100,10 @@ def test_blanks_names_the_dead_and_runs_on(tiny, tmp_path):
     rows = blanks.climb(tiny, "block1_conv2", [0, 1], 14, steps=4)
     assert not rows["1"]["flat"] and rows["1"]["end_max"] < 0  # it rises, but not to zero
     assert blanks.faults(rows["1"]) == ["at or below zero"]
+    drawn = vz.maximize(tiny, "block1_conv2", [0, 1], size=14, steps=4).images.round()
+    for row, image in zip(rows.values(), drawn, strict=True):
+        assert row["clipped"] == ((image <= 0) | (image >= 255)).any(-1).mean()
+    assert blanks.clipped_words({"a": {"clipped": 0.5}, "b": {"clipped": 0.25}}) == "37.5 %, 50.0 %"
     rows["1"]["second"] = blanks.try_again(tiny, "block1_conv2", 1, 14, {"steps": 2})
     assert all(value < 0 for value in rows["1"]["second"].values())
     state = {"a key": {"block1_conv2": rows}}
@@ -310,7 +316,8 @@ def test_photographs_are_cut_at_the_strongest_places(bench, tiny):
 
 def test_a_method_is_drawn_gone_on_with_and_judged_without_drawing(bench, tmp_path, monkeypatch):
     two, (bench, seen) = program("two_choices"), bench
-    monkeypatch.setitem(program("choice_methods").OURS, "default", {"steps": 2})
+    methods = program("choice_methods")
+    monkeypatch.setitem(methods.METHODS, "default", (methods.ours, {"steps": 2}))
     monkeypatch.setattr(vz, "class_responses", lambda net, layer: (seen.answers_a, None))
     monkeypatch.setattr(program("choice_scores"), "CALIPER", 3.0)  # there are few places
     two.draw(bench, "default", [1, 3], tmp_path)
@@ -335,6 +342,40 @@ def test_a_method_is_drawn_gone_on_with_and_judged_without_drawing(bench, tmp_pa
     assert "| default | 3 |" in shown and "| 0.00 [0.00, 0.00] |" in shown
     given_away = two.what_pairs_give_away(seen, pairs)
     assert (given_away["contrast"] == 0.5).all() and given_away["contrast_unmatched"].notna().all()
+
+
+def test_the_sheet_shows_what_is_drawn_and_scored(tmp_path, monkeypatch):
+    two, sheets = program("two_choices"), importlib.import_module("techniques.method_sheet")
+    monkeypatch.setattr(two, "BUILT", tmp_path)
+    net = vz.load_network("vgg16", weights="packaged")
+    first, second = two.units_of(net, "block3_conv2", "test", 2)
+    for method, unit, count, colour in (("default", first, 1, 90), ("default", second, 1, 10),
+                                        ("nine photographs", first, 9, 200)):
+        path = two.picture_path(tmp_path / "test", "block3_conv2", method, unit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, pictures=np.full((2, count, 12, 12, 3), colour, "uint8"), seconds=1.0)
+        if (method, unit) != ("default", second):  # not scored
+            two.write(pd.DataFrame({"layer": ["block3_conv2"], "method": method, "unit": unit,
+                                    "percentile": 40.0}),
+                      tmp_path / f"block3_conv2__{two.slug(method)}.csv")
+    out = tmp_path / "sheet.webp"
+    two.write_sheet(argparse.Namespace(results=tmp_path, out=out))
+    found = sheets.load(out)
+    assert found.methods == ("nine photographs", "default") and len(found.units) == 8
+    at = found.units.index(("block3_conv2", first))
+    assert [row[at] for row in found.notes] == ["", "weak: 40 %"]
+    assert found.images[1, at].mean() == pytest.approx(90, abs=8)
+    drawn = np.array(found.notes) != "not drawn"
+    assert drawn.sum() == 2 and drawn[:, at].all()
+
+
+def test_nine_pictures_are_one_square():
+    two = program("two_choices")
+    images = np.arange(9.0)[:, None, None, None] * np.ones((9, 2, 2, 3))
+    square = two.mosaic(images)
+    assert square.shape == (6, 6, 3)
+    np.testing.assert_array_equal(square[::2, ::2, 0], np.arange(9).reshape(3, 3))
+    np.testing.assert_array_equal(two.mosaic(images[:1]), images[0])
 
 
 def test_photographs_are_looked_at_once(bench, tmp_path):
