@@ -344,6 +344,27 @@ def test_a_method_is_drawn_gone_on_with_and_judged_without_drawing(bench, tmp_pa
     assert (given_away["contrast"] == 0.5).all() and given_away["contrast_unmatched"].notna().all()
 
 
+def test_coarse_to_fine_goes_on_from_the_enlarged_picture(bench, monkeypatch):
+    (bench, _), methods = bench, program("choice_methods")
+    asked, original = [], vz.maximize
+
+    def spy(net, layer, units, **options):
+        asked.append(options)
+        return original(net, layer, units, **options)
+
+    monkeypatch.setattr(vz, "maximize", spy)
+    found = methods.coarse_to_fine(bench, [1, 3], 1, steps=7)
+    assert found.shape == (2, 2, 24, 24, 3)
+    first, second = asked
+    assert (first["size"], first["steps"], second["size"], second["steps"]) == (12, 3, 24, 4)
+    start = second["start"]  # the half one, each pixel about four times
+    small = original(bench.net, bench.layer, [1, 3], **first).images
+    assert start.shape == (4, 24, 24, 3)
+    blocks = start.reshape(4, 12, 2, 12, 2, 3).mean((2, 4))
+    assert np.abs(blocks - small).mean() < 0.2 * small.std()
+    assert np.abs(found.reshape(start.shape) - start).mean() < np.abs(start - 127.5).mean()
+
+
 def test_the_sheet_shows_what_is_drawn_and_scored(tmp_path, monkeypatch):
     two, sheets = program("two_choices"), importlib.import_module("techniques.method_sheet")
     monkeypatch.setattr(two, "BUILT", tmp_path)
