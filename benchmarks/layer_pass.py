@@ -1,103 +1,102 @@
-"""The pass of a whole layer: seconds and peak memory for 32, 64, 128 and all filters.
+"""The pass of a whole layer: seconds and peak memory after 32, 64, 128 and all filters.
 
-    python benchmarks/layer_pass.py [--layer block3_conv2] [--beside 3] [--quick]
+    python benchmarks/layer_pass.py [--layer block3_conv2] [--beside 2] [--folder NEW] [--quick]
 
-Each count runs in a process of its own, with an empty folder. Counted: everything from the packaged
-pictures to the verdicts, what the filters share and all tracing included; not counted: starting
-Python and loading the network. *Processor seconds* of all threads stand beside the clock, because
-they hardly move when the machine is doing other work. Then `analysis.analyse` on a few filters, one
-by one, and the share of its time a filter that the pass takes. A straight line through the counts
-says what is shared and what a filter costs.
+One pass from the packaged pictures to the verdicts, block of filters by block, each timed: what so
+many filters cost is the sum of their blocks, with what all share and all tracing, which the first
+block pays. Not counted: starting Python and loading the network. *Processor seconds* of all threads
+stand beside the clock, because they hardly move when the machine is doing other work. Then
+`analysis.analyse` on a few filters, one by one, and the share of its time a filter that the pass
+takes. With `--folder`, the pass stays there (build/passes: for `make explorer`).
 """
 
 import argparse
-import json
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 
 import numpy as np
 
+import vizutils as vz
+from techniques import analysis, layer_pass
+
 COUNTS = (32, 64, 128)
 
 
-def clocks() -> np.ndarray:
-    """Wall and processor seconds."""
-    return np.array([time.perf_counter(), time.process_time()])
+def measured() -> np.ndarray:
+    """Wall seconds, processor seconds, peak memory (GB) so far."""
+    return np.array([time.perf_counter(), time.process_time(),
+                     resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20])
 
 
-def one_pass(layer: str, count: int) -> dict:
-    """Seconds and peak memory of one pass, in this process."""
-    import vizutils as vz
-    from techniques import layer_pass
+def timed_pass(net, layer: str, filters, folder) -> dict[str, list]:
+    """(filters, wall seconds, processor seconds, peak memory) of each block, by kind."""
+    common = layer_pass.Common(net, layer, vz.load_images(size=net.input_size))
+    rows = {"patches": [], "claims": [], "usual": []}
 
-    net = vz.load_network("vgg16", weights="packaged")
-    with tempfile.TemporaryDirectory() as folder:
-        began = clocks()
-        layer_pass.run(net, layer, filters=range(count) if count else None, folder=folder,
-                       progress=False)
-        wall, processor = clocks() - began
-    return {"filters": count or net.channels(layer), "seconds": wall, "processor": processor,
-            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    def make(jobs):
+        for at, job in enumerate(jobs):
+            began = measured()
+            made = common.make(job)
+            ended = measured()
+            rows[job.kind].append((len(job.filters), *(ended - began)[:2], ended[2]))
+            print(f"{job.kind}, {len(job.filters)} filters: {rows[job.kind][-1][1]:.1f} s, "
+                  f"{rows[job.kind][-1][2]:.1f} processor seconds", flush=True)
+            yield at, made
+
+    layer_pass.run(net, layer, common.image_set, filters=filters, folder=folder, progress=False,
+                   make=make)
+    if len(rows["patches"]) * layer_pass.BLOCK < len(filters):
+        raise ValueError(f"parts of this pass are in {folder} already; give a new folder.")
+    return rows
 
 
-def one_by_one(layer: str, filters: int) -> dict:
-    """Median seconds of `analysis.analyse` on the first filters, what they share left out."""
-    import vizutils as vz
-    from techniques import analysis
+def sums(rows: dict[str, list]) -> np.ndarray:
+    """After each block: filters, wall seconds, processor seconds, peak memory."""
+    both = [np.array(rows[kind]) for kind in ("patches", "claims")]
+    spent = np.cumsum(sum(both)[:, 1:3], 0) + np.array(rows["usual"])[:, 1:3]
+    peak = np.maximum.accumulate(np.maximum(*(one[:, 3] for one in both)))
+    return np.column_stack([np.cumsum(both[0][:, 0]), spent, peak])
 
-    net = vz.load_network("vgg16", weights="packaged")
-    shared = analysis.share(net, layer, progress=False)
-    taken = []
+
+def one_by_one(net, layer: str, filters: int) -> np.ndarray:
+    """Median wall and processor seconds of `analysis.analyse`, what filters share left out."""
+    shared, taken = analysis.share(net, layer, progress=False), []
     for chosen in range(filters):
-        began = clocks()
+        began = measured()
         analysis.analyse(net, layer, chosen, shared=shared, progress=False)
-        taken.append(clocks() - began)
-    wall, processor = np.median(taken, 0)
-    return {"seconds": wall, "processor": processor}
-
-
-def elsewhere(*words: str) -> dict:
-    """The same program's answer from a new process."""
-    found = subprocess.run([sys.executable, __file__, *words], check=True, text=True,
-                           stdout=subprocess.PIPE)
-    return json.loads(found.stdout.splitlines()[-1])
+        taken.append((measured() - began)[:2])
+    return np.median(taken, 0)
 
 
 def main():
-    """Print a row for each count, then the line through them and the comparison."""
+    """Print each block, a row for each count, the line through all blocks, the comparison."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layer", default="block3_conv2")
-    parser.add_argument("--beside", type=int, default=3, help="filters analysed one by one")
-    parser.add_argument("--quick", action="store_true", help="a trial: 4 and 8 filters")
-    parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)  # in a process of its own
+    parser.add_argument("--beside", type=int, default=2, help="filters analysed one by one")
+    parser.add_argument("--folder", help="where the pass stays; a temporary one by default")
+    parser.add_argument("--quick", action="store_true", help="a trial: 64 filters, one beside them")
     options = parser.parse_args()
-    if options.part:
-        kind, count = options.part
-        print(json.dumps({"pass": one_pass, "one": one_by_one}[kind](options.layer, int(count))))
-        return
-    named = ["--layer", options.layer, "--part"]
-    print("| filters | seconds | processor seconds | peak memory |\n|---|---|---|---|")
-    rows = []
-    for count in (4, 8) if options.quick else (*COUNTS, 0):
-        rows.append(elsewhere(*named, "pass", str(count)))
-        print("| {filters} | {seconds:.0f} | {processor:.0f} | {peak:.2f} GB |".format(**rows[-1]),
-              flush=True)
-    filters = np.array([row["filters"] for row in rows])
-    for kind in ("seconds", "processor"):
-        taken = np.array([row[kind] for row in rows])
-        each, shared = np.polyfit(filters, taken, 1)
-        off = np.abs(taken / (shared + each * filters) - 1).max()
-        print(f"\n{kind}: {shared:.0f} shared and {each:.2f} a filter; no count is off that line "
-              f"by more than {100 * off:.0f} %")
-    single = elsewhere(*named, "one", str(1 if options.quick else options.beside))
-    for kind in ("seconds", "processor"):
-        share = rows[-1][kind] / rows[-1]["filters"] / single[kind]
-        print(f"\nanalysis.analyse, one by one: {single[kind]:.1f} {kind} a filter; the pass takes "
-              f"{100 * share:.1f} % of that a filter, its shared part included")
+    net = vz.load_network("vgg16", weights="packaged")
+    filters = range(64 if options.quick else net.channels(options.layer))
+    with tempfile.TemporaryDirectory() as folder:
+        after = sums(timed_pass(net, options.layer, filters, options.folder or folder))
+    print("\n| filters | seconds | processor seconds | peak memory |\n|---|---|---|---|")
+    for count, wall, processor, peak in after:
+        if count in (*COUNTS, after[-1, 0]):
+            print(f"| {count:.0f} | {wall:.0f} | {processor:.0f} | {peak:.2f} GB |")
+    for at, kind in ((1, "seconds"), (2, "processor seconds")):
+        each, shared = np.polyfit(after[:, 0], after[:, at], 1)
+        off = np.abs(after[:, at] / (shared + each * after[:, 0]) - 1).max()
+        print(f"\n{shared:.0f} {kind} shared, {each:.2f} a filter; no sum is off that line by more "
+              f"than {100 * off:.0f} %")
+    if options.beside:
+        single = one_by_one(net, options.layer, 1 if options.quick else options.beside)
+        share = after[-1, 1:3] / after[-1, 0] / single
+        print(f"\nanalysis.analyse, one by one: {single[0]:.1f} s, {single[1]:.1f} processor "
+              f"seconds a filter; the pass takes {100 * share[0]:.1f} % of that ({100 * share[1]:.1f}"
+              " % of the processor seconds), all that is shared included")
 
 
 if __name__ == "__main__":

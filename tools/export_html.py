@@ -7,7 +7,7 @@ be mailed, printed and read offline. What needs a kernel is shown by its static
 twin: a widget by the picture or text saved beside it. Links to the web remain.
 Sections are numbered, code is folded, a figure has its caption under it, and
 panels of figures lead to each other. How it looks is in page.css; what its own
-small script adds (copy, enlarge, "you are here") is in page.js.
+small script adds (copy, enlarge, "you are here") is in copy.js and page.js.
 """
 
 import base64
@@ -46,7 +46,8 @@ _PAGE = """<!DOCTYPE html>
 """
 
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+SCRIPT = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8")
+                 for name in ("copy.js", "page.js"))
 
 # The first of these that an output has is shown.
 SHOWN = [
