@@ -95,8 +95,8 @@ def main():
         single = one_by_one(net, options.layer, 1 if options.quick else options.beside)
         share = after[-1, 1:3] / after[-1, 0] / single
         print(f"\nanalysis.analyse, one by one: {single[0]:.1f} s, {single[1]:.1f} processor "
-              f"seconds a filter; the pass takes {100 * share[0]:.1f} % of that ({100 * share[1]:.1f}"
-              " % of the processor seconds), all that is shared included")
+              f"seconds a filter; the pass takes {100 * share[0]:.1f} % of the seconds and "
+              f"{100 * share[1]:.1f} % of the processor seconds, all that is shared included")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Against Xplique 2.0.2: the same work, and the time to the values that its own climb ends at.
 
-    python benchmarks/xplique_versus.py --xplique-python PATH [--runs 5] [--quick]
+    python benchmarks/xplique_versus.py --xplique-python PATH [--filters 10] [--runs 5] [--quick]
 
 PATH is the interpreter of an environment with Xplique (`xplique_worker.py` says what is in it),
 which is kept running and climbs when asked. Ten filters of block3_conv2 at 96 px. Xplique gets the
 network cut at the layer, without the last ReLU, its preprocessing inside; it climbs all ten as one
-batch or one after another. The methods take turns, after one uncounted round.
+batch or one after another. The methods take turns, after one uncounted round. Beside the clock
+stand *processor seconds* of all threads, which hardly move when the machine is doing other work.
 
 * Equal work: 50 steps of Adam(0.05) in Fourier space on the mean pre-activation, with transforms
   (each side its own) and without. A call's tracing is counted on both sides; Xplique traces anew in
@@ -19,18 +20,18 @@ batch or one after another. The methods take turns, after one uncounted round.
 import argparse
 import functools
 import json
-import statistics
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 from choice_methods import WORKER, plain_layers
-from measure import seconds
 
 import vizutils as vz
 
 STEPS, THEIRS = 50, 256
+WHOLE = "Xplique, all its steps"
 WAYS = {"one batch": True, "one by one": False}
 OURS = {  # settings of `maximize` on the way to a value
     "as it comes": {},
@@ -41,7 +42,7 @@ OURS = {  # settings of `maximize` on the way to a value
 
 
 class Xplique:
-    """Xplique's program, kept running: ``climb(filters, ...)`` → pictures and seconds."""
+    """Xplique's program, kept running."""
 
     def __init__(self, python: str, net: vz.Network, layer: str, size: int):
         self.folder, self.size = tempfile.TemporaryDirectory(), size
@@ -51,8 +52,8 @@ class Xplique:
             [python, WORKER, network, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True)
 
-    def climb(self, filters, *, together: bool, **options) -> tuple[np.ndarray, float]:
-        """Pictures (kept steps, filters, size, size, 3), RGB 0-255, and the seconds it took."""
+    def climb(self, filters, *, together: bool, **options) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures (kept steps, filters, size, size, 3), RGB 0-255; wall, processor seconds."""
         path = Path(self.folder.name) / "pictures.npy"
         job = {"units": list(map(int, filters)), "size": self.size, "seed": 0,
                "together": together, "pictures": str(path), **options}
@@ -61,7 +62,7 @@ class Xplique:
         told = self.program.stdout.readline()
         if not told:
             raise RuntimeError(f"{WORKER.name} ended; run it by hand to see why.")
-        return np.load(path), json.loads(told)["seconds"]
+        return np.load(path), np.array(json.loads(told)["seconds"])
 
     def close(self):
         """End the program."""
@@ -87,30 +88,37 @@ def first_steps(rows: np.ndarray, target: np.ndarray) -> int | None:
     return int(there.all(1).argmax()) + 1 if there[-1].all() else None
 
 
-def in_turns(methods: dict, runs: int) -> dict[str, list[float]]:
-    """Seconds of each method's runs; each is a function that returns its own seconds."""
+def in_turns(methods: dict, runs: int) -> dict[str, np.ndarray]:
+    """Wall and processor seconds of each method's runs, (runs, 2), after an uncounted round.
+
+    A method is a function that returns its own.
+    """
     taken = {name: [] for name in methods}
     for run in range(runs + 1):
         for name, method in methods.items():
-            own = method()
-            if run:
-                taken[name].append(own)
-        if run:
-            print(f"run {run}: " + ", ".join(f"{n} {t[-1]:.2f} s" for n, t in taken.items()),
-                  flush=True)
-    return taken
+            taken[name].append(method())
+        print(f"run {run}: " + ", ".join(f"{name} {own[-1][0]:.2f} s" for name, own in
+                                         taken.items()), flush=True)
+    return {name: np.array(own[1:]) for name, own in taken.items()}
 
 
-def ratio(taken: dict, slow: str, fast: str) -> float:
-    """How many times as long, the median over runs."""
-    return statistics.median(a / b for a, b in zip(taken[slow], taken[fast], strict=True))
+def times(taken: dict, slow: str, fast: str) -> str:
+    """How many times as long, wall and processor seconds, medians over runs."""
+    wall, processor = np.median(taken[slow] / taken[fast], 0)
+    return f"{wall:.2f} ({processor:.2f})" if wall < 10 else f"{wall:.0f} ({processor:.0f})"
 
 
-def ours(net, layer: str, filters, size: int, steps: int, **settings) -> float:
-    """Seconds of a call of `maximize`."""
-    return seconds(functools.partial(
-        vz.maximize, net, layer, filters, size=size, steps=steps, batch=len(filters),
-        progress=False, **settings), runs=1, warm_up=0)[0]
+def spent(own: np.ndarray) -> str:
+    """Wall and processor seconds, medians over runs."""
+    return "{:.2f} ({:.2f})".format(*np.median(own, 0))
+
+
+def ours(net, layer: str, filters, size: int, steps: int, **settings) -> np.ndarray:
+    """Wall and processor seconds of a call of `maximize`."""
+    began = time.perf_counter(), time.process_time()
+    vz.maximize(net, layer, filters, size=size, steps=steps, batch=len(filters), progress=False,
+                **settings)
+    return np.subtract((time.perf_counter(), time.process_time()), began)
 
 
 def equal_work(net, layer, filters, peer: Xplique, steps: int, runs: int) -> dict:
@@ -132,7 +140,7 @@ def to_quality(net, layer, filters, peer: Xplique, together: bool, theirs: int, 
     """Steps and seconds to the mean and the maximum at which Xplique's own climb ends."""
     kept, _ = peer.climb(filters, together=together, nb_steps=theirs, save_every=1)
     rows = np.array([values(net, layer, images, filters) for images in kept])  # (steps, 2, n)
-    steps, methods = {}, {"Xplique, all its steps": lambda: peer.climb(
+    steps, methods = {}, {WHOLE: lambda: peer.climb(
         filters, together=together, nb_steps=theirs)[1]}
     for at, measure in enumerate(("mean", "largest")):
         target = rows[-1, at]
@@ -154,36 +162,34 @@ def to_quality(net, layer, filters, peer: Xplique, together: bool, theirs: int, 
 
 def print_equal(taken: dict) -> None:
     """Medians, and ratios to `maximize` of the same kind."""
-    print("\n| method | seconds | times `maximize` | of which a call of one step |\n"
+    print("\n| method | seconds (processor's) | times `maximize` | of which a call of one step |\n"
           "|---|---|---|---|")
     for name, own in taken.items():
         if name.endswith("one step"):
             continue
-        words = name.rpartition(", ")[2]
-        once = taken.get(f"{name}, one step")
-        print(f"| {name} | {statistics.median(own):.2f} | "
-              f"{ratio(taken, name, f'maximize, {words}'):.2f} | "
-              f"{'' if once is None else f'{statistics.median(once):.2f} s'} |")
+        words, once = name.rpartition(", ")[2], taken.get(f"{name}, one step")
+        print(f"| {name} | {spent(own)} | {times(taken, name, f'maximize, {words}')} | "
+              f"{'' if once is None else spent(once)} |")
 
 
 def print_quality(found: dict) -> None:
-    """Steps and seconds of each, and how many times faster than Xplique it is."""
+    """Steps and seconds of each, and how many times as long Xplique takes."""
     taken, steps = found["taken"], found["steps"]
-    print("\n| method | steps | seconds | Xplique, all its steps | Xplique, first reached |\n"
-          "|---|---|---|---|---|")
+    print("\n| method | steps | seconds (processor's) | times: Xplique, all its steps | "
+          "times: Xplique, first reached |\n|---|---|---|---|---|")
     for name, count in steps.items():
         measure = name.rpartition(": ")[2]
         if name.startswith("Xplique"):
-            print(f"| {name} | {count} | {statistics.median(taken[name]):.2f} | | |")
+            print(f"| {name} | {count} | {spent(taken[name])} | | |")
         elif count is None:
             print(f"| {name} | not reached | | | |")
         else:
-            whole, first = (ratio(taken, peer, name) for peer in (
-                "Xplique, all its steps", f"Xplique, {measure} first reached"))
-            print(f"| {name} | {count} | {statistics.median(taken[name]):.2f} | {whole:.1f} times "
-                  f"| {first:.1f} times |")
-    whole = statistics.median(taken["Xplique, all its steps"])
-    print(f"\nXplique, all its steps: {whole:.2f} s")
+            print(f"| {name} | {count} | {spent(taken[name])} | "
+                  f"{times(taken, WHOLE, name)} | "
+                  f"{times(taken, f'Xplique, {measure} first reached', name)} |")
+    print(f"\n{WHOLE}: {spent(taken[WHOLE])} s; it ends at " + "; ".join(
+        f"{measure} {np.array2string(own, precision=0, floatmode='fixed')}"
+        for measure, own in zip(("mean", "largest"), found["target"], strict=True)))
 
 
 def main():
@@ -192,11 +198,13 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--xplique-python", required=True, metavar="PATH")
     parser.add_argument("--layer", default="block3_conv2")
+    parser.add_argument("--filters", type=int, default=10)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--cap", type=int, default=128, help="most steps of ours")
     parser.add_argument("--quick", action="store_true", help="a trial: 2 filters, few steps")
     options = parser.parse_args()
-    filters, steps, theirs, cap, runs = range(10), STEPS, THEIRS, options.cap, options.runs
+    filters, steps, theirs, cap, runs = (
+        range(options.filters), STEPS, THEIRS, options.cap, options.runs)
     if options.quick:
         filters, steps, theirs, cap, runs = range(2), 4, 8, 16, 1
     net = vz.load_network("vgg16", weights="packaged")
@@ -204,7 +212,7 @@ def main():
     try:
         taken = equal_work(net, options.layer, filters, peer, steps, runs)
         print_equal(taken)
-        batch, single = (statistics.median(taken[f"Xplique, {way}, with transforms"])
+        batch, single = (np.median(taken[f"Xplique, {way}, with transforms"], 0)[1]
                          for way in WAYS)
         print(f"\nits faster way, {'one batch' if batch <= single else 'one by one'}, goes on")
         print_quality(to_quality(net, options.layer, filters, peer, batch <= single, theirs, cap,

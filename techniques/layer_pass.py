@@ -87,14 +87,14 @@ class LayerPass:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a filter: what it answers to, the verdict, the core claims' numbers."""
-        rows = []
-        for filter, row in zip(self.filters, self.rows, strict=True):
-            rows.append({"filter": filter, **{k: row[k] for k in (
-                "family", "verdict", "elsewhere", "r")}, "claims": ", ".join(
-                    one["about"] for one in row["claims"] if one["core"]),
-                "hypothesis": row["hypothesis"]})
-        return pd.DataFrame(rows)
+        """A row a filter: what it answers to best and how, the verdict, the core claims."""
+        return pd.DataFrame([{
+            "filter": filter,
+            **{name: row[name] for name in ("family", "score", "verdict", "elsewhere", "r")},
+            **row["properties"], "variants": row["family rule"],
+            "claims": ", ".join(one["about"] for one in row["claims"] if one["core"]),
+            "hypothesis": row["hypothesis"],
+        } for filter, row in zip(self.filters, self.rows, strict=True)])
 
     def counts(self) -> pd.DataFrame:
         """Verdicts counted: ``verdict, filters, share, low, high`` (Wilson's 95 % interval)."""

@@ -221,6 +221,8 @@ def test_verdicts_are_counted_with_intervals(found):
     assert counts["filters"].sum() == 6 and counts["share"].sum() == pytest.approx(1)
     assert ((counts["low"] <= counts["share"]) & (counts["share"] <= counts["high"])).all()
     assert found.table["verdict"].tolist() == [row["verdict"] for row in found.rows]
+    for name, values in found.table[list(found.rows[0]["properties"])].items():
+        assert values.tolist() == [row["properties"][name] for row in found.rows]
 
 
 @pytest.mark.parametrize(("layer", "filters", "says"), [
