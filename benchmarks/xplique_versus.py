@@ -31,7 +31,7 @@ from choice_methods import WORKER, plain_layers
 import vizutils as vz
 
 STEPS, THEIRS = 50, 256
-WHOLE = "Xplique, all its steps"
+WHOLE, ONCE = "Xplique, all its steps", ", one step"
 WAYS = {"one batch": True, "one by one": False}
 OURS = {  # settings of `maximize` on the way to a value
     "as it comes": {},
@@ -128,11 +128,19 @@ def equal_work(net, layer, filters, peer: Xplique, steps: int, runs: int) -> dic
                               ("without", {"transforms": ()}, None)):
         methods[f"maximize, {words}"] = functools.partial(
             ours, net, layer, filters, peer.size, steps, optimiser=vz.Adam(0.05), **own)
-        for way, together in WAYS.items():
-            for count, more in ((steps, ""), (1, ", one step")):
-                methods[f"Xplique, {way}, {words}{more}"] = lambda c=count, t=together, x=their: (
-                    peer.climb(filters, together=t, nb_steps=c, transformations=x)[1])
+        for way, count in (("one batch", steps), ("one batch", 1), ("one by one", steps)):
+            name = f"Xplique, {way}, {words}" + (ONCE if count == 1 else "")
+            methods[name] = lambda c=count, t=WAYS[way], x=their: peer.climb(
+                filters, together=t, nb_steps=c, transformations=x)[1]
     return in_turns(methods, runs)
+
+
+def _seen(net, layer, filters, size: int, cap: int, settings: dict) -> np.ndarray:
+    """`values` after each step of `maximize`, (steps, 2, n)."""
+    found = vz.maximize(net, layer, filters, size=size, steps=cap, progress=False,
+                        snapshots=range(1, cap + 1), batch=len(filters), **settings)
+    return np.array([values(net, layer, found.snapshots[step], filters)
+                     for step in range(1, cap + 1)])
 
 
 def to_quality(net, layer, filters, peer: Xplique, together: bool, theirs: int, cap: int,
@@ -140,20 +148,16 @@ def to_quality(net, layer, filters, peer: Xplique, together: bool, theirs: int, 
     """Steps and seconds to the mean and the maximum at which Xplique's own climb ends."""
     kept, _ = peer.climb(filters, together=together, nb_steps=theirs, save_every=1)
     rows = np.array([values(net, layer, images, filters) for images in kept])  # (steps, 2, n)
-    steps, methods = {}, {WHOLE: lambda: peer.climb(
-        filters, together=together, nb_steps=theirs)[1]}
+    seen = {own: _seen(net, layer, filters, peer.size, cap, settings)
+            for own, settings in OURS.items()}
+    steps, methods = {}, {WHOLE: lambda: peer.climb(filters, together=together, nb_steps=theirs)[1]}
     for at, measure in enumerate(("mean", "largest")):
-        target = rows[-1, at]
         name = f"Xplique, {measure} first reached"
-        steps[name] = first_steps(rows[:, at], target)
+        steps[name] = first_steps(rows[:, at], rows[-1, at])
         methods[name] = lambda n=steps[name]: peer.climb(filters, together=together, nb_steps=n)[1]
         for own, settings in OURS.items():
-            found = vz.maximize(net, layer, filters, size=peer.size, steps=cap, progress=False,
-                                snapshots=range(1, cap + 1), batch=len(filters), **settings)
-            seen = np.array([values(net, layer, found.snapshots[step], filters)[at]
-                             for step in range(1, cap + 1)])
             name = f"maximize, {own}: {measure}"
-            steps[name] = first_steps(seen, target)
+            steps[name] = first_steps(seen[own][:, at], rows[-1, at])
             if steps[name]:
                 methods[name] = functools.partial(ours, net, layer, filters, peer.size,
                                                   steps[name], **settings)
@@ -165,9 +169,9 @@ def print_equal(taken: dict) -> None:
     print("\n| method | seconds (processor's) | times `maximize` | of which a call of one step |\n"
           "|---|---|---|---|")
     for name, own in taken.items():
-        if name.endswith("one step"):
+        if name.endswith(ONCE):
             continue
-        words, once = name.rpartition(", ")[2], taken.get(f"{name}, one step")
+        words, once = name.rpartition(", ")[2], taken.get(name + ONCE)
         print(f"| {name} | {spent(own)} | {times(taken, name, f'maximize, {words}')} | "
               f"{'' if once is None else spent(once)} |")
 
@@ -200,7 +204,7 @@ def main():
     parser.add_argument("--layer", default="block3_conv2")
     parser.add_argument("--filters", type=int, default=10)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--cap", type=int, default=128, help="most steps of ours")
+    parser.add_argument("--cap", type=int, default=64, help="most steps of ours")
     parser.add_argument("--quick", action="store_true", help="a trial: 2 filters, few steps")
     options = parser.parse_args()
     filters, steps, theirs, cap, runs = (
