@@ -365,6 +365,7 @@ def test_keyboard_alone_reads_the_site(visit, network):
     page.keyboard.press("u")
     heading(page, DRAWN)
     assert page.evaluate("document.activeElement.id") == "page"  # whoever listens is there
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "none"
     page.keyboard.press("Tab")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
