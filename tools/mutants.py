@@ -577,6 +577,10 @@ FAULTS = tuple(Fault(*given) for given in [
      "test_explorer"),
     ("what an earlier build left stays", "tools/explorer/build.py",
      "            path.unlink()\n", "            pass\n", "test_explorer"),
+    ("a block put in another's place", "techniques/layer_pass.py",
+     "found[lost[at]] = made", "found[at] = made", "test_layer_pass"),
+    ("the circuit sheet never leads to the explorer", "tools/site.py",
+     'r"#channel-(\\d+)"', 'r"#chanel-(\\d+)"', "test_page"),
     ("an error told as a fault found", "tools/mutants.py",
      'r"^FAILED \\S+?::(\\S+)"', 'r"^(?:FAILED|ERROR) \\S+?::(\\S+)"', "test_mutants"),
 ])
