@@ -232,6 +232,16 @@ def test_matched_pairs_are_alike_and_unit_only_in_what_it_likes():
         scores.matched_pairs(answers[:30, 0], seen[:30], np.random.default_rng(0), 100)
 
 
+def test_told_is_counted_by_hand():
+    """Three units, four places: 0 and 1 strong, 2 and 3 middling, for all."""
+    pairs = dict.fromkeys((4, 7, 9), np.array([[0, 2], [1, 3]]))
+    right, wrong, tied = (np.array(x, float) for x in ([1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]))
+    found = program("choice_scores").told({4: right, 7: wrong, 9: tied}, pairs).set_index("unit")
+    assert found["own"].tolist() == [1, 0, 0.5] and found["pairs"].tolist() == [2, 2, 2]
+    assert found["others"].tolist() == [0.25, 0.75, 0.5]
+    assert found["told"].tolist() == [1.25, -0.25, 0.5]
+
+
 def test_one_unit_has_no_others():
     with pytest.raises(ValueError, match="draw at least two"):
         program("choice_scores").told({3: np.zeros(4)}, {3: np.array([[0, 1]])})
