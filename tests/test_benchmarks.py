@@ -1,6 +1,7 @@
 """The benchmark programs run, and count what they say they count: on the tiny VGG, in seconds."""
 
 import argparse
+import dataclasses
 import importlib
 import json
 import re
@@ -320,6 +321,8 @@ def test_photographs_are_cut_at_the_strongest_places(bench, tiny):
         for unit, own in zip((2, 5), cut, strict=True):
             values = vz.patch_responses(tiny, bench.layer, own, filters=[unit])
             assert best(values) == pytest.approx(best(seen.answers_a[:, unit]), rel=1e-4)
+    with pytest.raises(ValueError, match="--images DIR"):
+        methods.photographs(dataclasses.replace(bench, image_set=None), [2], 1)
     with pytest.raises(ValueError, match="there are nine photographs, photographs"):
         methods.by_name(bench, "magic")
 
@@ -417,6 +420,10 @@ def test_photographs_are_looked_at_once(bench, tmp_path):
     np.testing.assert_array_equal(again.answers_b, seen.answers_b)
     assert again.places_a.equals(seen.places_a[["picture", "row", "column"]])
     assert two.kept_look(path, "others", lambda: seen) is seen
+    kept = two.kept_look(path, None, lambda: pytest.fail("looked at again"))  # whatever there is
+    np.testing.assert_array_equal(kept.features, seen.features)
+    with pytest.raises(SystemExit, match="give --images DIR"):
+        two.kept_look(tmp_path / "none.npz", None, lambda: seen)
 
 
 def test_a_unit_is_told_by_its_own_photographs(bench, monkeypatch):
