@@ -1,6 +1,7 @@
 """The benchmark programs run, and count what they say they count: on the tiny VGG, in seconds."""
 
 import argparse
+import dataclasses
 import importlib
 import json
 import re
@@ -232,6 +233,16 @@ def test_matched_pairs_are_alike_and_unit_only_in_what_it_likes():
         scores.matched_pairs(answers[:30, 0], seen[:30], np.random.default_rng(0), 100)
 
 
+def test_told_is_counted_by_hand():
+    """Three units, four places: 0 and 1 strong, 2 and 3 middling, for all."""
+    pairs = dict.fromkeys((4, 7, 9), np.array([[0, 2], [1, 3]]))
+    right, wrong, tied = (np.array(x, float) for x in ([1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]))
+    found = program("choice_scores").told({4: right, 7: wrong, 9: tied}, pairs).set_index("unit")
+    assert found["own"].tolist() == [1, 0, 0.5] and found["pairs"].tolist() == [2, 2, 2]
+    assert found["others"].tolist() == [0.25, 0.75, 0.5]
+    assert found["told"].tolist() == [1.25, -0.25, 0.5]
+
+
 def test_one_unit_has_no_others():
     with pytest.raises(ValueError, match="draw at least two"):
         program("choice_scores").told({3: np.zeros(4)}, {3: np.array([[0, 1]])})
@@ -310,6 +321,8 @@ def test_photographs_are_cut_at_the_strongest_places(bench, tiny):
         for unit, own in zip((2, 5), cut, strict=True):
             values = vz.patch_responses(tiny, bench.layer, own, filters=[unit])
             assert best(values) == pytest.approx(best(seen.answers_a[:, unit]), rel=1e-4)
+    with pytest.raises(ValueError, match="--images DIR"):
+        methods.photographs(dataclasses.replace(bench, image_set=None), [2], 1)
     with pytest.raises(ValueError, match="there are nine photographs, photographs"):
         methods.by_name(bench, "magic")
 
@@ -407,6 +420,10 @@ def test_photographs_are_looked_at_once(bench, tmp_path):
     np.testing.assert_array_equal(again.answers_b, seen.answers_b)
     assert again.places_a.equals(seen.places_a[["picture", "row", "column"]])
     assert two.kept_look(path, "others", lambda: seen) is seen
+    kept = two.kept_look(path, None, lambda: pytest.fail("looked at again"))  # whatever there is
+    np.testing.assert_array_equal(kept.features, seen.features)
+    with pytest.raises(SystemExit, match="give --images DIR"):
+        two.kept_look(tmp_path / "none.npz", None, lambda: seen)
 
 
 def test_a_unit_is_told_by_its_own_photographs(bench, monkeypatch):
