@@ -96,6 +96,11 @@ def arrived(page, part=""):
         && document.getElementById("page").dataset.address === location.hash""", arg=part)
 
 
+def as_number(text):
+    """What a page shows as a number."""
+    return float(text.replace("−", "-").replace(",", ""))
+
+
 def heading(page, text):
     page.get_by_role("heading", level=1, name=text, exact=True).wait_for(timeout=PATIENCE)
 
@@ -300,9 +305,8 @@ def test_a_copied_call_runs_and_makes_the_same(visit, browser, site, card):
         shown = [int(text.split()[-1]) for text in box.locator(".edges .name").all_inner_texts()]
         assert made["ranking"]["channel"].tolist() == shown and made["figure"].axes
     else:
-        values = [float(text.replace("−", "-"))
-                  for text in box.locator("figcaption").all_inner_texts()]
-        assert values == pytest.approx(made["patches"].table["value"].tolist(), abs=0.06)
+        values = [as_number(text) for text in box.locator("figcaption").all_inner_texts()]
+        assert values == pytest.approx(made["patches"].table["value"].tolist(), abs=0.06, rel=0.005)
 
 
 def test_what_has_not_been_made_names_the_command(visit):
@@ -408,10 +412,10 @@ def test_the_quiz_counts_what_is_right(visit):
         page.locator(".quiz button").first.click()
         said = page.locator("#said").inner_text()
         assert page.locator(".last").inner_text() == said  # for those who see, too
-        a, b = (float(value.replace("−", "-")) for value in re.findall(r"[AB] (−?\d+\.\d)", said))
+        a, b = map(as_number, re.findall(r"[AB] (−?\d[\d,]*(?:\.\d)?)", said))
         assert (": right." in said) == (a >= b)
         unseen = np.array([value for values in units for value in values[9:]])
-        assert all(np.abs(unseen - value).min() < 0.06 for value in (a, b))
+        assert all(np.abs(unseen - value).min() < max(0.06, 0.005 * abs(value)) for value in (a, b))
         right += ": right." in said
     assert page.locator(".quiz h2").inner_text() == f"{right} of {asked} right"
     assert "95 % interval" in page.locator(".quiz").inner_text()
