@@ -395,6 +395,13 @@ def test_a_search_that_finds_nothing_says_what_can_be_asked_for(visit):
     assert page.locator(".tile").count() > 0
 
 
+def test_the_words_to_try_find_something(visit):
+    page = visit()
+    tried = page.get_by_text("Find some by words").get_by_role("link").all_inner_texts()
+    assert tried and all(page.evaluate(
+        "words => explorer.find(explorer.index().layers, words).length", words) for words in tried)
+
+
 def test_numbers_say_no_more_than_they_know(visit):
     told = visit().evaluate("""() => [[8890.7, 1], [-1234.5, 1], [99.94, 1], [99.96, 1], [-0.001],
         [0.126], [null], [100, 0]].map(given => explorer.number(...given))""")
