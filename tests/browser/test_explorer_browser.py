@@ -286,6 +286,8 @@ def test_two_filters_side_by_side(visit):
              for name in (f"{DRAWN}, filter 1", f"{BARE}, filter 3")]
     assert boxes[0]["x"] + 200 < boxes[1]["x"] and abs(boxes[0]["y"] - boxes[1]["y"]) < 2
     assert page.locator(".edges").count() == 2
+    whose = [text.strip() for text in page.locator(".card .whose").all_inner_texts()]
+    assert whose[:2] == [f"{DRAWN}, filter 1", f"{BARE}, filter 3"]
 
 
 @pytest.mark.parametrize("card", ["Strongest kernels", "Strongest patches", "Who reads it"])
