@@ -1,11 +1,13 @@
 """Compute ``data/sheets.npz``: a small picture of every filter of VGG16, to browse by.
 
-    python -m tools.make_sheets
+    python -m tools.make_sheets [--photographs block4 block5]
 
 Each filter's picture is climbed on a canvas so small, and in so few steps, that all 4,224 take
-about half an hour on two cores: enough to tell filters apart, too little to judge one by. (In
-blocks 4 and 5 the canvas is smaller than what a unit sees.) The dashboard shows them on its contact
-sheets until `vz.atlas` has drawn larger ones. Interrupted, the same command goes on from there.
+about half an hour on two idle cores: enough to tell filters apart, too little to judge one by. (In
+blocks 4 and 5 the canvas is smaller than what a unit sees.) For the blocks named after
+`--photographs` nothing is climbed: a filter is shown by its strongest patch of the packaged
+photographs, which takes a minute. The dashboard shows them on its contact sheets, and says which
+they are, until `vz.atlas` has drawn larger ones. Interrupted, the same command goes on from there.
 """
 
 import argparse
@@ -37,6 +39,14 @@ def climbed(net, layer, *, filters=None, folder=WORK):
                         **recipe).images
 
 
+def patches(net, layer, pictures, *, filters=None):
+    """The filters' strongest patches of photographs, a list of RGB 0-255, square."""
+    maxima = vz.image_maxima(net, layer, pictures)
+    filters = range(net.channels(layer)) if filters is None else filters
+    return [vz.top_patches(net, pictures, layer, filter, k=1, maxima=maxima).images[0]
+            for filter in filters]
+
+
 def sheet(pictures):
     """Pictures as one WebP file, `COLUMNS` tiles in a row, filter after filter."""
     rows = -(-len(pictures) // COLUMNS)
@@ -53,18 +63,20 @@ def sheet(pictures):
 def main():
     """Draw what is missing, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--layers", nargs="*", help="only these, for a look; all by default")
+    parser.add_argument("--photographs", nargs="*", default=[], metavar="BLOCK", choices=RECIPES)
     parser.add_argument("--result", type=Path, default=RESULT, metavar="NPZ")
     options = parser.parse_args()
     net = vz.load_network("vgg16", weights="packaged")
-    sheets, digests, counts = {}, {}, {}
-    for layer in options.layers or net.conv_layers:
-        sheets[layer] = sheet(climbed(net, layer))
-        counts[layer] = net.channels(layer)
+    pictures = vz.load_images()
+    sheets, counts, digests, kinds = {}, {}, {}, {}
+    for layer in net.conv_layers:
+        quick = layer.split("_")[0] in options.photographs
+        sheets[layer] = sheet(patches(net, layer, pictures) if quick else climbed(net, layer))
+        counts[layer], kinds[layer] = net.channels(layer), "photographs" if quick else "climbed"
         digests[layer] = weights.tensor_digest(*vz.submodel(net, layer).get_weights())
-        print(f"{layer}: {len(sheets[layer]) / 1e3:.0f} kB", flush=True)
+        print(f"{layer}, {kinds[layer]}: {len(sheets[layer]) / 1e3:.0f} kB", flush=True)
     made_by = {"tile": TILE, "columns": COLUMNS, "filters": counts, "weights": digests,
-               "recipes": RECIPES}
+               "kinds": kinds, "recipes": RECIPES}
     np.savez(options.result, made_by=json.dumps(made_by), **sheets)
     print(f"{options.result}: {options.result.stat().st_size / 1e6:.1f} MB")
 

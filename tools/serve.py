@@ -16,10 +16,9 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
-from techniques.dashboard.script import LARGEST
-
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = "from techniques import dashboard\n\ndashboard.page()\n"
+LARGEST = 200  #: MB that a server takes in one message; the dashboard is told
 #: Seconds after which a kernel that no page looks at is ended, and between two looks.
 GONE, LOOK = 60, 15
 #: Below ``build/``: what the dashboard's page links to.
@@ -43,7 +42,7 @@ def dashboard(arguments: list[str]) -> list[str]:
     page.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(new_notebook(cells=[new_code_cell(PAGE)]), page)
     allowed = [f"build[/{re.escape(os.sep)}]{path}" for path in OPEN]
-    return ["voila", str(page.relative_to(ROOT)), *settings("Voila"),
+    return ["voila", str(page), f"--Voila.root_dir={ROOT}", *settings("Voila"),
             f"--VoilaConfiguration.file_allowlist={allowed}",
             "--VoilaConfiguration.file_denylist=[]",
             f"--MappingKernelManager.cull_idle_timeout={GONE}",

@@ -34,7 +34,6 @@ from techniques.dashboard.panels import (
     plot_activation,
 )
 from techniques.dashboard.runner import Cancelled, Job, Listener, Runner, Task, sentence
-from techniques.dashboard.script import LARGEST
 from techniques.dashboard.sheet import Sheet
 from techniques.dashboard.side import Side, middle
 from techniques.dashboard.views import GIVEN, SIZE, View, join, names_of, resized
@@ -44,5 +43,5 @@ __all__ = [
     "names_of", "SIZE", "GIVEN", "FILTER", "PICTURE", "Runner", "Job", "Task", "Listener",
     "Cancelled", "sentence", "read_uploads", "Upload", "SheetFile", "atlas_folder", "find_sheet",
     "draw_sheet", "encoded", "image_tag", "in_words", "Card", "Kept", "Sheet", "Side", "Number",
-    "middle", "asked", "page", "LARGEST",
+    "middle", "asked", "page",
 ]

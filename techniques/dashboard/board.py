@@ -256,7 +256,7 @@ class Dashboard(widgets.VBox):
             second.begin(first.network.value, first.layer.value, first.filter.value,
                          first.picture.index)
         for side in self.sides:
-            side.heading.value = f"<h3>{side.letter}</h3>" if self.compare.value else ""
+            side.heading.value = f"<h2>{side.letter}</h2>" if self.compare.value else ""
         first.arrange(self.shown)
         second.arrange(self.shown if self.compare.value else ())
         self._columns.children = [side.widget for side in self.sides[:1 + self.compare.value]]

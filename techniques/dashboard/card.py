@@ -103,6 +103,7 @@ class Card(Listener):
         self.save.description, self.save.disabled = "Save figure", True
         self.save.tooltip = f"Save the figure with its parameters{self._about}"
         self.larger.layout = widgets.Layout(width="auto", display="none")
+        self.larger.tooltip = f"Draw it large enough{self._about}"
         self.larger.on_click(lambda _: resize(self._wanted))
         self.bar = widgets.FloatProgress(min=0, max=1, layout=widgets.Layout(width="110px"))
         self.status, self.picture, self.words, self.code, self._look = (
@@ -112,7 +113,7 @@ class Card(Listener):
                              layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
         self.tiles = widgets.Box(layout=widgets.Layout(display="flex", flex_flow="row wrap"))
         self.widget = widgets.VBox(
-            [widgets.HTML(f"<h4>{html.escape(panel.title)}</h4>"), self.picture, self.words,
+            [widgets.HTML(f"<h3>{html.escape(panel.title)}</h3>"), self.picture, self.words,
              self.tiles, tools, self.code, self._look],
             layout=widgets.Layout(width=f"{panel.width * style.SCREEN + 36:.0f}px",
                                   overflow="hidden"))
@@ -197,7 +198,6 @@ class Card(Listener):
         if advised:
             self._wanted = int(advised[1])
             self.larger.description = f"Draw at {self._wanted} px"
-            self.larger.tooltip = f"Draw it large enough{self._about}"
             self.larger.layout.display = ""
         self._show_leads()
         self._set_working(False)

@@ -20,6 +20,8 @@ from techniques.dashboard.runner import Task, sentence
 
 BUILD = HOME.parent / "build"
 SHIPPED = HOME / "sheets.npz"  #: small pictures of VGG16's filters: `tools.make_sheets`
+KINDS = {"climbed": "small drawn pictures, to browse by",
+         "photographs": "the strongest patch of the packaged photographs, to browse by"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +84,15 @@ class SheetFile:
         Of the picture that holds all tiles.
     boxes : dict of int to (left, upper, right, lower)
         Filter → its tile, in px.
+    words : str
+        What the tiles are.
     shipped : bool
-        Whether the tiles are the small ones that come with the project.
+        Whether they are the small ones that come with the project.
     """
 
     content: Path | bytes
     boxes: dict[int, tuple[int, int, int, int]]
+    words: str = "drawn"
     shipped: bool = False
 
     def tiles(self, filters: Sequence[int], side: int, *, columns: int | None = None):
@@ -122,8 +127,8 @@ def find_sheet(net: vz.Network, layer: str, *, folder=None) -> SheetFile | None:
         with contextlib.suppress(OSError, ValueError, KeyError):  # damaged: as if there were none
             index = json.loads(path.read_text("utf-8"))
             if index["made_by"]["weights"] == digest and path.with_name("sheet.png").exists():
-                found.append(SheetFile(path.with_name("sheet.png"), {
-                    int(f): tuple(entry["box"]) for f, entry in index["filters"].items()}))
+                boxes = {int(f): tuple(entry["box"]) for f, entry in index["filters"].items()}
+                found.append(SheetFile(path.with_name("sheet.png"), boxes, f"{len(boxes)} drawn"))
     return max(found, key=lambda sheet: (len(sheet.boxes), not sheet.shipped), default=None)
 
 
@@ -145,7 +150,7 @@ def _shipped(layer: str, digest: str) -> tuple[SheetFile, ...]:
             boxes[number] = (left, upper, left + side, upper + side)
         if sheet.size != (columns * side, -(-len(boxes) // columns) * side):
             raise ValueError(f"{SHIPPED.name} is damaged: {layer} has {sheet.size} px.")
-    return (SheetFile(content, boxes, shipped=True),)
+    return (SheetFile(content, boxes, KINDS[made_by["kinds"][layer]], shipped=True),)
 
 
 def draw_sheet(net: vz.Network, layer: str, task: Task, *, folder=None, batch: int = 16,

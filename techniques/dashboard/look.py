@@ -22,7 +22,7 @@ STYLE = f"""<style>
 .vzd, .vzd .widget-label, .vzd .widget-html-content, .vzd label {{ color: {INK}; }}
 .vzd {{ background: {PAPER}; padding: 4px; }}
 .vzd .widget-html-content {{ line-height: 1.35; white-space: normal; }}
-.vzd h3, .vzd h4 {{ margin: 2px 0; font-size: 15px; color: {INK}; }}
+.vzd h2, .vzd h3 {{ margin: 2px 0; font-size: 15px; color: {INK}; }}
 .vzd p {{ margin: 3px 0; }}
 .vzd-card {{ border: 1px solid {LINE}; border-radius: 4px; padding: 6px 10px; margin: 4px;
   max-width: calc(100% - 10px); box-sizing: border-box; }}

@@ -277,7 +277,7 @@ def plot_activation(image: np.ndarray, values: np.ndarray, *, title: str) -> Fig
     drawn = right.imshow(values, cmap="viridis", alpha=0.7, extent=box, vmin=0,
                          vmax=float(values.max()) or 1.0, interpolation="nearest")
     right.set(xticks=[], yticks=[])
-    right.set_title(title, pad=3)
+    right.set_title(title, pad=5)
     figure.colorbar(drawn, ax=right, shrink=0.9, location="bottom", label="activation")
     return figure
 

@@ -4,6 +4,7 @@ They run in the page when `SCRIPT`, an HTML widget's content inside the dashboar
 
 - keep JupyterLab's shortcuts out of the dashboard (``x`` on a tile would cut the cell);
 - name the sliders' handles, which have no name, and leave a slider's number to be read only;
+- join a sheet's radio buttons by a name: one stop for the Tab key, arrow keys within;
 - stop uploads that the server would answer by closing the connection, and say that others are
   on their way. The chooser of files that ipywidgets makes is not part of the page, so it is met
   where it is opened.
@@ -25,6 +26,7 @@ const begin = tries => {
   if (!board) { if (tries) setTimeout(begin, 50, tries - 1); return; }
   if (board.dataset.lmSuppressShortcuts) return;
   board.dataset.lmSuppressShortcuts = 'true';
+  const group = 'vzd' + Math.random();
   const tidy = () => {
     board.querySelectorAll('.widget-slider').forEach(slider => {
       const words = slider.querySelector('.widget-label')?.textContent || 'Filter';
@@ -34,6 +36,9 @@ const begin = tries => {
       slider.querySelectorAll('.widget-readout').forEach(shown => {
         if (shown.contentEditable !== 'false') shown.contentEditable = 'false';
       });
+    });
+    board.querySelectorAll('.vzd-sheet').forEach((sheet, i) => {
+      sheet.querySelectorAll('input:not([name])').forEach(one => { one.name = group + i; });
     });
     board.querySelectorAll('[title=null]').forEach(one => one.removeAttribute('title'));
     board.querySelectorAll('[role=progressbar], .widget-progress .progress').forEach(bar => {
@@ -56,7 +61,7 @@ const begin = tries => {
       event.stopImmediatePropagation();
       say(names + (files.length === 1 ? ' has ' : ' have ') + mb + ' MB; this server takes ' + most
           + ' MB at once. Choose fewer or smaller ones, or start it by make lab or make dashboard, '
-          + 'which take LARGEST MB.', true);
+          + 'which take more.', true);
     } else if (files.length) say('sending ' + names + ', ' + mb + ' MB', false);
   };
   board.addEventListener('click', event => {
@@ -76,9 +81,6 @@ const begin = tries => {
 begin(200);
 """
 
-LARGEST = 200  #: MB that servers take which this project starts
-
-
 def _running(code: str) -> str:
     """HTML that runs code once it is shown; a picture that is none, since scripts are not run."""
     return f'<img src="data:," alt="" hidden onerror="{html.escape(code)}">'
@@ -91,8 +93,7 @@ def takes() -> float:
 
 def script() -> str:
     """The dashboard's script, as the content of an HTML widget within it."""
-    code = _SCRIPT.replace("MOST", f"{takes():g}").replace("LARGEST", f"{LARGEST:g}")
-    return _running(code)
+    return _running(_SCRIPT.replace("MOST", f"{takes():g}"))
 
 
 def state(query: str, *, address: bool) -> str:

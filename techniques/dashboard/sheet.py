@@ -69,10 +69,9 @@ class Sheet(Listener):
 
     def _refresh(self) -> None:
         """Lay the pictures under the tiles."""
-        drawn = 0 if self._found is None else len(self._found.boxes)
-        what = ("small pictures, to browse by" if drawn and self._found.shipped else
-                f"{drawn} drawn" if drawn else "not drawn yet")
-        self.draw.description = "Draw larger pictures" if drawn else "Draw this layer's sheet"
+        what = "not drawn yet" if self._found is None else self._found.words
+        self.draw.description = ("Draw this layer's sheet" if self._found is None else
+                                 "Draw larger pictures")
         self.label.value = f"{self._layer}: {self._count} filters, {what}"
         self._look.value = "" if self._found is None else self._styles(self._found)
 
