@@ -274,9 +274,9 @@ class Dashboard(widgets.VBox):
         if isinstance(self.upload.value, tuple):  # ipywidgets 8 counts on the button what is here
             self.upload.value = ()
         self._own = {**found, **self._own, **found}  # the newest first, whatever the name
-        self._list_own(problem)
         if found:
             self._take_pictures(next(iter(found)))
+        self._list_own(problem)
 
     def _list_own(self, problem: str) -> None:
         """Name the user's own pictures, each with a button that takes it away."""
@@ -299,8 +299,8 @@ class Dashboard(widgets.VBox):
         upload.path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # another picture may lie there
             upload.path.parent.rmdir()
-        self._list_own("")
         self._take_pictures(None)
+        self._list_own("")
 
     def _take_pictures(self, chosen: str | None) -> None:
         """Offer what pictures there are now; the first side looks at the chosen one."""

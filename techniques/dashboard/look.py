@@ -37,22 +37,22 @@ STYLE = f"""<style>
   background: {FAINT}; }}
 .vzd.vzd button:focus-visible, .vzd.vzd summary:focus-visible, .vzd.vzd input:focus-visible,
 .vzd.vzd select:focus-visible, .vzd.vzd a:focus-visible, .vzd.vzd .noUi-handle:focus-visible,
-.vzd.vzd .vzd-sheet label:has(:focus-visible), .vzd.vzd label:has(> input:focus-visible) {{
+.vzd.vzd .vzd-sheet div label:has(:focus-visible), .vzd.vzd label:has(> input:focus-visible) {{
   outline: 3px solid {FOCUS} !important; outline-offset: 1px; box-shadow: 0 0 0 1px {PAPER}; }}
 .vzd-tile {{ background-color: {FAINT}; background-repeat: no-repeat; border: 1px solid {LINE};
   padding: 0; display: flex; align-items: flex-end; justify-content: center; font-size: 11px;
   line-height: 14px; color: {INK}; overflow: hidden; }}
 .vzd .vzd-sheet {{ width: auto; height: auto; max-height: 246px; overflow-y: auto;
   position: relative; padding: 4px; }}
-.vzd .vzd-sheet .widget-radio-box, .vzd .vzd-sheet > div {{ display: flex; flex-flow: row wrap;
+.vzd .vzd-sheet .widget-radio-box {{ display: flex; flex-flow: row wrap;
   width: 100%; margin: 0; padding: 0; }}
-.vzd .vzd-sheet label {{ box-sizing: border-box; margin: 1px; width: 44px; height: 24px;
+.vzd .vzd-sheet div label {{ box-sizing: border-box; margin: 1px; width: 44px; height: 24px;
   border: 1px solid {LINE}; background-color: {FAINT}; background-repeat: no-repeat;
   display: flex; align-items: flex-end; justify-content: center; font-size: 11px;
   line-height: 14px; cursor: pointer; position: relative; }}
-.vzd .vzd-sheet label input {{ position: absolute; inset: 0; margin: 0; opacity: 0;
+.vzd .vzd-sheet div label input {{ position: absolute; inset: 0; margin: 0; opacity: 0;
   width: 100%; height: 100%; cursor: pointer; }}
-.vzd .vzd-sheet label:has(:checked) {{ outline: 3px solid {CHOSEN}; outline-offset: -3px;
+.vzd .vzd-sheet div label:has(:checked) {{ outline: 3px solid {CHOSEN}; outline-offset: -3px;
   font-weight: bold; }}
 .vzd .widget-readout {{ pointer-events: none; color: {INK}; }}
 .vzd .vzd-words > .widget-html-content {{ max-width: 72ch; }}

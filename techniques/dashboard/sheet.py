@@ -84,7 +84,7 @@ class Sheet(Listener):
             found.tiles(range(self._count), TILE, columns=COLUMNS).save(buffer, "WEBP", quality=80)
             page = base64.b64encode(buffer.getvalue()).decode()
         rows = -(-self._count // COLUMNS)
-        at = f".{self._class} .vzd-sheet label"
+        at = f".{self._class} .vzd-sheet div label"
         rules = [f"{at} {{ background-image: {SHADE}, url(data:image/webp;base64,{page}); "
                  f"background-size: 100% 100%, {COLUMNS * TILE}px {rows * TILE}px; color: #fff; "
                  f"width: {TILE}px; height: {TILE}px; "
