@@ -10,6 +10,7 @@ out what was built: the report's page, the site, the explorer.
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,7 +59,10 @@ def main():
     command = commands[sys.argv[1]](sys.argv[2:])
     files = {"lab": "/files/", "dashboard": "/voila/files/"}[sys.argv[1]]
     os.environ |= {"VIZUTILS_UPLOAD_MB": str(LARGEST), "VIZUTILS_FILES": files}
-    os.execv(sys.executable, [sys.executable, "-m", *command])
+    command = [sys.executable, "-m", *command]
+    if os.name == "nt":  # there, to become another program is to leave it behind
+        sys.exit(subprocess.call(command))
+    os.execv(sys.executable, command)
 
 
 if __name__ == "__main__":
