@@ -24,10 +24,13 @@ _SCRIPT = r"""
 const begin = tries => {
   const board = this.closest('.vzd');
   if (!board) { if (tries) setTimeout(begin, 50, tries - 1); return; }
-  if (board.dataset.lmSuppressShortcuts) return;
-  board.dataset.lmSuppressShortcuts = 'true';
+  if (board.dataset.begun) return;
+  board.dataset.begun = 'true';
   const group = 'vzd' + Math.random();
   const tidy = () => {
+    board.querySelectorAll(':is(button, input, select, a, summary, pre, [tabindex])'
+        + ':not([data-lm-suppress-shortcuts])').forEach(  // JupyterLab asks what has the focus
+      one => one.setAttribute('data-lm-suppress-shortcuts', 'true'));
     board.querySelectorAll('.widget-slider').forEach(slider => {
       const words = slider.querySelector('.widget-label')?.textContent || 'Filter';
       slider.querySelectorAll('[role=slider]').forEach(handle => {

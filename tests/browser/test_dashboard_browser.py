@@ -11,12 +11,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
+
 
 ROOT = Path(__file__).resolve().parents[2]
 TITLES = ("Feature picture", "Strongest patches", "Ten kernels", "Circuit sheet", "Activation map",
@@ -489,3 +491,23 @@ def test_every_control_has_a_name(page):
         !element.getAttribute('aria-label')).map(e => e.outerHTML.slice(0, 120))""")
     assert nameless == []
     assert page.locator(".vzd img:not([alt])").count() == 0
+
+
+def test_a_kernel_whose_page_vanished_is_ended(browser, serving, tmp_path):
+    """The page does not say good-bye: its connection is cut, as when a phone loses its network."""
+    quick = ("--no-browser", "--Voila.ip=127.0.0.1", "--MappingKernelManager.cull_interval=2",
+             "--MappingKernelManager.cull_idle_timeout=3")
+    with serving(["tools.serve", "dashboard", *quick], tmp_path, "voila/static/",
+                 PYTHONPATH=str(ROOT), TF_CPP_MIN_LOG_LEVEL="3") as address:
+        page = browser.new_page()
+        page.add_init_script("navigator.sendBeacon = () => true")
+        page.goto(f"{address}/?shown=feature&steps=8", timeout=180 * SECOND)
+        finished(page, "Feature picture")
+        page.wait_for_timeout(8 * SECOND)  # a kernel that is looked at stays
+        assert "Kernel shutdown" not in (tmp_path / "log").read_text()
+        page.goto("about:blank")
+        until = time.monotonic() + 60
+        while "Culling" not in (tmp_path / "log").read_text():
+            assert time.monotonic() < until, (tmp_path / "log").read_text()[-1000:]
+            time.sleep(0.5)
+        page.close()
