@@ -574,7 +574,8 @@ FAULTS = tuple(Fault(*given) for given in [
      "            path.unlink()\n", "            pass\n", "test_explorer"),
     # --- the dashboard ---------------------------------------------------------------------------
     ("the dearest panel first", "techniques/dashboard/side.py",
-     "key=lambda name: self.cards[name].panel.cost", "key=lambda name: -self.cards[name].panel.cost",
+     "key=lambda name: self.cards[name].panel.cost",
+     "key=lambda name: -self.cards[name].panel.cost",
      "test_dashboard"),
     ("finished panels forgotten", "techniques/dashboard/card.py",
      "while len(self._finished) > self._room:", "while self._finished:", "test_dashboard"),

@@ -57,8 +57,9 @@ def main():
         sys.exit(f"Say which: {' or '.join(commands)}.")
     os.chdir(ROOT)
     command = commands[sys.argv[1]](sys.argv[2:])
-    files = {"lab": "/files/", "dashboard": "/voila/files/"}[sys.argv[1]]
-    os.environ |= {"VIZUTILS_UPLOAD_MB": str(LARGEST), "VIZUTILS_FILES": files}
+    os.environ["VIZUTILS_UPLOAD_MB"] = str(LARGEST)
+    if sys.argv[1] == "dashboard":  # JupyterLab gives pages out, but not what they load
+        os.environ["VIZUTILS_FILES"] = "/voila/files/"
     command = [sys.executable, "-m", *command]
     if os.name == "nt":  # there, to become another program is to leave it behind
         sys.exit(subprocess.call(command))

@@ -19,7 +19,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-
 ROOT = Path(__file__).resolve().parents[2]
 TITLES = ("Feature picture", "Strongest patches", "Ten kernels", "Circuit sheet", "Activation map",
           "What the filter sees in the picture", "Saliency and Grad-CAM", "Inversion")
