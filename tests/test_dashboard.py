@@ -726,7 +726,7 @@ def test_what_is_chosen_is_a_call_and_an_address_that_open_it_again(board, tiny,
 
 
 def test_an_address_that_is_not_understood_is_answered():
-    wanted, problem = dashboard.asked("layer=a&filter=x&colour=red&voila-theme=dark&beside=b")
+    wanted, problem = dashboard.asked("layer=a&filter=x&colour=red&theme=dark&beside=b")
     assert wanted == {"layer": "a"}
     assert problem == ("filter=x in the address is not understood. colour in the address is not "
                        "known. beside=b in the address is not understood.")

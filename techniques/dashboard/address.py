@@ -37,7 +37,7 @@ def asked(query: str) -> tuple[dict, str]:
             found[name] = int(value)
         elif name in (*_NUMBERS, "beside"):
             problems.append(f"{name}={value} in the address is not understood.")
-        elif not name.startswith("voila-"):
+        elif name not in ("theme", "template"):  # Voilà's own
             problems.append(f"{name} in the address is not known.")
     return found, " ".join(problems)
 

@@ -119,5 +119,8 @@ const look = () => this.closest('.vzd')?.querySelectorAll('.vzd-sheet').forEach(
 setTimeout(look, 60);
 """
     if address:
-        code += f"history.replaceState(null, '', '?{query}');"
+        code += f"""
+const theme = new URLSearchParams(location.search).get('theme');  // Voilà's
+history.replaceState(null, '', '?{query}' + (theme ? '&theme=' + theme : ''));
+"""
     return _running(code)
