@@ -43,11 +43,14 @@ def dashboard(arguments: list[str]) -> list[str]:
     page.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(new_notebook(cells=[new_code_cell(PAGE)]), page)
     allowed = [f"build[/{re.escape(os.sep)}]{path}" for path in OPEN]
-    return ["voila", str(page), f"--Voila.root_dir={ROOT}", *settings("Voila"),
-            f"--VoilaConfiguration.file_allowlist={allowed}",
-            "--VoilaConfiguration.file_denylist=[]",
-            f"--MappingKernelManager.cull_idle_timeout={GONE}",
-            f"--MappingKernelManager.cull_interval={LOOK}", *arguments]
+    options = [f"--Voila.root_dir={ROOT}", *settings("Voila"),
+               f"--VoilaConfiguration.file_allowlist={allowed}",
+               "--VoilaConfiguration.file_denylist=[]",
+               f"--MappingKernelManager.cull_idle_timeout={GONE}",
+               f"--MappingKernelManager.cull_interval={LOOK}"]
+    said = {argument.partition("=")[0] for argument in arguments}  # given twice, it is refused
+    return ["voila", str(page), *(one for one in options if one.partition("=")[0] not in said),
+            *arguments]
 
 
 def main():
