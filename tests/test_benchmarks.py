@@ -447,6 +447,66 @@ def test_the_chain_of_layers_is_written_as_it_is(tiny):
     np.testing.assert_array_equal(chain["kernel_3"], tiny.layer("block2_conv1").kernel)
 
 
+# --- whole layers, and Xplique ---------------------------------------------------------------
+
+
+def test_a_pass_is_timed_block_by_block():
+    rows = {"patches": [(32, 5.0, 9.0, 1.0), (32, 2.0, 4.0, 1.5), (8, 1.0, 2.0, 1.2)],
+            "claims": [(32, 3.0, 6.0, 1.1), (32, 3.0, 6.0, 1.1), (8, 1.0, 1.0, 1.3)],
+            "usual": [(0, 0.5, 0.5, 1.4)]}
+    np.testing.assert_allclose(program("layer_pass").sums(rows), [
+        [32, 8.5, 15.5, 1.1], [64, 13.5, 25.5, 1.5], [72, 15.5, 28.5, 1.5]])
+
+
+def test_a_seeded_part_of_a_layer_is_drawn_and_held_against_long_climbs(tiny, capsys):
+    atlas = program("atlas")
+    assert len(atlas.chosen(256, 8, 0)) == 32 and len(atlas.chosen(256, 8, 5)) == 5
+    assert atlas.chosen(8, 1, 0).tolist() == list(range(8))
+    options = argparse.Namespace(part=2, only=0, folder=None, sample=1)
+    atlas.blocks(tiny, ["block1_conv1"], options)
+    row = re.search(r"\| block1_conv1 \| 64 \| 2 of 4 \|.* (\d+) %, (\d+) % \| \d \|",
+                    capsys.readouterr().out)
+    assert row and row[1] == row[2]  # of one filter
+
+
+FAKE = """import json, sys
+import numpy as np
+kinds = np.load(sys.argv[1])["kinds"].tolist()
+for line in sys.stdin:
+    job = json.loads(line)
+    np.save(job["pictures"], np.full((1, len(job["units"]), job["size"], 4, 3), len(kinds)))
+    print(json.dumps({"seconds": [job["nb_steps"], 2.0]}), flush=True)
+    if job["nb_steps"] == 9:
+        break
+"""
+
+
+def test_xplique_s_program_is_kept_running_and_its_end_is_told(tiny, tmp_path, monkeypatch):
+    versus = program("xplique_versus")
+    (tmp_path / "fake.py").write_text(FAKE)
+    monkeypatch.setattr(versus, "WORKER", tmp_path / "fake.py")
+    peer = versus.Xplique(sys.executable, tiny, "block1_conv2", 12)
+    for steps in (3, 9):
+        pictures, taken = peer.climb([0, 1, 2], together=True, nb_steps=steps)
+        assert pictures.shape == (1, 3, 12, 4, 3) and (pictures == 2).all()  # two convolutions
+        assert taken.tolist() == [steps, 2.0]
+    with pytest.raises((RuntimeError, BrokenPipeError)):
+        peer.climb([0], together=True, nb_steps=1)
+    peer.program.wait(10)
+
+
+def test_a_value_is_reached_when_every_filter_has_been_there():
+    versus = program("xplique_versus")
+    rows = np.array([[3.0, 0.0], [1.0, 2.0], [1.0, 5.0]])
+    assert versus.first_steps(rows, np.array([3.0, 2.0])) == 2
+    assert versus.first_steps(rows, np.array([3.0, 9.0])) is None
+    order = []
+    taken = versus.in_turns({name: lambda n=name: order.append(n) or (len(order), 1.0)
+                             for name in "ab"}, runs=2)
+    assert order == ["a", "b"] * 3 and taken["a"].tolist() == [[3, 1], [5, 1]]  # the first: warm-up
+    assert versus.times(taken, "b", "a") == f"{np.median([4 / 3, 6 / 5]):.2f} (1.00)"
+
+
 @pytest.mark.parametrize(("name", "says"), [
     ("VGG16", r"^\| VGG16 \| 13 \| .* \| equal \| [1-4] of 4 rise \| 10 ranked \| none \|$"),
     ("MobileNetV2", r"^\| MobileNetV2 \| 52 \| .* \| equal \| [1-4] of 4 rise \| \d+ ranked"),
