@@ -283,7 +283,8 @@ def test_the_command_says_how_its_network_and_pictures_are_loaded():
     options = command.read_words(["LAYERS=a b", "PICTURES=my cats", "NETWORK=own.keras"])
     said = command.how(options)
     assert said.net == "vz.load_network('own.keras', weights='auto')"
-    assert said.pictures == "vz.load_images('my cats', size=net.input_size)"
+    assert said.pictures == (
+        "vz.load_images('my cats', size=net.input_size, classes=net.classes)")
     assert said.command == 'make explorer NETWORK="own.keras" PICTURES="my cats"'
     assert command.how(command.read_words([])).net == (
         "vz.load_network('vgg16', weights='packaged')")
