@@ -315,6 +315,18 @@ def test_uploads_of_both_releases_are_read_alike(tmp_path):
     assert dashboard.read_uploads({}) == dashboard.read_uploads(()) == ({}, "")
 
 
+def test_a_picture_for_a_network_of_ones_own_is_shown_whole(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype="uint8")
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    own = vz.load_images(pixels.astype("float32"), size=32, classes=["a", "b"])
+    found, _ = dashboard.read_uploads({"a.png": {"content": buffer.getvalue()}}, size=own.size,
+                                      crop=own.crop, folder=tmp_path)
+    np.testing.assert_array_equal(found["a.png"].image, pixels)
+    joined = dashboard.join(own, {"a.png": found["a.png"].image})
+    assert joined.crop == own.crop == 1
+
+
 def test_good_uploads_are_kept_and_bad_ones_named(tmp_path):
     files = {"a.png": file_bytes(), "notes.txt": b"hello", "cut.png": file_bytes()[:60],
              "raw.nef": file_bytes()}

@@ -204,7 +204,7 @@ class Dashboard(widgets.VBox):
                 "\nfrom pathlib import Path\nfrom techniques import dashboard\n"
                 f"own = {paths}  # your pictures\n"
                 "pictures = dashboard.join(pictures, {Path(path).name: vz.read_image(path, "
-                f"size={self._first.size}) for path in own}})")
+                f"size={self._first.size}, crop=pictures.crop) for path in own}})")
         return said
 
     def _controls(self, shown, size: int, steps: int, seed: int, preset) -> widgets.VBox:
@@ -270,7 +270,7 @@ class Dashboard(widgets.VBox):
         if not self.upload.value:
             return
         found, problem = read_uploads(self.upload.value, size=self._first.size,
-                                      folder=self._uploads)
+                                      crop=self._first.crop, folder=self._uploads)
         if isinstance(self.upload.value, tuple):  # ipywidgets 8 counts on the button what is here
             self.upload.value = ()
         self._own = {**found, **self._own, **found}  # the newest first, whatever the name

@@ -40,15 +40,18 @@ class Upload:
     path: Path
 
 
-def read_uploads(uploads, *, size: int = 224, folder=None) -> tuple[dict[str, Upload], str]:
+def read_uploads(
+    uploads, *, size: int = 224, crop: float | None = None, folder=None
+) -> tuple[dict[str, Upload], str]:
     """Read the pictures among uploaded files, and keep them as files.
 
     Parameters
     ----------
     uploads
         Value of a `FileUpload`: a dict in ipywidgets 7, a tuple of dicts in 8.
-    size : int
-        Side of the pictures in px, as in `vz.load_images`.
+    size, crop
+        Side of the pictures in px, and what share of a file's shorter side they show, as in
+        `vz.load_images`.
     folder : path, optional
         Where they are kept, each in a folder named by its content; ``build/uploads`` by default.
 
@@ -63,7 +66,7 @@ def read_uploads(uploads, *, size: int = 224, folder=None) -> tuple[dict[str, Up
     pictures, problems = {}, []
     for name, file in uploads.items():
         try:
-            image = vz.load_images({name: file}, size=size).images[0]
+            image = vz.load_images({name: file}, size=size, crop=crop).images[0]
             content = bytes(file["content"])
             path = folder / hashlib.sha256(content).hexdigest()[:12] / Path(name).name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -109,7 +109,8 @@ def join(pictures: vz.ImageSet, own: Mapping[str, np.ndarray]) -> vz.ImageSet:
                              f"{pictures.size}: vz.read_image(path, size={pictures.size}).")
     return vz.ImageSet((*own, *pictures.names),
                        np.concatenate([np.full(len(own), -1), pictures.labels]), pictures.size,
-                       np.concatenate([np.stack(added), pictures.images]), pictures.classes)
+                       np.concatenate([np.stack(added), pictures.images]), pictures.classes,
+                       pictures.crop)
 
 
 def resized(image: np.ndarray, size: int) -> np.ndarray:
