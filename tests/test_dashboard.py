@@ -11,8 +11,10 @@ import io
 import re
 import threading
 import time
+from pathlib import Path
 
 import ipywidgets as widgets
+import nbformat
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -735,6 +737,14 @@ def test_what_is_chosen_is_a_call_and_an_address_that_open_it_again(board, tiny,
     again = dashboard.Dashboard(tiny, images=pictures, **wanted)
     assert again.choices == board.choices and again.sides[1].filter.value == 2
     again.close()
+
+
+def test_companion_6_shows_the_picture_that_the_browser_test_made():
+    home = Path(vz.__file__).parent
+    notebook = nbformat.read(home / "notebooks" / "6_dashboard.ipynb", as_version=4)
+    (shown,) = [cell.attachments["dashboard.jpg"]["image/jpeg"] for cell in notebook.cells
+                if "attachments" in cell]
+    assert base64.b64decode(shown) == (home / "figures" / "dashboard.jpg").read_bytes()
 
 
 def test_an_address_that_is_not_understood_is_answered():

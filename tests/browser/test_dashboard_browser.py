@@ -465,7 +465,7 @@ def test_the_picture_of_it_for_readers(browser, address, tmp_path):
     assert card(page, "Feature picture").bounding_box()["y"] < 560
     committed = ROOT / "figures" / "dashboard.jpg"
     target = committed if os.environ.get("VIZUTILS_PICTURE") else tmp_path / committed.name
-    page.screenshot(path=target, type="jpeg", quality=60)
+    page.screenshot(path=target, type="jpeg", quality=52)
     page.close()
     assert target.stat().st_size <= PICTURE
     with Image.open(committed) as shown, Image.open(target) as now:
