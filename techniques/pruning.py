@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 import vizutils as vz
+from engine.kinds import kind_of
 
 Merged = Mapping[int, int]  #: filter that goes → filter that takes its place
 
@@ -79,9 +80,8 @@ def pruned(
     gains: dict[int, float] = {}
     for layer in net.model.layers[1:]:
         config, weights = layer.get_config(), layer.get_weights()
-        plain = isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
-        if not plain and (weights or isinstance(layer, keras.layers.Flatten)
-                          or isinstance(layer.input, list)):
+        plain = _mixes_by_one_kernel(layer, weights)
+        if not plain and (weights or kind_of(layer).channels != "kept"):
             raise ValueError(f"{net.name} is no plain chain: {layer.name} is a "
                              f"{type(layer).__name__}, whose channels cannot be taken out here.")
         if plain:
@@ -100,6 +100,13 @@ def pruned(
                          name=f"{net.name} without {count} filters", input_size=net.input_size)
 
 
+def _mixes_by_one_kernel(layer: keras.layers.Layer, weights: list[np.ndarray]) -> bool:
+    """Whether a layer's first weights are a kernel of shape (…, channels read, filters)."""
+    kind = kind_of(layer)
+    return (kind.channels == "mixed" and kind.reads != "spread" and bool(weights)
+            and weights[0].shape[-2:] == (layer.input.shape[-1], layer.output.shape[-1]))
+
+
 def _gains(samples: np.ndarray, gone: Merged) -> dict[int, float]:
     """For each filter that goes: how many times the other's activations come nearest to its own."""
     on = np.maximum(samples, 0).astype("float64")
@@ -115,8 +122,10 @@ def _read_from_others(kernel: np.ndarray, gone: Merged, gains: Mapping[int, floa
     return np.delete(kernel, list(gone), axis=-2)
 
 
-def judged(net: vz.Network, smaller: vz.Network, images: vz.ImageSet) -> pd.DataFrame:
-    """What each picture is called before and after.
+def judged(
+    net: vz.Network, smaller: Mapping[str, vz.Network], images: vz.ImageSet
+) -> dict[str, pd.DataFrame]:
+    """What each picture is called before and after, by each of some smaller networks.
 
     Parameters
     ----------
@@ -125,23 +134,24 @@ def judged(net: vz.Network, smaller: vz.Network, images: vz.ImageSet) -> pd.Data
 
     Returns
     -------
-    DataFrame, one row a picture
+    dict of name to DataFrame, one row a picture
         ``same``: the first guess is the old one; ``lost``: by how much less probable the old
         first guess has become (percentage points); ``right_before, right_after``: the label is
         named first (missing without a label).
     """
-    before, after = (_probabilities(one, images) for one in (net, smaller))
+    before = _probabilities(net, images)
     rows, first = np.arange(len(before)), before.argmax(1)
     known = images.labels >= 0
 
     def right(found):
-        return pd.array(np.where(known, found.argmax(1) == images.labels, False), "boolean")
+        return pd.array(np.where(known, found.argmax(1) == images.labels, pd.NA), "boolean")
 
-    table = pd.DataFrame({"same": after.argmax(1) == first,
-                          "lost": 100 * (before - after)[rows, first],
-                          "right_before": right(before), "right_after": right(after)})
-    table.loc[~known, ["right_before", "right_after"]] = pd.NA
-    return table
+    def table(after):
+        return pd.DataFrame({"same": after.argmax(1) == first,
+                             "lost": 100 * (before - after)[rows, first],
+                             "right_before": right(before), "right_after": right(after)})
+
+    return {name: table(_probabilities(one, images)) for name, one in smaller.items()}
 
 
 def _probabilities(net: vz.Network, images: vz.ImageSet) -> np.ndarray:

@@ -45,7 +45,7 @@ def test_a_planted_copy_goes_without_a_trace(copied, noise):
     assert smaller.model.get_layer(LAYER).filters == 5
     np.testing.assert_allclose(vz.logits(smaller, noise), vz.logits(copied, noise), rtol=1e-3,
                                atol=1e-4)
-    assert pruning.judged(copied, smaller, vz.made(noise))["same"].all()
+    assert pruning.judged(copied, {"": smaller}, vz.made(noise))[""]["same"].all()
     assert not smaller.model.trainable_weights
     before, after = (architectures.layer_costs(n, size=64).set_index("layer").multiply_adds
                      for n in (copied, smaller))
@@ -58,7 +58,7 @@ def test_another_filter_leaves_a_trace(copied, noise):
     found = samples_of(copied, noise)
     smaller = pruning.pruned(copied, {LAYER: {0: 1}}, found)
     assert np.abs(vz.logits(smaller, noise) - vz.logits(copied, noise)).max() > 1e-2
-    assert (pruning.judged(copied, smaller, vz.made(noise))["lost"].abs() > 0).any()
+    assert (pruning.judged(copied, {"": smaller}, vz.made(noise))[""]["lost"].abs() > 0).any()
 
 
 def test_the_control_takes_as_many_and_gives_them_to_the_most_similar(copied, noise):
@@ -72,7 +72,7 @@ def test_the_control_takes_as_many_and_gives_them_to_the_most_similar(copied, no
 def test_labels_judge_only_what_has_one(copied, noise):
     images = vz.made(noise)
     images = dataclasses.replace(images, labels=np.array([-1, 0, 1, -1]))
-    table = pruning.judged(copied, copied, images)
+    table = pruning.judged(copied, {"itself": copied}, images)["itself"]
     assert table["right_before"].isna().tolist() == [True, False, False, True]
     assert (table["lost"] == 0).all()
 
