@@ -29,7 +29,9 @@ Evidence and verdicts:
 Families of visualisation techniques, one companion notebook or more:
 
 ``feature_maps``: maps of whole layers, and how similar filters are.
+``pruning``: near-duplicate filters taken out, what that saves and what it costs.
 ``deconvnet``: from a unit back to pixels: deconvnet, gradient, guided backpropagation.
+``abstraction``: why pictures rebuilt from deep layers look abstract: what maps ignore.
 ``inversion``: a picture found again from a layer's features: what the layer still knows.
 ``attribution``: which pixels a class logit depends on, by eight methods.
 ``faithfulness``: whether attribution maps show the network or only the picture.
