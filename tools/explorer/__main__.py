@@ -15,7 +15,6 @@ import sys
 import time
 from pathlib import Path
 
-import vizutils as vz
 from tools.explorer import build
 
 DEFAULTS = {"LAYERS": "", "NETWORK": "vgg16", "WEIGHTS": "packaged", "PICTURES": "", "CLASSES": ""}
@@ -41,7 +40,7 @@ def read_words(words):
 def how(options):
     """The network's Python, the pictures' Python and the command, for the pages to say."""
     named = f", classes={options['CLASSES']!r}" if options["CLASSES"] else ""
-    chosen = options["WEIGHTS"] if is_named(options) else "auto"
+    chosen = options["WEIGHTS"] if build.is_named(options) else "auto"
     given = [f'{name}="{options[name]}"' for name, default in DEFAULTS.items()
              if options[name] != default and name != "LAYERS"]
     folder = repr(options["PICTURES"]) + ", " if options["PICTURES"] else ""
@@ -49,20 +48,6 @@ def how(options):
     return build.Said(
         f"vz.load_network({options['NETWORK']!r}, weights={chosen!r}{named})",
         f"vz.load_images({folder}size=net.input_size{own})", " ".join(["make explorer", *given]))
-
-
-def is_named(options):
-    """Whether the network is one of those with weights to choose, not a file with its own."""
-    return not Path(options["NETWORK"]).suffix
-
-
-def load(options):
-    """The network that is asked for, and its pictures."""
-    named = {"classes": options["CLASSES"]} if options["CLASSES"] else {}
-    net = vz.load_network(options["NETWORK"], **named,
-                          weights=options["WEIGHTS"] if is_named(options) else "auto")
-    return net, vz.load_images(options["PICTURES"] or None, size=net.input_size,
-                               classes=net.classes if options["PICTURES"] else None)
 
 
 @contextlib.contextmanager
@@ -92,7 +77,7 @@ def main(folder, *words):
     began = time.monotonic()
     try:
         options = read_words(words)
-        net, pictures = load(options)
+        net, pictures = build.load(options)
         with spread_over(options) as make_of:
             page = build.build(net, folder, how(options), layers=options["LAYERS"].split(),
                                image_set=pictures, make_of=make_of)

@@ -221,3 +221,17 @@ def _write(path: Path, text: str) -> None:
     draft = path.with_name(f"{path.name}.part")
     draft.write_text(text, encoding="utf-8", newline="\n")
     os.replace(draft, path)
+
+
+def is_named(options):
+    """Whether the network is one of those with weights to choose, not a file with its own."""
+    return not Path(options["NETWORK"]).suffix
+
+
+def load(options):
+    """The network that is asked for, and its pictures."""
+    named = {"classes": options["CLASSES"]} if options["CLASSES"] else {}
+    net = vz.load_network(options["NETWORK"], **named,
+                          weights=options["WEIGHTS"] if is_named(options) else "auto")
+    return net, vz.load_images(options["PICTURES"] or None, size=net.input_size,
+                               classes=net.classes if options["PICTURES"] else None)

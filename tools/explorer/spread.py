@@ -57,8 +57,8 @@ def make(words: tuple, layer: str, threads: int, job) -> dict:
 
 @functools.lru_cache(maxsize=1)
 def _common(words: tuple, layer: str):
-    from techniques import layer_pass  # a scheduler's worker needs it, this module's reader not
-    from tools.explorer.__main__ import load
+    from techniques import layer_pass  # a scheduler's worker needs them, this module's reader not
+    from tools.explorer import build
 
-    net, pictures = load(dict(words))
+    net, pictures = build.load(dict(words))
     return layer_pass.Common(net, layer, pictures)
