@@ -86,7 +86,7 @@ test-processors: .venv/ready-dev ## (hours) the notebooks as other processors ru
 	$(BIN)/python tools/processors.py $(NOTEBOOKS) $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 mutants: .venv/ready-dev ## (half an hour) put deliberate faults into a copy; tests must find all
-	$(BIN)/python tools/mutants.py $(if $(JOBS),--jobs $(JOBS))
+	$(BIN)/python -m tools.mutants $(if $(JOBS),--jobs $(JOBS))
 
 lint: .venv/ready-dev ## check the style of the code, the notebooks' too
 	$(BIN)/ruff check .

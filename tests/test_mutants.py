@@ -1,5 +1,6 @@
 """The hunt for deliberate faults: its list fits the code, and it can tell dead from alive."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -36,9 +37,21 @@ def project(tmp_path):
 def test_a_fault_is_found_or_survives_and_the_copy_is_whole_again(project):
     before = (project / "own.py").read_text()
     assert mutants.failing(project, "test_own") == ""
-    assert mutants.hunt(project, FAULT)[0] == "test_kept"
+    assert mutants.hunt(project, FAULT)[0] == "tests/test_own.py::test_kept"
     assert mutants.hunt(project, replace(FAULT, old="y = 1", new="y = 2"))[0] == ""
     assert (project / "own.py").read_text() == before
+
+
+def test_the_test_that_found_it_last_is_asked_first(project):
+    last = "tests/test_own.py::test_last"
+    (project / "tests/test_own.py").write_text(
+        "import own\n\n\ndef test_kept():\n    assert own.keep(2) == 2\n\n\n"
+        "def test_last():\n    assert own.keep(3) == 3\n")
+    assert mutants.hunt(project, FAULT, last)[0] == last
+    for gone in ("tests/test_own.py::test_gone", "tests/test_gone.py::test_kept"):
+        assert mutants.hunt(project, FAULT, gone)[0] == "tests/test_own.py::test_kept"
+    other = replace(FAULT, old="return x", new="return 3")  # which it does not find
+    assert mutants.hunt(project, other, last)[0] == "tests/test_own.py::test_kept"
 
 
 def test_a_test_that_cannot_run_kills_nothing(project):
@@ -62,7 +75,7 @@ def test_kept(two):
 
 def test_an_error_in_a_fixture_finds_nothing(project):
     (project / "tests/test_own.py").write_text(FIXTURE)
-    assert mutants.hunt(project, FAULT)[0] == "test_kept"
+    assert mutants.hunt(project, FAULT)[0] == "tests/test_own.py::test_kept"
     with pytest.raises(RuntimeError, match="pytest could not run tests/test_own.py"):
         mutants.hunt(project, replace(FAULT, new="raise MemoryError"))
     assert "return x" in (project / "own.py").read_text()
@@ -72,7 +85,8 @@ def test_an_error_hides_no_failure(project):
     (project / "tests/test_own.py").write_text(
         FIXTURE + "\n\ndef test_again():\n    with pytest.raises(TypeError):\n"
         "        own.keep()\n    assert not own.keep\n")
-    assert mutants.hunt(project, replace(FAULT, new="raise MemoryError"))[0] == "test_again"
+    found, _ = mutants.hunt(project, replace(FAULT, new="raise MemoryError"))
+    assert found == "tests/test_own.py::test_again"
 
 
 def test_tests_without_end_find_nothing(project, monkeypatch):
@@ -85,17 +99,21 @@ def test_no_fault_is_put_into_what_is_broken_already(monkeypatch, capsys):
     monkeypatch.setattr(mutants, "copy_project", lambda target: target)
     monkeypatch.setattr(mutants, "failing",
                         lambda project, test: "test_a" if test == "test_images" else "")
-    monkeypatch.setattr(mutants, "hunt", lambda project, fault: pytest.fail("hunted"))
+    monkeypatch.setattr(mutants, "hunt", lambda *given: pytest.fail("hunted"))
     assert mutants.main(["crop not central", "TF32"], 2) == 2
     assert "fails without any fault: test_a; mend that first" in capsys.readouterr().out
 
 
-def test_the_hunt_goes_on_after_tests_that_could_not_run(monkeypatch, capsys):
-    def hunt(project, fault):
+def test_the_hunt_goes_on_after_tests_that_could_not_run(tmp_path, monkeypatch, capsys):
+    def hunt(project, fault, known):
+        assert known == ("test_b" if "mean" in fault.name else "")
         if "not central" in fault.name:
             raise RuntimeError("no room")
-        return "test_a", 1
+        return "test_x.py::test_a", 1
 
+    kept = tmp_path / "killers.json"
+    kept.write_text('{"mean colour not subtracted": "test_b", "no fault any more": "test_c"}')
+    monkeypatch.setattr(mutants, "KILLERS", kept)
     monkeypatch.setattr(mutants, "hunt", hunt)
     monkeypatch.setattr(mutants, "copy_project", lambda target: target)
     monkeypatch.setattr(mutants, "failing", lambda project, *tests: "")
@@ -103,6 +121,7 @@ def test_the_hunt_goes_on_after_tests_that_could_not_run(monkeypatch, capsys):
     said = capsys.readouterr()
     assert "| COULD NOT RUN |" in said.out and "1 of 2 faults are found" in said.out
     assert "crop not central: no room" in said.err
+    assert json.loads(kept.read_text()) == {"mean colour not subtracted": "test_x.py::test_a"}
 
 
 def test_a_list_out_of_date_is_said():

@@ -17,9 +17,9 @@ import vizutils as vz
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a reader runs without make. Left out, with the reason:
-#   tests/, benchmarks/, tools/mutants.py, tools/pythons.py: for maintainers, who have make;
+#   tests/, benchmarks/, tools/{faults,mutants,pythons}.py: for maintainers, who have make;
 #   conftest.py: nbval's comparison, part of the tests.
-LEFT_OUT = {"mutants.py", "pythons.py"}
+LEFT_OUT = {"faults.py", "mutants.py", "pythons.py"}
 RUN_TIME = sorted(
     path for place in (".", "engine", "data", "techniques/**", "tools")
     for path in ROOT.glob(f"{place}/*.py") if path.name not in LEFT_OUT | {"conftest.py"})
