@@ -107,7 +107,7 @@ atlas: .venv/ready ## draw every filter of a layer: make atlas LAYER=block3_conv
 # Layers that are named are drawn and analysed; interrupted, the same command goes on from there.
 explorer: .venv/ready ## pages of every filter: make explorer LAYERS="block3_conv1 block3_conv2"
 	$(BIN)/python -m tools.explorer build/explorer \
-	    $(call given,LAYERS NETWORK WEIGHTS PICTURES CLASSES)
+	    $(call given,LAYERS NETWORK WEIGHTS PICTURES CLASSES SCHEDULER WORKERS)
 
 zip: .venv/ready ## what a run on Colab needs, in build/lab3-circuit.zip
 	$(BIN)/python -m tools.bundle build/lab3-circuit.zip

@@ -27,7 +27,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import engine  # noqa: F401  it prepares TensorFlow's start, so it comes first
@@ -44,6 +43,7 @@ from matplotlib.patches import ConnectionPatch, Rectangle
 
 from data import HOME, fetch, weights
 from engine import class_names
+from engine.ascent import Ascent, titled
 from engine.atlas_store import Atlas, contact_sheet, part_of
 from engine.builders import load_network
 from engine.checks import whole
@@ -126,7 +126,7 @@ __all__ = [
     "ShownFigure", "SavedFigure", "save_figure", "show_recipe", "show_table", "thumbnail_table",
     "classify", "logits", "activations", "Maxima", "image_maxima", "top_patches", "patch_responses",
     "lit_by", "class_responses", "class_table", "group_table", "split_halves", "PRESETS",
-    "STRETCHED", "Ascent", "maximize", "picture_vectors", "atlas", "visualize_filter",
+    "STRETCHED", "held_to", "Ascent", "maximize", "picture_vectors", "atlas", "visualize_filter",
     "MOSTLY_ZERO", "EXCITATORY", "INHIBITORY", "kernels", "filter_bias", "kernel_table",
     "rank_kernels", "plot_images", "plot_input", "plot_history", "plot_groups", "plot_norms",
     "plot_kernels", "plot_circuit", "plot_words", "edge_numbers", "report_table", "answer",
@@ -479,47 +479,33 @@ PRESETS = {
 STRETCHED = frozenset(PRESETS) - {"natural_spectrum"}  #: whose pictures are faint
 
 
-@dataclass(frozen=True, eq=False)
-class Ascent:
-    """Pictures of filters, and a report on how each ascent went.
+def held_to(net: Network, layer: str, photograph: np.ndarray, *, at: str | None = None,
+            hold: float = 10.0) -> Callable[[str, np.ndarray], Objective]:
+    """What feature accentuation makes large, as ``objective(layer, filters)`` for `maximize`.
 
-    Attributes
-    ----------
-    images : float32 ndarray, shape (n, size, size, 3)
-        RGB 0-255; n = filters × seeds, seeds of one filter side by side.
-    history : float32 ndarray, shape (steps + 1, n)
-        Mean pre-activation (with ``objective="unit"``: the centre's) of the untransformed,
-        clipped picture, whatever was climbed on; see `Rendering`.
-    measured : tuple of int
-        The steps after which it was measured.
-    report : DataFrame, one row for each picture
-        ``filter, seed``; ``start, end_mean``: mean pre-activation of the first and of the final
-        picture; ``end_max``: largest pre-activation in it; ``best``: largest mean pre-activation
-        of those measured on the way; ``percentile`` of end_max among the maxima of real
-        pictures; ``agreement``: mean cosine between this filter's pictures from other seeds,
-        as mean activation vectors of the layer below; ``flat``: nothing happened (contrast
-        under 2 grey levels, or no rise); ``steps`` taken.
-    snapshots : dict of int to ndarray
-        The pictures after the steps asked for.
-    ended : {"done", "settled", "interrupted"}
-        Why the last batch's climb stopped; "interrupted": pictures are missing or unfinished.
+    z − hold · d: z the mean of the filter's map, in standard deviations of its answers over the
+    photograph (RGB 0-255, shape (size, size, 3)); d the `feature_distance` to it at the layer `at`,
+    by default the one that `layer` reads. `techniques.accentuation` has the source.
     """
+    inside = unpadded_positions(net, layer, photograph.shape[1])
+    maps = activations(net, layer, made(photograph[None]), pre_activation=True)
+    spread = np.maximum(maps[0, inside, inside].std((0, 1)), 1e-6)
+    at = at or input_layer(net, layer).feature or layer
+    near = hold * feature_distance(at, activations(net, at, made(photograph[None])))
+    return lambda layer, filters: channel(layer, filters) * (1 / spread[filters]) - near
 
-    images: np.ndarray
-    history: np.ndarray
-    measured: tuple[int, ...]
-    report: pd.DataFrame
-    snapshots: dict[int, np.ndarray] = field(default_factory=dict)
-    ended: str = "done"
 
-    def of(self, filter: int, *, seed: int | None = None) -> np.ndarray:
-        """The picture of one filter (of its first seed, unless another is named)."""
-        rows = self.report["filter"] == filter
-        if seed is not None:
-            rows &= self.report["seed"] == seed
-        if not rows.any():
-            raise ValueError(f"no picture of filter {filter} here (seed {seed}).")
-        return self.images[np.flatnonzero(rows)[0]]
+def _recipe(net: Network, layer: str, preset: str, start) -> dict:
+    """What `maximize` uses for a preset."""
+    if preset in PRESETS:
+        return dict(PRESETS[preset])
+    if preset != "accentuation":
+        raise ValueError(f"preset {preset!r} not found; known are {', '.join(PRESETS)}, and "
+                         "accentuation of a photograph (start=).")
+    if np.ndim(start) < 3 or np.shape(start)[:-3] not in ((), (1,)):
+        raise ValueError("accentuation needs one photograph to begin with: give it as start=.")
+    return {"objective": held_to(net, layer, start.reshape(start.shape[-3:])), "transforms": (),
+            "optimiser": Adam(0.02)}
 
 
 def maximize(
@@ -547,7 +533,8 @@ def maximize(
     seeds : int
         ... and how many, each a picture of its own.
     preset : str, optional
-        A recipe of `PRESETS`; `objective` and `options` override it.
+        A recipe of `PRESETS`, or "accentuation" of the photograph that is given as `start` (see
+        `held_to`); `objective` and `options` override it.
     reference : Maxima, or ndarray of shape (pictures, all filters of the layer), optional
         Maxima of real pictures (`image_maxima(...)`) for the percentile; VGG16's stored ones by
         default, NaN without either.
@@ -562,7 +549,7 @@ def maximize(
         On an interrupt from the keyboard return what there is instead of raising `Interrupted`.
     **options
         Passed on to `render`: `parameterisation`, `optimiser`, `transforms`, `calm`,
-        `snapshots`, `settle`, `cancel`, `on_step`.
+        `snapshots`, `settle`, `cancel`, `on_step`, `importance`.
 
     Returns
     -------
@@ -590,10 +577,9 @@ def maximize(
     whole("seeds", seeds), whole("seed", seed, 0), whole("batch", batch)
     if sign not in (1, -1):
         raise ValueError(f"sign is 1 or −1, not {sign!r}.")
+    start = as_start(start)
     if preset is not None:
-        if preset not in PRESETS:
-            raise ValueError(f"preset {preset!r} not found; known are {', '.join(PRESETS)}.")
-        recipe = dict(PRESETS[preset])
+        recipe = _recipe(net, layer, preset, start)
         its_own, options = recipe.pop("objective"), {**recipe, **options}
         objective = its_own if objective is None else objective
     kinds = {None: channel, "channel": channel, "unit": unit}
@@ -603,9 +589,8 @@ def maximize(
     climbed = kinds.get(objective, objective)
     measured = unit if objective == "unit" else channel
     check_climb(net, steps=steps, size=size, seed=seed)
-    size = size or canvas(net, layer)
+    size = size or (start.shape[-2] if preset == "accentuation" else canvas(net, layer))
     receptive_field(net, layer)  # refuses a layer without positions
-    start = as_start(start)
     jobs = [(f, s) for f in filters.tolist() for s in range(seed, seed + seeds)]
     if np.ndim(start) == 4 and len(start) not in (1, len(jobs)):
         raise ValueError(f"{len(start)} starting pictures for {len(jobs)} to be drawn: give one "
@@ -651,8 +636,10 @@ def maximize(
     longest = max(done, key=lambda r: r.measured[-1])
     snapshots = {step: np.concatenate([r.snapshots[step] for r in done])
                  for step in longest.snapshots if all(step in r.snapshots for r in done)}
+    pulls = [r.importance for r in done if r.importance is not None]
     found = Ascent(images, history, longest.measured, report, snapshots,
-                   "interrupted" if interrupt else done[-1].ended)
+                   "interrupted" if interrupt else done[-1].ended,
+                   np.concatenate(pulls) if pulls else None)
     if interrupt is None or interruptible:
         return found
     came = f"{done[-1].measured[-1]} of {steps} steps of picture {len(jobs)} of {wanted}"
@@ -701,7 +688,7 @@ def _report(net, layer, jobs, images, history, reference, sign) -> pd.DataFrame:
     rise = sign * (history[-1] - history[0])
     end_max = own.max((1, 2))
     percentile = np.full(len(jobs), np.nan)
-    if reference is not None:
+    if reference is not None and sign == 1:  # the least exciting need not beat photographs
         percentile = 100 * (reference[:, filters] < end_max).mean(0)
     return pd.DataFrame({
         "filter": filters, "seed": [s for _, s in jobs],
@@ -811,6 +798,7 @@ def atlas(
         parts.append(part)
     images = np.concatenate([images for images, _ in parts])
     report = pd.concat([report for _, report in parts], ignore_index=True)
+    report["percentile"] = report["percentile"] if sign == 1 else np.nan  # of older atlases
     found = Atlas(images, report, *contact_sheet(home, images, report, made_by))
     if interrupt is not None:
         raise Interrupted(f"{len(images)} of {len(filters)} filters (the same call goes on from "
@@ -857,7 +845,8 @@ def visualize_filter(
     for step in told:  # `snapshots` has each of them measured
         print(f"iteration {step:4d}    {ascent.history[step, 0]:9.3f}")
     images = stretched(ascent.images) if recipe in STRETCHED else ascent.images
-    return plot_images(images, [f"{layer}, filter {filter}"], columns=1, width=2.6)
+    return plot_images(images, titled([f"{layer}, filter {filter}"], ascent.notes), columns=1,
+                       width=2.6)
 
 
 # ============================================================================================
@@ -1009,16 +998,19 @@ def answer(text: str):
 
 @styled
 def plot_images(
-    images: Sequence[np.ndarray], titles: Sequence[str] = (), *, columns: int = 5,
+    images: Sequence[np.ndarray] | Ascent, titles: Sequence[str] = (), *, columns: int = 5,
     width: float = WIDTH, marked: Sequence[int] = (), heading: str = "",
 ) -> Figure:
     """A sheet of pictures, each under its title; those that are marked have a red frame.
 
     Parameters
     ----------
-    images : sequence of ndarray, shape (h, w, 3)
-        RGB 0-255; shown as they are, no contrast stretching.
+    images : Ascent, or sequence of ndarray, shape (h, w, 3)
+        RGB 0-255; shown as they are, no contrast stretching. Under an ascent's pictures stands
+        which of them are weak (`Ascent.notes`).
     """
+    if isinstance(images, Ascent):
+        images, titles = images.images, titled(titles, images.notes)
     images = check_each(images)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
@@ -1141,21 +1133,23 @@ def plot_kernels(net: Network, layer: str, filter: int, ranking: pd.DataFrame) -
 
 @styled
 def plot_circuit(
-    upstream: Sequence[np.ndarray], ranking: pd.DataFrame, taps: np.ndarray, picture: np.ndarray,
-    *, words: Sequence[str] = (), layer: str = "", filter: int | str = "", feature: str = "",
-    contributions: Sequence[float] = (), effects: Sequence[float] = (),
+    upstream: Sequence[np.ndarray] | Ascent, ranking: pd.DataFrame, taps: np.ndarray,
+    picture: np.ndarray | Ascent, *, words: Sequence[str] = (), layer: str = "",
+    filter: int | str = "", feature: str = "", contributions: Sequence[float] = (),
+    effects: Sequence[float] = (),
 ) -> Figure:
     """The circuit as a weight explorer draws it: upstream pictures - kernels - the filter.
 
     Parameters
     ----------
-    upstream : sequence of ndarray (h, w, 3)
-        Pictures of the upstream channels, in the order of `ranking`.
+    upstream : Ascent, or sequence of ndarray (h, w, 3)
+        Pictures of the upstream channels, in the order of `ranking`; of an ascent, which are weak
+        is told.
     ranking : DataFrame
         From `rank_kernels`.
     taps : ndarray, shape (rows, columns, len(ranking))
         Their kernels.
-    picture : ndarray (h, w, 3)
+    picture : Ascent, or ndarray (h, w, 3)
         The filter's picture.
     words : sequence of str
         What each upstream channel looks for.
@@ -1164,21 +1158,26 @@ def plot_circuit(
     effects : sequence of float, optional
         By which share the response changes when the edge is cut; printed beside it.
     """
+    words, title = [*words, *[""] * (len(ranking) - len(words))], f"{layer}\nfilter {filter}"
+    if isinstance(upstream, Ascent):
+        upstream, words = upstream.images, titled(words, upstream.notes)
+    if isinstance(picture, Ascent):
+        picture, title = picture.images[0], titled([title], picture.notes[:1])[0]
     *upstream, picture = check_each([*upstream, picture])
     half = -(-len(ranking) // 2)  # two columns of edges, the filter between them
     below = feature if len(feature) <= 14 else "channel"  # a longer name meets the arrows
-    given = len(contributions) > 0 or len(effects) > 0
-    tall = 1.43 if given else 1.3  # inches: one edge's picture, kernel and text
+    more = (len(contributions) > 0 or len(effects) > 0) + any("\n" in word for word in words)
+    tall = 1.3 + 0.13 * more  # inches: one edge's picture, kernel and lines of text
     figure = blank_figure(half * tall + 0.2, layout="none")
     deep = figure.get_figheight()
     norm = CenteredNorm(0, np.abs(taps).max())
     centre = figure.add_axes([0.41, 0.5, 0.18, 0.18 * WIDTH / deep])
     centre.set_gid("circuit")
-    show_picture(centre, picture, f"{layer}\nfilter {filter}")
+    show_picture(centre, picture, title)
     side, small = 0.8, 0.5  # inches: upstream pictures, kernels
     for i, row in enumerate(ranking.itertuples()):
         right = i >= half
-        bottom = deep - tall * (i % half + 1) + (0.48 if given else 0.35)  # inches
+        bottom = deep - tall * (i % half + 1) + 0.35 + 0.13 * more  # inches
         x_picture, x_kernel = (WIDTH - 0.1 - side, WIDTH - 0.25 - side - small) if right else (
             0.1, 0.25 + side)
         box = np.array([WIDTH, deep, WIDTH, deep])
@@ -1190,9 +1189,8 @@ def plot_circuit(
         drawn = draw_kernel(edge, taps[:, :, i], norm)
         sign = {"mostly excitatory": "+", "mostly inhibitory": "−"}.get(row.kind, "±")
         colour = {"+": RED, "−": BLUE, "±": GREY}[sign]
-        word = words[i] if i < len(words) else ""
         figure.text((WIDTH - 0.1 if right else 0.1) / WIDTH, (bottom - 0.04) / deep,
-                    f"{i + 1}. {below} {row.channel}  {sign} {row.l2:.2f}\n{word}"
+                    f"{i + 1}. {below} {row.channel}  {sign} {row.l2:.2f}\n{words[i]}"
                     + edge_numbers(i, contributions, effects), fontsize=8,
                     ha="right" if right else "left", va="top", linespacing=1.1)
         level = 1 - (i % half + 0.5) / half  # where the arrow meets the filter's picture

@@ -2,10 +2,11 @@
 
     python benchmarks/blanks.py [--filters 64 | --all] [--layers block1_conv1 ...] [--quick]
 
-1. **Here.** Seeded filters of each layer, 32 steps on the pre-activation. By default the centre
-   unit is climbed, in Fourier coordinates with Adam(0.4) and without transforms, because
-   that is what the comparison asks: `end_max` against the same filter's maximum over 1,000
-   photographs. `--objective channel --transforms` is the engine as it comes. Canvas: the default
+1. **Here.** Seeded filters of each layer, 32 steps on the pre-activation; beside it the share of
+   pixels that are clipped. By default the centre unit is climbed, in Fourier coordinates with
+   Adam(0.4) and without transforms, because that is what the comparison asks: `end_max` against
+   the same filter's maximum over 1,000 photographs. `--objective channel --transforms --rate 0.05
+   --steps 128` is the engine as it comes. Canvas: the default
    one where it is at most `--cap` px, else the smallest multiple of the layer's stride at which
    the centre unit sees no padding (fewer positions make a high maximum harder, not easier).
    Every filter that is flat, ends at or below zero, or not above its photographs is named, and
@@ -27,6 +28,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from choice_scores import clipped_share
 
 import vizutils as vz
 
@@ -61,12 +63,13 @@ def sample(net, layer: str, count: int | None) -> list[int]:
 def climb(net, layer: str, filters: list[int], size: int, **settings) -> dict:
     """Filter → what its picture reached and what its photographs did."""
     photographs = vz.class_responses(net, layer)[0].max(0) if net.responses else None
-    report = vz.maximize(net, layer, filters, size=size, batch=len(filters), progress=False,
-                         **settings).report
+    found = vz.maximize(net, layer, filters, size=size, batch=len(filters), progress=False,
+                        **settings)
     return {str(row.filter): {
+        "clipped": clipped_share(found.images[[row.Index]]),
         "start": row.start, "end_mean": row.end_mean, "end_max": row.end_max, "flat": row.flat,
         "photographs": float(photographs[row.filter]) if photographs is not None else None}
-        for row in report.itertuples()}
+        for row in found.report.itertuples()}
 
 
 def try_again(net, layer: str, filter: int, size: int, settings: dict) -> dict:
@@ -131,10 +134,17 @@ def faults(row: dict) -> list[str]:
     return found
 
 
+def clipped_words(rows: dict) -> str:
+    """Share of pixels that are shown as 0 or 255: the mean over pictures, and the largest."""
+    shares = [100 * row["clipped"] for row in rows.values()]
+    return f"{np.mean(shares):.1f} %, {np.max(shares):.1f} %"
+
+
 def climb_table(done: dict, sizes: dict) -> str:
     """The first table, and the filters it should name."""
     lines = ["| layer | canvas (px) | filters | flat | end_max ≤ 0 | not above its photographs | "
-             "end_max / photographs: lowest, median |\n|---|---|---|---|---|---|---|"]
+             "end_max / photographs: lowest, median | clipped pixels: mean, most |\n|"
+             + "---|" * 8]
     named, solved = [], 0
     for layer, rows in done.items():
         kinds = [faults(row) for row in rows.values()]
@@ -144,7 +154,7 @@ def climb_table(done: dict, sizes: dict) -> str:
                   if row["photographs"]]
         shares = f"{np.min(ratios):.2f}, {np.median(ratios):.2f}" if ratios else "–"
         lines.append(f"| {layer} | {sizes[layer]} | {len(rows)} | "
-                     + " | ".join(map(str, counts)) + f" | {shares} |")
+                     + " | ".join(map(str, counts)) + f" | {shares} | {clipped_words(rows)} |")
         for (f, row), kind in zip(rows.items(), kinds, strict=True):
             if kind:
                 others = row.get("second", {})
@@ -155,6 +165,8 @@ def climb_table(done: dict, sizes: dict) -> str:
                     [f"end_max {row['end_max']:.1f}",
                      f"photographs {row['photographs'] or np.nan:.1f}", *words]))
     every = sum(map(len, done.values()))
+    rows = {(layer, f): row for layer, own in done.items() for f, row in own.items()}
+    lines.append(f"\nClipped pixels over all {every}: {clipped_words(rows)}.")
     if not named:
         return "\n".join([*lines, f"\nNone of the {every} to be named."])
     return "\n".join([*lines, f"\nNamed: {len(named)} of {every}; {solved} of them get above zero "
@@ -227,7 +239,7 @@ def main():
             starts[layer] = study_starts(net, layer)
             save(state, path)
         rows = ours.setdefault(layer, {})
-        todo = [f for f in sample(net, layer, count) if str(f) not in rows]
+        todo = [f for f in sample(net, layer, count) if "clipped" not in rows.get(str(f), {})]
         batch = max(1, min(16, 16 * 112**2 // sizes[layer] ** 2))  # memory: pixels of a batch
         for first in range(0, len(todo), batch):
             rows.update(climb(net, layer, todo[first:first + batch], sizes[layer], **settings))

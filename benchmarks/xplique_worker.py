@@ -3,14 +3,18 @@
     python benchmarks/xplique_worker.py --help
 
 `two_choices.py` calls it: a network as arrays (.npz) and jobs (.json) go in, pictures (.npy, RGB
-0-255) come out. Its environment: tensorflow-cpu 2.20, tf-keras 2.20.1 without dependencies (they
-bring a second TensorFlow), Xplique without its own, and beside it einops, deprecated, matplotlib,
-opencv-python-headless, scikit-image, scikit-learn, tensorflow-probability 0.25.
+0-255) come out. `xplique_versus.py` keeps it running, with `-` for the jobs: each line of JSON on
+its input is a climb of `optimize`, answered by its seconds. Its environment: tensorflow-cpu 2.20,
+tf-keras 2.20.1 without dependencies (they bring a second TensorFlow), Xplique without its own, and
+beside it einops, deprecated, matplotlib, opencv-python-headless, scikit-image, scikit-learn,
+tensorflow-probability 0.25.
 Options that a job does not name are Xplique's defaults; the canvas is the network's input.
 """
 
 import argparse
 import json
+import sys
+import time
 
 import numpy as np
 
@@ -50,14 +54,49 @@ def draw(model, unit: int, *, method: str, size: int, sign: int, **options) -> n
     return 255 * (np.asarray(found, "float32") - low) / (high - low)
 
 
+def climb(model, units, *, size: int, seed: int, together: bool, **options) -> tuple:
+    """Pictures (kept steps, units, size, size, 3) of `optimize`; wall and processor seconds.
+
+    `together`: all units in one call, as its API allows; else one call after another.
+    """
+    import tensorflow as tf
+    from xplique.features_visualizations import Objective, optimize
+
+    tf.keras.utils.set_random_seed(seed)
+    began, found = (time.perf_counter(), time.process_time()), []
+    for some in [units] if together else [[unit] for unit in units]:
+        goal = Objective.channel(model, "drawn", some)
+        found.append(optimize(goal, custom_shape=(size, size), **options)[0])
+    pictures = [np.stack(own) for own in found]  # to the host: done only now
+    ended = time.perf_counter(), time.process_time()
+    return 255 * np.concatenate(pictures, 1), np.subtract(ended, began).tolist()
+
+
+def serve(arrays) -> None:
+    """Climb what each line of the input asks for, until it ends."""
+    models = {}
+    for line in sys.stdin:
+        job = json.loads(line)
+        path, size = job.pop("pictures"), job["size"]
+        if size not in models:
+            models[size] = network(arrays, size, *RANGES["optimize"])
+        pictures, seconds = climb(models[size], **job)
+        if path:
+            np.save(path, pictures.astype("float32"))
+        print(json.dumps({"seconds": seconds}), flush=True)
+
+
 def main():
     """Draw all that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", help=".npz: layers as choice_methods.plain_layers has them")
-    parser.add_argument("jobs", help=".json: method, size, sign, units, seeds, options")
-    parser.add_argument("pictures", help=".npy, written")
+    parser.add_argument("jobs", help=".json: method, size, sign, units, seeds, options; - to serve")
+    parser.add_argument("pictures", nargs="?", help=".npy, written")
     given = parser.parse_args()
+    if given.jobs == "-":
+        serve(np.load(given.network))
+        return
     import tensorflow as tf
 
     with open(given.jobs) as file:

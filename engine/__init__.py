@@ -5,7 +5,7 @@ receptive fields, a convolution with its norm; ``flattening``, ``wrapping``, ``m
 ``class_names``, ``builders``: where networks come from; ``checks``, ``file_kinds``, ``decoding``,
 ``images``, ``loading``: pictures; ``maxima``: where filters answer most; ``objectives``,
 ``picture_objectives``, ``parameterisations``, ``optimisers``, ``transforms``, ``climb_checks``,
-``reading``, ``render``: the ascent; ``style``, ``saving``, ``recipes``: figures;
+``reading``, ``render``, ``ascent``: the ascent; ``style``, ``saving``, ``recipes``: figures;
 ``atlas_store``: an atlas on disk.
 """
 

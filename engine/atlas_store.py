@@ -15,6 +15,8 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from engine.ascent import weak_note
+
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
@@ -27,7 +29,8 @@ class Atlas:
     report : DataFrame
         As in `Ascent`, one row for each picture.
     sheet : Path
-        The contact sheet, a PNG with the filter's number above each picture.
+        The contact sheet, a PNG with the filter's number above each picture, and "weak" where
+        it is (`engine.ascent.WEAK`).
     index : Path
         JSON beside it: what made it, and for each filter its box on the sheet (left, top,
         right, bottom, in pixels) and its numbers.
@@ -86,7 +89,8 @@ def contact_sheet(home: Path, images: np.ndarray, report: pd.DataFrame, made_by:
     for i, (image, row) in enumerate(zip(images, report.itertuples(), strict=True)):
         left = gap + (i % columns) * (size + gap)
         top = gap + (i // columns) * (size + line + gap) + line
-        pen.text((left, top - line), str(row.filter), fill="black",
+        mark = " weak" if weak_note(row.percentile) else ""
+        pen.text((left, top - line), f"{row.filter}{mark}", fill="black",
                  font=ImageFont.load_default(size=11))
         sheet.paste(Image.fromarray(image), (left, top))
         entries[int(row.filter)] = {

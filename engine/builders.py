@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from data import HOME, fetch, weights
-from engine.model_files import is_model_file, load_model_file, takes_raw_pictures
+from engine.model_files import is_model_file, load_model_file
 from engine.network import Network
 from engine.wrapping import PREPROCESSINGS, as_network, plain_keras
 
@@ -70,14 +70,10 @@ def load_network(
         if weights not in ("auto", "packaged", "random"):
             raise ValueError(f"{Path(name).name} has weights of its own: leave weights out, or "
                              "give weights='random' for a control.")
+        if preprocess is None and weights == "random":  # nobody trained them on anything
+            preprocess = "none"
         net = load_model_file(name, preprocess=preprocess, classes=classes, output=output)
-        if weights == "random":
-            return _random_twin(net)
-        if preprocess is None and takes_raw_pictures(net):
-            print(f"{Path(name).name} changes its pictures nowhere before its first convolution: "
-                  "they go in as RGB 0-255. If it was trained on others, give preprocess= one of "
-                  f"{', '.join(PREPROCESSINGS)} (in the report PREPROCESS=), or a function.")
-        return net
+        return _random_twin(net) if weights == "random" else net
     if preprocess is not None or classes is not None or output is not None:
         raise ValueError(f"{name} has its own preprocessing, classes and output: these options "
                          "are for a model file of yours.")

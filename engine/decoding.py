@@ -38,7 +38,9 @@ def picture_endings() -> frozenset[str]:
                      if (kind in Image.OPEN or kind == "MPO") and kind not in NO_PICTURES)
 
 
-def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> np.ndarray:
+def read_image(
+    path: str | os.PathLike | bytes, *, size: int | None = None, crop: float = CROP
+) -> np.ndarray:
     """Read any picture file as RGB.
 
     Every format that Pillow decodes: JPEG, PNG, WebP, AVIF, GIF (first frame), TIFF, ..., and HEIC
@@ -54,6 +56,8 @@ def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> n
     size : int, optional
         Side of the square centre crop in pixels (see `load_images`); without it the whole
         picture is returned.
+    crop : float
+        What share of the shorter side the crop keeps; 1: all of it.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> n
         scaled to 0-1, negative, not finite or beyond 255 (`engine.checks.what_is_wrong`).
     """
     if isinstance(path, bytes):
-        return read_bytes(path, "this picture", size)
+        return read_bytes(path, "this picture", size, crop)
     refuse_address(path)
     path = Path(path)
     if path.is_dir():
@@ -86,7 +90,7 @@ def read_image(path: str | os.PathLike | bytes, *, size: int | None = None) -> n
                          "it, or leave it out.") from None
     if large:
         raise _no_picture(content, path.name) or _too_large(path.name)
-    return read_bytes(content, path.name, size)
+    return read_bytes(content, path.name, size, crop)
 
 
 def beginning(path: Path) -> bytes:
@@ -95,12 +99,12 @@ def beginning(path: Path) -> bytes:
         return file.read(512)
 
 
-def read_bytes(content: bytes, name: str, size: int | None) -> np.ndarray:
+def read_bytes(content: bytes, name: str, size: int | None, crop: float) -> np.ndarray:
     """What `read_image` returns, of a file's bytes; `name` is what errors call it."""
     if Path(name).suffix.lower() in RAW:  # Pillow would find the thumbnail in it
         raise ValueError(f"{name} is of a kind that is not read: {REMEDIES[RAW[0]]}.")
     try:
-        picture = _decoded(content, size)
+        picture = _decoded(content, None if size is None else round(size / crop))
     except Image.DecompressionBombError:
         raise _too_large(name) from None
     except MemoryError:
@@ -116,7 +120,7 @@ def read_bytes(content: bytes, name: str, size: int | None) -> np.ndarray:
         raise ValueError(f"{name} is damaged, cut short or no picture ({cause}): save it "
                          "again as JPEG or PNG, or leave it out.") from problem
     if size is not None:
-        picture = centre_crop(picture, size)
+        picture = centre_crop(picture, size, crop)
     return np.asarray(picture, "float32")
 
 
@@ -147,17 +151,16 @@ def _no_picture(content: bytes, name: str) -> ValueError | None:
     return ValueError(f"{name} is {kind}{other}.") if kind else None
 
 
-def _decoded(content: bytes, size: int | None) -> Image.Image:
-    """A picture file as RGB; a JPEG reduced if only `size` pixels are wanted."""
+def _decoded(content: bytes, side: int | None) -> Image.Image:
+    """A picture file as RGB; a JPEG reduced if only `side` pixels are wanted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # judged here instead
         with Image.open(io.BytesIO(content)) as picture:
             if picture.format in NO_PICTURES:  # Pillow would run another program, or fail
                 raise UnidentifiedImageError
             width, height = picture.size
-            if size is not None:
-                wanted = 2 * round(size / CROP)  # twice too large, so that bicubic still decides
-                picture.draft("RGB", (wanted, wanted))
+            if side is not None:  # twice too large, so that bicubic still decides
+                picture.draft("RGB", (2 * side, 2 * side))
             if "progressive" not in picture.info:  # such a JPEG is held whole, however reduced
                 width, height = picture.size
             if width * height > MOST_PIXELS:
@@ -216,14 +219,14 @@ def _white(picture: Image.Image) -> int:
     return 255
 
 
-def centre_crop(picture: Image.Image, size: int) -> Image.Image:
-    """Resize the shorter side to size / CROP (bicubic), then cut the centre out."""
+def centre_crop(picture: Image.Image, size: int, crop: float) -> Image.Image:
+    """Resize the shorter side to size / crop (bicubic), then cut the centre out."""
     longest = THINNEST * min(picture.size)
     left, top = (max(side - longest, 0) // 2 for side in picture.size)
     if left or top:  # a line of pixels, enlarged whole, would fill the memory
         picture = picture.crop((left, top, picture.width - left, picture.height - top))
     width, height = picture.size
-    scale = round(size / CROP) / min(width, height)
+    scale = round(size / crop) / min(width, height)
     new = (max(size, round(width * scale)), max(size, round(height * scale)))
     picture = picture.resize(new, Image.Resampling.BICUBIC)
     left, top = (new[0] - size) // 2, (new[1] - size) // 2

@@ -15,7 +15,7 @@ from PIL import Image
 
 from data.progress import Progress
 from engine.checks import ROUNDING, SCALED_BELOW, what_is_wrong
-from engine.decoding import read_image
+from engine.decoding import CROP, read_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,8 @@ class ImageSet:
         in a copy: what happens to the array afterwards changes nothing here.
     classes : tuple of str, or None
         The names of the classes that labels are indices of; None: ImageNet's.
+    crop : float
+        What share of a file's shorter side is shown (see `load_images`).
     """
 
     names: tuple[str, ...]
@@ -43,6 +45,7 @@ class ImageSet:
     size: int
     sources: tuple[Path, ...] | np.ndarray
     classes: tuple[str, ...] | None = None
+    crop: float = CROP
 
     def __post_init__(self):
         if isinstance(self.sources, np.ndarray) and len(self.sources):
@@ -71,7 +74,8 @@ class ImageSet:
         ready = self.__dict__.get("images", self.sources)
         if isinstance(ready, np.ndarray):
             return ready[list(indices)]
-        return np.stack([read_image(self.sources[i], size=self.size) for i in indices])
+        return np.stack([read_image(self.sources[i], size=self.size, crop=self.crop)
+                         for i in indices])
 
     def batches(self, size: int = 16) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield ``(indices, images)``; memory does not grow with the number of pictures.
@@ -101,9 +105,9 @@ class ImageSet:
         ready = self.__dict__.get("images", self.sources)
         names, labels = tuple(self.names[i] for i in indices), self.labels[indices]
         if isinstance(ready, np.ndarray):  # pixels that were checked when they came, and a copy
-            return MadePictures(names, labels, self.size, ready[indices], self.classes)
+            return MadePictures(names, labels, self.size, ready[indices], self.classes, self.crop)
         return ImageSet(names, labels, self.size, tuple(self.sources[i] for i in indices),
-                        self.classes)
+                        self.classes, self.crop)
 
 
 class MadePictures(ImageSet):

@@ -23,6 +23,7 @@ from data.progress import Progress
 from engine.checks import whole
 from engine.class_names import as_classes, label_by_place, label_of
 from engine.decoding import (
+    CROP,
     beginning,
     centre_crop,
     no_decoder_for,
@@ -37,7 +38,8 @@ from engine.images import ImageSet, MadePictures, one_or_more
 
 
 def load_images(
-    folder=None, *, size: int = 224, limit: int | None = None, labels=None, classes=None
+    folder=None, *, size: int = 224, limit: int | None = None, labels=None, classes=None,
+    crop: float | None = None
 ) -> ImageSet:
     """Load pictures from files, folders, uploads or arrays; the packaged ones by default.
 
@@ -56,9 +58,8 @@ def load_images(
         * an `ImageSet`;
         * a list of any of these.
     size : int
-        Side of the square crop, in pixels: the shorter side is resized to ``size / 0.875``
-        (bicubic) and the centre cut out, as both packaged networks expect. An array that has
-        this size already stays as it is.
+        Side of the square crop, in pixels: the shorter side is resized to ``size / crop``
+        (bicubic) and the centre cut out. An array that has this size already stays as it is.
     limit : int, optional
         Take only the first `limit` pictures that can be read.
     labels : optional
@@ -74,6 +75,10 @@ def load_images(
         Names of classes that are not ImageNet's, in the order of a network's outputs
         (``net.classes``; or a text file or folder, see `as_classes`). Labels are then of these,
         and without `labels` a picture below a folder that is named after a class is of that one.
+    crop : float, optional
+        What share of the shorter side is kept, above 0 and at most 1. Left out: an `ImageSet`'s
+        own; with `classes` 1, since a file of a network's size is what the network was trained
+        on; else 0.875, as both packaged networks expect of photographs.
 
     Returns
     -------
@@ -103,6 +108,8 @@ def load_images(
     found, classes = _packaged() if folder is None else _find(folder), as_classes(classes)
     if isinstance(folder, ImageSet):
         classes = folder.classes if classes is None else classes
+        crop = folder.crop if crop is None else crop
+    crop = _share(crop, classes)
     if classes is not None and getattr(folder, "classes", None) != classes:
         found = [dataclasses.replace(one, label=_place(one, classes)) for one in found]
     good, pixels, bad = [], [], []
@@ -110,7 +117,7 @@ def load_images(
         if limit is not None and len(good) >= limit:
             break
         try:
-            pixels.append(_checked_source(picture, i, size))
+            pixels.append(_checked_source(picture, i, size, crop))
             good.append(i)
         except (OSError, ValueError) as problem:
             if len(found) == 1:
@@ -123,9 +130,10 @@ def load_images(
     names = tuple(found[i].name or f"picture {i}" for i in good)
     given = _labels(labels, found, good, classes)
     if all(isinstance(one, Path) for one in pixels):
-        return ImageSet(names, given, size, tuple(pixels), classes)
+        return ImageSet(names, given, size, tuple(pixels), classes, crop)
     return MadePictures(names, given, size, np.stack([  # each was checked when it was found
-        read_image(one, size=size) if isinstance(one, Path) else one for one in pixels]), classes)
+        read_image(one, size=size, crop=crop) if isinstance(one, Path) else one
+        for one in pixels]), classes, crop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,19 +270,29 @@ def _remedy(file: Path, ending: str) -> str:
         return ""
 
 
-def _checked_source(picture: _Found, number: int, size: int):
+def _share(crop: float | None, classes) -> float:
+    """`crop` as `load_images` takes it, checked."""
+    if crop is None:
+        return CROP if classes is None else 1.0
+    if isinstance(crop, bool) or not isinstance(crop, numbers.Real) or not 0 < crop <= 1:
+        raise ValueError("crop is the share of a picture's shorter side that is kept, above 0 and "
+                         f"at most 1, not {crop!r}.")
+    return float(crop)
+
+
+def _checked_source(picture: _Found, number: int, size: int, crop: float):
     """A path whose file can be read, or the pixels of anything else, cut to `size`."""
     source, name = picture.source, picture.file or f"picture {number}"
     if isinstance(source, Path):
         read_image(source, size=8)  # decoded small: cheap, and finds damage a header hides
         return source
     if isinstance(source, bytes):
-        return read_bytes(source, name, size)
+        return read_bytes(source, name, size, crop)
     if isinstance(source, np.ndarray):
         if source.shape[:2] == (size, size):
             return source
         source = Image.fromarray(np.clip(source, 0, 255).round().astype("uint8"))
-    return np.asarray(centre_crop(to_rgb(source, name), size), "float32")
+    return np.asarray(centre_crop(to_rgb(source, name), size, crop), "float32")
 
 
 # --- labels: what a picture shows ---------------------------------------------------------------

@@ -11,8 +11,8 @@ from pathlib import Path
 import h5py
 import keras
 
-from engine.kinds import KINDS, RUNS_CODE, kind_of
-from engine.links import below
+from engine.flattening import SUBCLASSED
+from engine.kinds import KINDS, RUNS_CODE
 from engine.network import Network
 from engine.wrapping import as_network, plain_keras
 
@@ -59,7 +59,11 @@ def load_model_file(path, *, preprocess=None, classes=None, output=None) -> Netw
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {path}; give the path of a .keras or "
                                 "whole-model .h5 file, or the name of a network.")
-    for part in _parts(_description(path)):
+    description = _description(path)
+    kind = description.get("class_name")
+    if kind not in ("Functional", "Model", "Sequential") and not hasattr(keras.layers, str(kind)):
+        raise ValueError(f"the model in {path.name} ({kind}) {SUBCLASSED}")
+    for part in _parts(description):
         _check_part(part, path.name)
     with plain_keras():
         model = _read(path)
@@ -68,15 +72,6 @@ def load_model_file(path, *, preprocess=None, classes=None, output=None) -> Netw
                          output=output)
     object.__setattr__(net, "weights_source", f"all layers from the file {path.name}")
     return net
-
-
-def takes_raw_pictures(net: Network) -> bool:
-    """Whether a model's first convolution reads pictures as they are given, not in other units."""
-    if not net.conv_layers:
-        return False
-    first = net.model.get_layer(net.conv_layers[0])
-    return all(kind_of(one).reads == "picture" or kind_of(one).sign or kind_of(one).augments
-               for one in below(first.input))
 
 
 def _read(path: Path) -> keras.Model:
@@ -89,18 +84,22 @@ def _read(path: Path) -> keras.Model:
                          f"({type(problem).__name__}: {words[:200]}). {BUILD_ANEW}") from problem
 
 
-def _description(path: Path):
+def _description(path: Path) -> dict:
     """The description of a model's layers that its file holds, as plain lists and mappings."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as file:
                 if file.getinfo("config.json").file_size > LONGEST:
                     raise ValueError("its description is too long to be one")
-                return json.loads(file.read("config.json"))
-        with h5py.File(path) as file:
-            text = file.attrs.get("model_config")
+                text = file.read("config.json")
+        else:
+            with h5py.File(path) as file:
+                text = file.attrs.get("model_config")
         if text is not None:
-            return json.loads(text)
+            found = json.loads(text)
+            if not isinstance(found, dict):
+                raise ValueError("its description is none of a model")
+            return found
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as problem:
         raise ValueError(f"{path.name} is no whole model as Keras writes it, or is damaged "
                          f"({problem}): save it by model.save(\"mine.keras\").") from problem

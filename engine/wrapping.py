@@ -12,7 +12,7 @@ import tensorflow as tf
 from engine.class_names import as_classes, check_count
 from engine.flattening import flat
 from engine.kinds import kind_of
-from engine.links import made_by
+from engine.links import below, made_by
 from engine.network import Network, passes_on
 
 HEADS = ("original", "distilled", "none")  #: what `Network.head` may be
@@ -58,11 +58,12 @@ def as_network(
         opened (their layers are called ``vgg16/block3_conv2``, or shorter where that is unique).
         It is not changed; `Network.model` shares its variables.
     preprocess : str or callable, optional
-        RGB 0-255 → model input, differentiable. Identity if the model preprocesses itself. For a
+        RGB 0-255 → model input, differentiable. Left out: the identity, and a sentence that asks
+        if the model does not change its pictures itself (``"none"``: it need not). For a
         model of grey pictures it is given grey ones (0.299 R + 0.587 G + 0.114 B, one channel),
         for one of four channels RGB with an opaque fourth (255). By name: ``"0-1"`` (divided by
         255), ``"-1-1"`` (by 127.5, minus 1), ``"vgg"`` (BGR minus ImageNet's mean colour),
-        ``"torch"`` (0-1, minus the mean colour, over its standard deviation), ``"none"``.
+        ``"torch"`` (0-1, minus the mean colour, over its standard deviation).
     name
         As in `Network`.
     input_size : int, optional
@@ -108,7 +109,20 @@ def as_network(
     )
     if classes is not None:
         check_count(classes, net.class_count, net.name)
+    if preprocess is None and _takes_raw_pictures(net):
+        print(f"{net.name} changes its pictures nowhere before its first convolution: they go in "
+              "as RGB 0-255. If it was trained on others, give preprocess= one of "
+              f"{', '.join(PREPROCESSINGS)} (in the report PREPROCESS=), or a function.")
     return net
+
+
+def _takes_raw_pictures(net: Network) -> bool:
+    """Whether a model's first convolution reads pictures as they are given, not in other units."""
+    if not net.conv_layers:
+        return False
+    first = net.model.get_layer(net.conv_layers[0])
+    return all(kind_of(one).reads == "picture" or kind_of(one).sign or kind_of(one).augments
+               for one in below(first.input))
 
 
 def _by_name(preprocess: str, channels: int | None) -> Callable:

@@ -37,6 +37,7 @@ Families of visualisation techniques, one companion notebook or more:
 ``faithfulness``: whether attribution maps show the network or only the picture.
 ``deepdream``: a photograph changed towards what a layer already sees in it.
 ``accentuation``: what one filter sees in a photograph, drawn more plainly there.
+``method_sheet``: the same units drawn by each method, this project's and others'.
 ``adversarial``: small changes of pixels that make the network name another class.
 ``architectures``: what networks cost, and what is alike in different ones.
 ``beside``: first kernels, maps and places of two networks beside each other.

@@ -3,7 +3,8 @@
 A picture that climbs from noise shows what a filter wants anywhere. Here the photograph itself
 climbs, held to itself by the features of a layer further down: what the filter already answered
 to is sharpened, and little else is invented. Only nouns of the engine are composed: a filter's
-channel less the distance to the photograph's features, climbed from the photograph.
+channel less the distance to the photograph's features, climbed from the photograph
+(``vz.maximize(..., preset="accentuation", start=photograph)`` climbs the same).
 """
 
 from __future__ import annotations
@@ -91,17 +92,13 @@ def accentuate(
     photograph = vz.as_image_set(np.asarray(photograph)[None]).images[0]
     size = photograph.shape[0]
     at = at or vz.input_layer(net, layer).feature or layer
-    spread = np.maximum(_maps(net, layer, photograph[None])[0][..., filters].std((0, 1)), 1e-6)
-    features = vz.activations(net, at, photograph[None])
-    goal = vz.channel(layer, filters) * (1 / spread)
-    if hold:
-        goal = goal - vz.feature_distance(at, features) * hold
+    goal = vz.held_to(net, layer, photograph, at=at, hold=hold)(layer, filters)
     # without transforms: they would move the picture away from the features that hold it
     images = vz.render(net, goal, size=size, steps=steps, optimiser=vz.Adam(rate), transforms=(),
                        start=photograph, progress=progress, **watching).images
     before, after = (_maps(net, layer, pictures)[..., filters].mean((1, 2)) for pictures in (
         photograph[None], images))
-    found = vz.activations(net, at, images)
+    found, features = (vz.activations(net, at, some) for some in (images, photograph[None]))
     apart = ((found - features) ** 2).sum((1, 2, 3)) / (features**2).sum()
     return Accentuated(photograph, images, pd.DataFrame({
         "filter": filters, "before": before[0], "after": np.diagonal(after), "apart": apart,

@@ -5,6 +5,8 @@ call goes on where the first one stopped, and a block that was damaged is made a
 those of `analysis.observe`, `claims.core_findings`, `alterations.kept`, `circuits.edge_table` and
 `families.relatives`, one by one. Claims that need climbs or forward passes of their own for every
 filter (cut, signs, inhibition, use) are left to `analysis.analyse`.
+
+A block is a `Job`, and `Common.make` does it: the same on another machine.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -85,14 +87,14 @@ class LayerPass:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a filter: what it answers to, the verdict, the core claims' numbers."""
-        rows = []
-        for filter, row in zip(self.filters, self.rows, strict=True):
-            rows.append({"filter": filter, **{k: row[k] for k in (
-                "family", "verdict", "elsewhere", "r")}, "claims": ", ".join(
-                    one["about"] for one in row["claims"] if one["core"]),
-                "hypothesis": row["hypothesis"]})
-        return pd.DataFrame(rows)
+        """A row a filter: what it answers to best and how, the verdict, the core claims."""
+        return pd.DataFrame([{
+            "filter": filter,
+            **{name: row[name] for name in ("family", "score", "verdict", "elsewhere", "r")},
+            **row["properties"], "variants": row["family rule"],
+            "claims": ", ".join(one["about"] for one in row["claims"] if one["core"]),
+            "hypothesis": row["hypothesis"],
+        } for filter, row in zip(self.filters, self.rows, strict=True)])
 
     def counts(self) -> pd.DataFrame:
         """Verdicts counted: ``verdict, filters, share, low, high`` (Wilson's 95 % interval)."""
@@ -140,41 +142,83 @@ class _Missing(LookupError):
     """A block is not there, or damaged, and was not to be made."""
 
 
-def _kept(path: Path, make: Callable[[], dict] | None) -> dict:
-    """The arrays of a file; made and saved if it is missing or damaged."""
+def _read(path: Path) -> dict | None:
+    """The arrays of a file; None if it is missing or damaged."""
     try:
         with np.load(path) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as problem:
-        if make is None:
-            raise _Missing(str(path)) from problem
-    made = make()
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _store(path: Path, made: dict) -> None:
     draft = path.with_name(f"draft_{os.getpid()}.npz")
     np.savez_compressed(draft, **made)
     os.replace(draft, path)
-    return made
 
 
 # --- what filters share ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class _Common:
+class Job:
+    """A block to be made, by itself and anywhere.
+
+    Attributes
+    ----------
+    kind : str
+        ``"patches"``, ``"claims"`` (which needs what all blocks of the first kind found) or
+        ``"usual"`` (contributions at random places, of all filters).
+    filters : tuple of int
+    told : tuple
+        What else decided it.
+    found : dict of ndarray
+        What claims are made of.
+    """
+
+    kind: str
+    filters: tuple[int, ...] = ()
+    told: tuple = ()
+    found: dict = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """Its file's name, by what decided it."""
+        if self.kind == "usual":
+            return "usual.npz"
+        text = json.dumps([list(self.filters), *self.told])
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{self.kind}_{self.filters[0]:04d}_{digest}.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Common:
     """What the pass of a layer computes once, when the first block asks for it."""
 
     net: vz.Network
     layer: str
-    image_set: vz.ImageSet | None
-    seed: int
-    progress: bool
+    image_set: vz.ImageSet
+    seed: int = 0
+    progress: bool = False
+
+    def make(self, job: Job) -> dict:
+        """The arrays of a block."""
+        block = np.array(job.filters, int)
+        if job.kind == "patches":
+            return _patches(self, block)
+        if job.kind == "claims":
+            return _claims(self, block, job.found, job.told[0])
+        return {"usual": self.usual}
 
     @functools.cached_property
     def halves(self) -> tuple[vz.ImageSet, vz.ImageSet]:
+        """The pictures to look at, and those to test on."""
         return tuple(self.image_set.subset(half)
                      for half in layer_analysis.halves(self.image_set, self.seed))
 
     @functools.cached_property
     def shared(self) -> analysis.Shared:
+        """As `analysis.observe` and `analysis.examine` take it."""
         return analysis.share(self.net, self.layer, self.image_set, seed=self.seed,
                               progress=self.progress)
 
@@ -195,6 +239,7 @@ class _Common:
 
     @functools.cached_property
     def kernels(self) -> np.ndarray:
+        """Shape (rows, columns, channels, filters)."""
         return unit_kernels(self.net, self.layer)
 
     @functools.cached_property
@@ -218,14 +263,10 @@ class _Common:
                 families.tuning_agreement(tuned.table, tuned.scores))
 
 
-def _blocks(filters: np.ndarray) -> list[np.ndarray]:
-    return [filters[first : first + BLOCK] for first in range(0, len(filters), BLOCK)]
-
-
 # --- the first road: patches, what they keep, what edges give -------------------------------------
 
 
-def _patches(common: _Common, block: np.ndarray) -> dict:
+def _patches(common: Common, block: np.ndarray) -> dict:
     """Arrays of a block of filters: patches, altered answers, contributions."""
     net, layer, half_b = common.net, common.layer, common.halves[1]
     shown = [_shown(common, int(f)) for f in block]
@@ -239,7 +280,7 @@ def _patches(common: _Common, block: np.ndarray) -> dict:
             "filters": block}
 
 
-def _shown(common: _Common, filter: int) -> tuple[np.ndarray, list]:
+def _shown(common: Common, filter: int) -> tuple[np.ndarray, list]:
     """Patches of a page and further ones, small, and (picture, value) of each."""
     found = vz.top_patches(common.net, common.image_set, common.layer, filter,
                            k=len(common.image_set), maxima=common.maxima)
@@ -262,7 +303,7 @@ def _small(images: np.ndarray, side: int = SIDE) -> np.ndarray:
     return np.clip(np.round(images), 0, 255).astype("uint8")
 
 
-def _contributions(common: _Common, block: np.ndarray, tables: Sequence[pd.DataFrame]):
+def _contributions(common: Common, block: np.ndarray, tables: Sequence[pd.DataFrame]):
     """Mean contributions at each filter's places (channels, block), and its mean response."""
     read = circuits.layer_windows(common.net, common.layer)
     gives = np.zeros((common.kernels.shape[2], len(block)))
@@ -279,7 +320,7 @@ def _contributions(common: _Common, block: np.ndarray, tables: Sequence[pd.DataF
     return gives, response
 
 
-def _shares(common: _Common, filter: int, patches: np.ndarray) -> list[float]:
+def _shares(common: Common, filter: int, patches: np.ndarray) -> list[float]:
     """What of a filter's response its altered strongest patches keep, way by way."""
     level = common.level[filter]
 
@@ -297,7 +338,7 @@ def _shares(common: _Common, filter: int, patches: np.ndarray) -> list[float]:
 # --- the second road: hypotheses and their verdicts -----------------------------------------------
 
 
-def _claims(common: _Common, block: np.ndarray, first: dict, top: int) -> dict:
+def _claims(common: Common, block: np.ndarray, first: dict, top: int) -> dict:
     """A row a filter as JSON, and the stimuli it answers to best."""
     net, layer, shared = common.net, common.layer, common.shared
     about = [None] * len(block)
@@ -314,7 +355,7 @@ def _claims(common: _Common, block: np.ndarray, first: dict, top: int) -> dict:
     return {"rows": json.dumps(rows), "drawn": np.stack(drawn), "filters": block}
 
 
-def _row(common: _Common, filter: int, about, first: dict, top: int) -> tuple[dict, np.ndarray]:
+def _row(common: Common, filter: int, about, first: dict, top: int) -> tuple[dict, np.ndarray]:
     net, layer, shared = common.net, common.layer, common.shared
     summary = stimuli.summary(shared.tuned, filter)
     groups = analysis.groups_of_half_a(net, layer, filter, common.halves[0], seed=common.seed)
@@ -414,7 +455,7 @@ def _plain(rows: list[dict]) -> list[dict]:
 def run(
     net: vz.Network, layer: str, image_set: vz.ImageSet | None = None, *,
     filters: Sequence[int] | None = None, top: int = 10, seed: int = 0, folder=None,
-    progress: bool = True,
+    progress: bool = True, make: Callable[[list[Job]], Iterable[tuple[int, dict]]] | None = None,
 ) -> LayerPass:
     """Analyse all filters of a layer, or go on with it.
 
@@ -428,6 +469,9 @@ def run(
         How many kernels are ranked.
     folder : path, optional
         Where blocks are kept; ``build/passes`` by default.
+    make : callable, optional
+        Makes blocks elsewhere: from jobs to pairs of a job's place among them and its arrays
+        (`Common.make`), in any order. Here, one after another, by default.
 
     Returns
     -------
@@ -446,7 +490,9 @@ def run(
                  else vz.as_image_set(image_set, copy=False))
     home = home_of(net, layer, digest_of(image_set), seed=seed, folder=folder)
     home.mkdir(parents=True, exist_ok=True)
-    return _run(_Common(net, layer, image_set, seed, progress), filters, top, home, make=True)
+    common = Common(net, layer, image_set, seed, progress)
+    return _run(net, layer, filters, top, home, progress,
+                make or (lambda jobs: enumerate(map(common.make, jobs))))
 
 
 def stored(
@@ -461,36 +507,40 @@ def stored(
     """
     home = home_of(net, layer, digest, seed=seed, folder=folder)
     try:
-        return _run(_Common(net, layer, None, seed, False), None, top, home, make=False)
+        return _run(net, layer, None, top, home, False, None)
     except _Missing:
         return None
 
 
-def _run(common: _Common, filters, top: int, home: Path, *, make: bool) -> LayerPass:
-    net, layer = common.net, common.layer
+def _run(net, layer: str, filters, top: int, home: Path, progress: bool, make) -> LayerPass:
     filters = np.unique(net.check_filters(
-        layer, range(net.channels(layer)) if filters is None else filters))
-    blocks = _blocks(filters)
+        layer, range(net.channels(layer)) if filters is None else filters)).tolist()
+    blocks = [tuple(filters[first : first + BLOCK]) for first in range(0, len(filters), BLOCK)]
     with Progress(total=2 * len(filters), desc=f"{layer}: filters, twice", delay=2,
-                  disable=not common.progress) as bar:
+                  disable=not progress) as bar:
 
-        def each(kind, do, *more):
-            found = []
-            for block in blocks:
-                name = _name(kind, block, *more)
-                found.append(_kept(home / name, (lambda b=block: do(b)) if make else None))
-                bar.update(len(block))
+        def each(jobs: list[Job]) -> list[dict]:
+            found = [_read(home / job.file) for job in jobs]
+            lost = [i for i, one in enumerate(found) if one is None]
+            if lost and make is None:
+                raise _Missing(str(home / jobs[lost[0]].file))
+            bar.update(sum(len(job.filters) for job in jobs) - sum(len(jobs[i].filters)
+                                                                   for i in lost))
+            for at, made in make([jobs[i] for i in lost]) if lost else ():
+                job = jobs[lost[at]]
+                _store(home / job.file, made)
+                found[lost[at]] = made
+                bar.update(len(job.filters))
             return found
 
-        first = each("patches", lambda block: _patches(common, block))
+        first = each([Job("patches", block) for block in blocks])
         joined = _joined(net.channels(layer), filters, first)
-        second = each("claims", lambda block: _claims(common, block, joined, top), top,
-                      filters.tolist())
-    usual = _kept(home / "usual.npz", (lambda: {"usual": common.usual}) if make else None)["usual"]
+        second = each([Job("claims", block, (top, filters), joined) for block in blocks])
+        usual = each([Job("usual")])[0]["usual"]
     rows = [row for one in second for row in json.loads(str(one["rows"]))]
     places = [each for one in first for each in json.loads(str(one["places"]))]
     rows = [row | {"patches": each} for row, each in zip(rows, places, strict=True)]
-    return LayerPass(layer, filters.tolist(), rows,
+    return LayerPass(layer, filters, rows,
                      np.concatenate([one["gives"] for one in first], 1).astype("float32"),
                      usual[:, filters].astype("float32"),
                      np.concatenate([one["response"] for one in first]).astype("float32"),
@@ -498,13 +548,7 @@ def _run(common: _Common, filters, top: int, home: Path, *, make: bool) -> Layer
                      np.concatenate([one["drawn"] for one in second]))
 
 
-def _name(kind: str, block: np.ndarray, *more) -> str:
-    """A block's file, named by what decided it."""
-    text = json.dumps([block.tolist(), *more])
-    return f"{kind}_{block[0]:04d}_{hashlib.sha256(text.encode()).hexdigest()[:8]}.npz"
-
-
-def _joined(count: int, filters: np.ndarray, first: Sequence[dict]) -> dict:
+def _joined(count: int, filters: list[int], first: Sequence[dict]) -> dict:
     """Arrays of the first road by the filters' own numbers; NaN for those not asked for."""
     kept = np.full((count, len(WAYS)), np.nan)
     gives = np.zeros((first[0]["gives"].shape[0], count))

@@ -53,6 +53,18 @@ def tiny():
     return vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
 
 
+@pytest.fixture(scope="module")
+def net():
+    """The same, one for all tests of a file: for those that change nothing."""
+    return vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
+
+
+@pytest.fixture(scope="session")
+def shown():
+    """Twelve packaged pictures, 96 px."""
+    return vz.load_images(size=96).subset(range(12))
+
+
 @pytest.fixture(scope="session")
 def vgg16():
     """VGG16 with its real ImageNet trunk and the distilled read-out."""

@@ -56,6 +56,16 @@ def test_held_pictures_are_nearer_at_equal_activation(vgg16, photograph):
         assert held["apart"][i] < 0.6 * np.interp(held["after"][i], rise, apart)
 
 
+def test_maximize_draws_the_same_by_name(tiny, photograph, found):
+    ascent = vz.maximize(tiny, "block2_conv2", [1, 3], preset="accentuation", start=photograph,
+                         steps=24, optimiser=vz.Adam(0.05))
+    np.testing.assert_allclose(ascent.images, found.images, atol=0.5)
+    np.testing.assert_allclose(ascent.report["end_mean"], found.report["after"], rtol=1e-3)
+    for start in (None, np.stack([photograph] * 2)):
+        with pytest.raises(ValueError, match="one photograph"):
+            vz.maximize(tiny, "block2_conv2", [1, 3], preset="accentuation", start=start)
+
+
 def test_the_more_is_held_the_nearer_it_stays(tiny, photograph):
     apart = [climbed(tiny, photograph, hold=hold).report["apart"] for hold in (0, 3, 300)]
     assert (apart[0] > apart[1]).all() and (apart[1] > apart[2]).all()

@@ -305,6 +305,29 @@ def test_importance_is_where_the_climb_pulled(tiny, parameterisation):
     np.testing.assert_allclose(one.importance, wanted, atol=1e-3, rtol=0.02)
 
 
+def test_what_the_climb_did_not_pull_at_fades(tiny):
+    """Known answers: outside a unit's receptive field nothing is seen, where it pulled all is."""
+    ascent = vz.maximize(tiny, "block2_conv1", [1, 3], objective="unit", size=40, steps=6, batch=1,
+                         transforms=(), preset="natural_spectrum", importance=True)
+    assert ascent.importance.shape == (2, 40, 40)
+    faded = ascent.faded(background=200.0)
+    field = vz.receptive_field(tiny, "block2_conv1", input_size=40)
+    top, left, bottom, right = field.window(field.positions // 2, field.positions // 2)
+    far = np.ones((40, 40), bool)
+    far[top - 8 : bottom + 8, left - 8 : right + 8] = False  # as far as the smoothing reaches
+    assert (faded[:, far] == 200).all()
+    middle = (top + bottom) // 2
+    np.testing.assert_array_equal(faded[:, middle, middle], ascent.images[:, middle, middle])
+    shown = (faded == ascent.images).all(-1).mean((1, 2))
+    assert (shown >= 0.2).all() and (shown < 0.25).all()
+    low, high = np.minimum(ascent.images, 200), np.maximum(ascent.images, 200)
+    assert (low - 0.01 <= faded).all() and (faded <= high + 0.01).all()  # always between the two
+    with pytest.raises(ValueError, match="opaque is a share"):
+        ascent.faded(opaque=0)
+    with pytest.raises(ValueError, match="importance=True"):
+        vz.maximize(tiny, "block2_conv1", 1, size=24, steps=1).faded()
+
+
 def test_normalised_gradient_is_the_textbook_step(tiny, noise):
     image = noise[:1, :32, :32]
     result = vz.render(tiny, vz.channel("block2_conv1", [3], pre_activation=False), size=32,

@@ -1,7 +1,6 @@
 """The benchmark programs run, and count what they say they count: on the tiny VGG, in seconds."""
 
-import dataclasses
-import functools
+import argparse
 import importlib
 import json
 import re
@@ -9,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import vizutils as vz
@@ -100,6 +100,10 @@ def test_blanks_names_the_dead_and_runs_on(tiny, tmp_path):
     rows = blanks.climb(tiny, "block1_conv2", [0, 1], 14, steps=4)
     assert not rows["1"]["flat"] and rows["1"]["end_max"] < 0  # it rises, but not to zero
     assert blanks.faults(rows["1"]) == ["at or below zero"]
+    drawn = vz.maximize(tiny, "block1_conv2", [0, 1], size=14, steps=4).images.round()
+    for row, image in zip(rows.values(), drawn, strict=True):
+        assert row["clipped"] == ((image <= 0) | (image >= 255)).any(-1).mean()
+    assert blanks.clipped_words({"a": {"clipped": 0.5}, "b": {"clipped": 0.25}}) == "37.5 %, 50.0 %"
     rows["1"]["second"] = blanks.try_again(tiny, "block1_conv2", 1, 14, {"steps": 2})
     assert all(value < 0 for value in rows["1"]["second"].values())
     state = {"a key": {"block1_conv2": rows}}
@@ -152,42 +156,100 @@ def test_attribution_times_every_method_and_sets_the_peer_beside_it(vgg16, monke
 def bench(tiny, noise, monkeypatch):
     """The tiny VGG's block2_conv1, read by the tiny VGG itself, in four pictures of noise."""
     two, methods = program("two_choices"), program("choice_methods")
-    monkeypatch.setattr(two, "PAIRS", 3)
+    monkeypatch.setattr(two, "PAIRS", 4)
     image_set = vz.as_image_set(noise)
     halves = [image_set.subset(half) for half in vz.split_halves(4)]
-    seen = two.look(tiny, "block2_conv1", tiny, "block2_conv1", halves, each=40)
+    seen = two.look(tiny, "block2_conv1", tiny, "block2_conv1", halves, each=300)
     return methods.Bench(tiny, "block2_conv1", 24, tiny, "block2_conv1", 2, halves[0],
                          seen.places_a, seen.answers_a), seen
 
 
-def test_a_perfect_picture_is_told_from_a_wrong_one():
-    """Known answers: the patch itself, its opposite, and pictures that say nothing."""
-    two = program("two_choices")
-    rng = np.random.default_rng(0)
-    strong, middle = rng.normal(size=(2, 40, 6)) + np.eye(6)[:2, None] * 3
-    for rule in two.RULES:
-        def share(positive, negative, rule=rule):
-            return two.correct_share(*(two.evidence(patches, positive, negative, rule)
-                                       for patches in (strong, middle)))
+def toy_units(units=6, places=6000, features=24, seed=0):
+    """Units whose answer is known, in the reader's features of as many places.
 
-        assert share(strong, middle) > 0.9
-        assert share(middle, strong) < 0.1
-        assert share(strong, strong) == 0.5  # ties
-        assert share(np.zeros((1, 6)), np.zeros((1, 6))) == 0.5
+    Unit i likes feature i; every unit likes feature `units`, contrast, as well. A patch's looks
+    tell its contrast and a brightness that nobody likes.
+    """
+    rng = np.random.default_rng(seed)
+    found = rng.normal(size=(places, features))
+    answers = found[:, :units] + found[:, [units]]
+    return found, answers, np.stack([found[:, units], rng.normal(size=places),
+                                     rng.normal(size=places)], 1)
 
 
-def test_pairs_are_strong_and_middling_and_refused_where_there_are_too_few():
-    two = program("two_choices")
-    answers = np.random.default_rng(0).permutation(1000).astype(float)
-    strong, middle = two.draw_pairs(answers, np.random.default_rng(1), 40)
-    assert answers[strong].min() >= 949 and len(set(strong)) == 40
-    assert 474 <= answers[middle].min() and answers[middle].max() <= 525
+def shares(found, pairs, positives, rule="mean"):
+    """`told` of units whose pictures are single places, their opposites' minus those."""
+    scores = program("choice_scores")
+    return scores.told({unit: scores.evidence(found, own[None], -own[None], rule)
+                        for unit, own in enumerate(positives)}, pairs)
+
+
+@pytest.mark.parametrize("rule", ["max", "mean", "top 3"])
+def test_what_pictures_tell_is_told_from_what_noise_tells(rule):
+    """Known answers: the unit's own direction, contrast alone, another unit's, nothing."""
+    scores = program("choice_scores")
+    found, answers, seen = toy_units()
+    axes = np.eye(found.shape[1])
+    matched, free = ({unit: make(unit) for unit in range(6)} for make in (
+        lambda unit: scores.matched_pairs(answers[:, unit], seen, np.random.default_rng(unit), 100),
+        lambda unit: np.stack([some[:100] for some in scores.candidates(answers[:, unit])], 1)))
+    for pairs in (matched, free):
+        right = shares(found, pairs, axes[:6], rule)
+        noise = shares(found, pairs, axes[[6] * 6], rule)  # the same contrast for all units
+        wrong = shares(found, pairs, axes[[1, 2, 3, 4, 5, 0]], rule)
+        nothing = shares(found, pairs, axes[:6] * 0, rule)
+        assert right["told"].mean() > 0.8
+        np.testing.assert_allclose(noise["told"], 0.5)
+        assert wrong["told"].mean() < 0.5
+        np.testing.assert_allclose(nothing[["own", "others", "told"]], 0.5)
+    # unmatched pairs let noise tell as much as the right picture does; matched ones do not
+    assert shares(found, free, axes[[6] * 6], rule)["own"].mean() > 0.8
+    assert shares(found, matched, axes[[6] * 6], rule)["own"].mean() == pytest.approx(0.5, abs=0.1)
+    both = shares(found, free, axes[:6] + 3 * axes[6], rule)  # a unit's own, in much contrast
+    assert both["own"].mean() > 0.9 and both["told"].mean() < 0.75
+
+
+def test_matched_pairs_are_alike_and_unit_only_in_what_it_likes():
+    scores = program("choice_scores")
+    _, answers, seen = toy_units()
+    pairs = scores.matched_pairs(answers[:, 0], seen, np.random.default_rng(0), 100)
+    strong, middle = pairs.T
+    assert pairs.shape == (100, 2) and len(set(pairs.ravel())) == 200
+    assert answers[strong, 0].min() >= np.percentile(answers[:, 0], 95)
+    low, high = np.percentile(answers[:, 0], [40, 60])
+    assert low <= answers[middle, 0].min() and answers[middle, 0].max() <= high
+    apart = (seen[strong] - seen[middle])[:, :2] / seen[:, :2].std(0)
+    assert np.abs(apart).max() <= scores.CALIPER and np.abs(apart.mean(0)).max() < 0.05
+    alone = scores.by_alone(pairs, seen)
+    assert alone["contrast"] == alone["brightness"] == 0.5
+    assert scores.by_alone(np.stack([some[:100] for some in scores.candidates(answers[:, 0])], 1),
+                           seen)["contrast"] > 0.8
+    again = scores.matched_pairs(answers[:, 0], seen, np.random.default_rng(0), 100)
+    np.testing.assert_array_equal(pairs, again)
+    few = scores.matched_pairs(answers[:600, 0], seen[:600], np.random.default_rng(0), 100)
+    assert 0 < len(few) < 100 and len(few) % 4 == 0
     with pytest.raises(ValueError, match="give more photographs"):
-        two.draw_pairs(answers[:100], np.random.default_rng(1), 40)
+        scores.matched_pairs(answers[:30, 0], seen[:30], np.random.default_rng(0), 100)
+
+
+def test_one_unit_has_no_others():
+    with pytest.raises(ValueError, match="draw at least two"):
+        program("choice_scores").told({3: np.zeros(4)}, {3: np.array([[0, 1]])})
+
+
+def test_looks_of_a_patch():
+    scores = program("choice_scores")
+    flat, fine, coarse = np.zeros((3, 8, 8, 3))
+    fine[::2], coarse[:4] = 100, 100
+    found = scores.looks([flat, fine, coarse])
+    np.testing.assert_allclose(found[0], 0)
+    np.testing.assert_allclose(found[1:, 0], np.log(51))
+    np.testing.assert_allclose(found[1:, 1], 50)
+    assert found[1, 2] > found[2, 2] > 0
 
 
 def test_how_natural_a_picture_is():
-    two = program("two_choices")
+    two = program("choice_scores")
     image = np.full((1, 8, 8, 3), 100.0)
     image[0, :2, :, 0], image[0, 2, :4] = 255.3, -4
     assert two.clipped_share(image) == 20 / 64
@@ -226,6 +288,19 @@ def test_the_reader_sees_as_much_as_the_unit(tiny):
         two.windows(image, 25, 4)
 
 
+def test_answers_are_the_same_asked_of_patches_or_of_photographs(tiny, noise):
+    two, samples = program("two_choices"), importlib.import_module("techniques.samples")
+    image_set = vz.as_image_set(noise)
+    small, large = 2, 300  # patches of fewer pixels than the photograph, and of more
+    field = vz.receptive_field(tiny, "block2_conv1").size
+    assert small * field**2 < image_set.size**2 < large * field**2
+    for each in (small, large):
+        places, answers = two.ask(tiny, "block2_conv1", image_set, each, 5)
+        whole = samples.sample(tiny, "block2_conv1", image_set, each=each, seed=5)
+        assert places.equals(whole.places)
+        np.testing.assert_allclose(answers, whole.answers, atol=1e-4)
+
+
 def test_photographs_are_cut_at_the_strongest_places(bench, tiny):
     methods, (bench, seen) = program("choice_methods"), bench
     field = vz.receptive_field(tiny, bench.layer).size
@@ -235,29 +310,93 @@ def test_photographs_are_cut_at_the_strongest_places(bench, tiny):
         for unit, own in zip((2, 5), cut, strict=True):
             values = vz.patch_responses(tiny, bench.layer, own, filters=[unit])
             assert best(values) == pytest.approx(best(seen.answers_a[:, unit]), rel=1e-4)
-    with pytest.raises(ValueError, match="there are default, pixels"):
+    with pytest.raises(ValueError, match="there are nine photographs, photographs"):
         methods.by_name(bench, "magic")
 
 
-def test_a_method_is_drawn_judged_and_gone_on_with(bench, tmp_path, monkeypatch):
+def test_a_method_is_drawn_gone_on_with_and_judged_without_drawing(bench, tmp_path, monkeypatch):
     two, (bench, seen) = program("two_choices"), bench
-    monkeypatch.setitem(program("choice_methods").OURS, "default", {"steps": 2})
+    methods = program("choice_methods")
+    monkeypatch.setitem(methods.METHODS, "default", (methods.ours, {"steps": 2}))
     monkeypatch.setattr(vz, "class_responses", lambda net, layer: (seen.answers_a, None))
-    table = two.run(bench, seen, "default", [1, 3], tmp_path, tmp_path, batch=1)
-    assert table["unit"].tolist() == [1, 3] and table["correct"].between(0, 1).all()
-    pictures = two.kept(tmp_path, bench.layer, "default", 3)
+    monkeypatch.setattr(program("choice_scores"), "CALIPER", 3.0)  # there are few places
+    two.draw(bench, "default", [1, 3], tmp_path)
+    pictures, seconds = two.kept(tmp_path, bench.layer, "default", 3)
     assert pictures.shape == (2, 2, 24, 24, 3) and (pictures[0] != pictures[1]).any()
-    more = two.run(bench, seen, "default", [1, 3, 4], tmp_path, tmp_path)
-    assert more["unit"].tolist() == [1, 3, 4]
-    np.testing.assert_allclose(more["seconds"][:2], table["seconds"], atol=1e-4)
-    swapped = dataclasses.replace(
-        bench, kept=functools.partial(two.kept, tmp_path, bench.layer), neighbour={1: 3, 3: 1})
-    two.run(swapped, seen, "another unit", [1, 3], tmp_path, tmp_path)
-    np.testing.assert_array_equal(two.kept(tmp_path, bench.layer, "another unit", 1), pictures)
+    assert seconds > 0 and two.kept(tmp_path, bench.layer, "default", 5) is None
+    pairs = two.pairs_of(seen, [1, 3, 4])
+    few = two.score(bench, seen, "default", [1, 3, 4], pairs, tmp_path)
+    assert few["unit"].tolist() == [1, 3] and few["seconds"].tolist() == [seconds] * 2
+    two.draw(bench, "default", [1, 3, 4], tmp_path)
+    np.testing.assert_array_equal(two.kept(tmp_path, bench.layer, "default", 3)[0], pictures)
+    monkeypatch.setattr(vz, "maximize", lambda *_, **__: pytest.fail("drawn again"))
+    two.draw(bench, "default", [1, 3, 4], tmp_path)
+    table = two.score(bench, seen, "default", [1, 3, 4], pairs, tmp_path)
+    assert table["unit"].tolist() == [1, 3, 4] and table["own"].between(0, 1).all()
+    np.testing.assert_allclose(table["own"][:2], few["own"])  # the others' share is another
+    np.testing.assert_allclose(table["told"], 0.5 + table["own"] - table["others"])
+    assert two.score(bench, seen, "pixels", [1, 3], pairs, tmp_path).empty
+    for method in ("default", "peer"):
+        two.write(table.assign(method=method), tmp_path / f"{bench.layer}__{method}.csv")
     shown = two.markdown(two.all_tables(tmp_path), bench.layer)
-    assert "| default | 3 |" in shown and "| another unit | 2 |" in shown
-    with pytest.raises(ValueError, match="draw these first"):
-        two.kept(tmp_path, bench.layer, "default", 5)
+    assert "| default | 3 |" in shown and "| 0.00 [0.00, 0.00] |" in shown
+    given_away = two.what_pairs_give_away(seen, pairs)
+    assert (given_away["contrast"] == 0.5).all() and given_away["contrast_unmatched"].notna().all()
+
+
+def test_coarse_to_fine_goes_on_from_the_enlarged_picture(bench, monkeypatch):
+    (bench, _), methods = bench, program("choice_methods")
+    asked, original = [], vz.maximize
+
+    def spy(net, layer, units, **options):
+        asked.append(options)
+        return original(net, layer, units, **options)
+
+    monkeypatch.setattr(vz, "maximize", spy)
+    found = methods.coarse_to_fine(bench, [1, 3], 1, steps=7)
+    assert found.shape == (2, 2, 24, 24, 3)
+    first, second = asked
+    assert (first["size"], first["steps"], second["size"], second["steps"]) == (12, 3, 24, 4)
+    start = second["start"]  # the half one, each pixel about four times
+    small = original(bench.net, bench.layer, [1, 3], **first).images
+    assert start.shape == (4, 24, 24, 3)
+    blocks = start.reshape(4, 12, 2, 12, 2, 3).mean((2, 4))
+    assert np.abs(blocks - small).mean() < 0.2 * small.std()
+    assert np.abs(found.reshape(start.shape) - start).mean() < np.abs(start - 127.5).mean()
+
+
+def test_the_sheet_shows_what_is_drawn_and_scored(tmp_path, monkeypatch):
+    two, sheets = program("two_choices"), importlib.import_module("techniques.method_sheet")
+    monkeypatch.setattr(two, "BUILT", tmp_path)
+    net = vz.load_network("vgg16", weights="packaged")
+    first, second = two.units_of(net, "block3_conv2", "test", 2)
+    for method, unit, count, colour in (("default", first, 1, 90), ("default", second, 1, 10),
+                                        ("nine photographs", first, 9, 200)):
+        path = two.picture_path(tmp_path / "test", "block3_conv2", method, unit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, pictures=np.full((2, count, 12, 12, 3), colour, "uint8"), seconds=1.0)
+        if (method, unit) != ("default", second):  # not scored
+            two.write(pd.DataFrame({"layer": ["block3_conv2"], "method": method, "unit": unit,
+                                    "percentile": 40.0}),
+                      tmp_path / f"block3_conv2__{two.slug(method)}.csv")
+    out = tmp_path / "sheet.webp"
+    two.write_sheet(argparse.Namespace(results=tmp_path, out=out))
+    found = sheets.load(out)
+    assert found.methods == ("nine photographs", "default") and len(found.units) == 8
+    at = found.units.index(("block3_conv2", first))
+    assert [row[at] for row in found.notes] == ["", "weak: 40 %"]
+    assert found.images[1, at].mean() == pytest.approx(90, abs=8)
+    drawn = np.array(found.notes) != "not drawn"
+    assert drawn.sum() == 2 and drawn[:, at].all()
+
+
+def test_nine_pictures_are_one_square():
+    two = program("two_choices")
+    images = np.arange(9.0)[:, None, None, None] * np.ones((9, 2, 2, 3))
+    square = two.mosaic(images)
+    assert square.shape == (6, 6, 3)
+    np.testing.assert_array_equal(square[::2, ::2, 0], np.arange(9).reshape(3, 3))
+    np.testing.assert_array_equal(two.mosaic(images[:1]), images[0])
 
 
 def test_photographs_are_looked_at_once(bench, tmp_path):
@@ -270,16 +409,19 @@ def test_photographs_are_looked_at_once(bench, tmp_path):
     assert two.kept_look(path, "others", lambda: seen) is seen
 
 
-def test_a_unit_is_told_by_its_own_photographs(bench):
+def test_a_unit_is_told_by_its_own_photographs(bench, monkeypatch):
     """The reader is the network itself, at the unit's own layer: it must know."""
     two, (bench, seen) = program("two_choices"), bench
+    monkeypatch.setattr(program("choice_scores"), "CALIPER", 3.0)  # there are few places
     draw = program("choice_methods").by_name(bench, "photographs")
-    own, wrong = [], []
-    for unit in range(6):
-        pictures = np.stack([draw([unit], sign)[0] for sign in (1, -1)])
-        own.append(two.choose(bench, seen, unit, pictures))
-        wrong.append(two.choose(bench, seen, unit, pictures[::-1]))
-    assert np.mean(own) > 0.6 > 0.4 > np.mean(wrong)
+    pictures = {unit: np.stack([draw([unit], sign)[0] for sign in (1, -1)]) for unit in range(6)}
+    pairs = two.pairs_of(seen, range(6))
+    own = two.tell(bench, seen, pictures, pairs)
+    turned = two.tell(bench, seen, {unit: both[::-1] for unit, both in pictures.items()}, pairs)
+    assert own["told"].mean() > 0.6 and own["own"].mean() > 0.6
+    np.testing.assert_allclose(turned["own"], 1 - own["own"])
+    same = two.tell(bench, seen, dict.fromkeys(pictures, pictures[0]), pairs)
+    np.testing.assert_allclose(same["told"], 0.5)  # one picture for all units tells of none
 
 
 def test_the_chain_of_layers_is_written_as_it_is(tiny):

@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import vizutils as vz
-from techniques import claims, descriptions, layer_analysis
+from techniques import claims, descriptions, layer_analysis, stimuli
 
 LAYER = "block3_conv2"
 SHARED = Path(__file__).resolve().parents[1] / "data" / f"descriptions_{LAYER}.json"
@@ -71,6 +72,37 @@ def test_descriptions_of_an_eighth_come_out_again(net, halves, eighth):
     alike = [one.description.likeness(descriptions.from_text(row["text"]))
              for one, row in zip(made, eighth, strict=True)]
     assert np.median(alike) > 0.99
+
+
+@pytest.fixture(scope="module")
+def layer_rows():
+    """`tools/make_layer_table.py`'s, by filter."""
+    rows = pd.read_json(SHARED.with_name(f"layer_{LAYER}.json"))
+    assert rows["filter"].tolist() == list(range(256))
+    return rows.set_index("filter")
+
+
+def test_the_layers_table_holds_the_same_verdicts(layer_rows):
+    """Two roads: the benchmark's, whose eighth is computed again above, and the pass's."""
+    rows = pd.DataFrame(json.loads(SHARED.read_text(encoding="utf-8"))).set_index("filter")
+    assert (layer_rows["verdict"] == rows["verdict"]).sum() >= 254  # a last digit on a bound
+    assert (layer_rows["elsewhere"] - rows["elsewhere"]).abs().max() <= 1
+    assert [set(told.split(", ")) for told in layer_rows["claims"]] == [
+        set(told) for told in rows["claims"]]
+
+
+def test_what_the_layers_table_says_of_tuning_and_r_comes_out_again(net, halves, layer_rows):
+    evidence = claims.gather(net, LAYER, halves[1], seed=1)
+    tuned = stimuli.tuning(net, LAYER, image_set=halves[0], progress=False)
+    rows = json.loads(SHARED.read_text(encoding="utf-8"))
+    for filter in np.random.default_rng(2).choice(256, 32, replace=False).tolist():
+        seen, row = stimuli.summary(tuned, filter), layer_rows.loc[filter]
+        assert seen.family == row.family and seen.score == pytest.approx(row.score, abs=0.02)
+        for name, value in seen.properties.items():
+            assert value == row[name], (filter, name)
+        said = descriptions.from_text(rows[filter]["text"]).from_features(evidence.features)
+        r = np.corrcoef(said, evidence.answers[:, filter])[0, 1]
+        assert r == pytest.approx(row.r, abs=0.005), filter
 
 
 def test_the_line_that_reports_print_holds_the_committed_rates(net):

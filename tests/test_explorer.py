@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 import vizutils as vz
-from conftest import build_tiny_vgg
 from techniques import explorer, layer_pass, pathways
 from tools.explorer import __main__ as command
 from tools.explorer import build, sprites
@@ -19,16 +18,6 @@ from tools.explorer import build, sprites
 SAID = build.Said("vz.load_network('tiny.keras')", "vz.load_images(size=96)",
                   'make explorer NETWORK="tiny.keras"')
 LAYERS = ("block1_conv2", "block2_conv1")
-
-
-@pytest.fixture(scope="module")
-def net():
-    return vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
-
-
-@pytest.fixture(scope="module")
-def shown():
-    return vz.load_images(size=96).subset(range(12))
 
 
 @pytest.fixture(scope="module")

@@ -124,6 +124,40 @@ def test_the_crop_is_central_and_bicubic(tmp_path):
     np.testing.assert_array_equal(image, resized[4:60, left : left + 56].astype("float32"))
 
 
+def test_a_picture_of_the_networks_size_can_stay_whole(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (40, 40, 3), dtype="uint8")
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    np.testing.assert_array_equal(vz.read_image(tmp_path / "p.png", size=40, crop=1), pixels)
+    assert not np.array_equal(vz.read_image(tmp_path / "p.png", size=40), pixels)
+    wide = Image.fromarray(rng.integers(0, 255, (40, 60, 3), dtype="uint8"))
+    wide.save(tmp_path / "wide.png")
+    np.testing.assert_array_equal(vz.read_image(tmp_path / "wide.png", size=40, crop=1),
+                                  np.asarray(wide)[:, 10:50])
+
+
+@pytest.mark.parametrize("given", ["file", "bytes", "PIL picture", "mapping", "beside an array"])
+def test_pictures_of_ones_own_classes_are_shown_whole_however_given(tmp_path, given):
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype="uint8")
+    path = tmp_path / "p.png"
+    Image.fromarray(pixels).save(path)
+    source = {"file": path, "bytes": path.read_bytes(), "PIL picture": Image.open(path),
+              "mapping": {"p.png": path.read_bytes()},
+              "beside an array": [path, pixels.astype("float32")]}[given]
+    found = vz.load_images(source, size=40, classes=["a", "b"])
+    np.testing.assert_array_equal(found.images[0], pixels)
+    again = vz.load_images(found.subset([0]), size=40)  # a set keeps how its files are read
+    np.testing.assert_array_equal(again.read([0])[0], pixels)
+    cut = vz.load_images(source, size=40, classes=["a", "b"], crop=0.875)
+    np.testing.assert_array_equal(cut.subset([0]).images[0], vz.read_image(path, size=40))
+
+
+@pytest.mark.parametrize("crop", [0, -1, 1.01, np.nan, "1", True])
+def test_a_share_that_cannot_be_is_refused(crop):
+    with pytest.raises(ValueError, match="crop is the share .* above 0 and at most 1, not"):
+        vz.load_images(np.full((8, 8, 3), 90.0), crop=crop)
+
+
 def test_gif_gives_its_first_frame(tmp_path):
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import vizutils as vz
 from conftest import build_tiny_vgg
@@ -18,19 +19,9 @@ from techniques import (
     layer_pass,
     stimuli,
 )
+from tools.explorer import __main__ as command
 
 LAYER = "block2_conv2"  # 6 filters that see 14 px: large enough for descriptions
-
-
-@pytest.fixture(scope="module")
-def net():
-    return vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
-
-
-@pytest.fixture(scope="module")
-def shown():
-    """Twelve packaged pictures, small."""
-    return vz.load_images(size=96).subset(range(12))
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +150,24 @@ def test_an_interrupted_pass_goes_on_and_ends_the_same(net, shown, found, tmp_pa
     assert len(calls) == 4 * 4  # of the two blocks that were missing
 
 
+def test_two_workers_find_the_same_numbers(tmp_path, monkeypatch):
+    from distributed import LocalCluster  # takes a second to load
+
+    build_tiny_vgg().save(tmp_path / "tiny.keras")
+    (tmp_path / "pictures").mkdir()
+    for number, image in enumerate(vz.load_images(size=96).images[:12]):
+        Image.fromarray(image.astype("uint8")).save(tmp_path / f"pictures/{number:02d}.png")
+    words = [f"NETWORK={tmp_path / 'tiny.keras'}", f"PICTURES={tmp_path / 'pictures'}"]
+    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", scheduler_port=0,
+                      dashboard_address=None) as cluster:
+        options = command.read_words([*words, f"SCHEDULER={cluster.scheduler_address}"])
+        net, pictures = command.load(options)
+        with command.spread_over(options) as make_of, monkeypatch.context() as patch:
+            patch.setattr(layer_pass.Common, "make", forbid)  # here; workers have their own
+            spread = run(net, pictures, tmp_path / "spread", make=make_of(LAYER))
+    same(spread, run(net, pictures, tmp_path / "here"))
+
+
 def test_a_finished_pass_is_only_read(net, shown, kept, found, monkeypatch):
     for owner, name in ((analysis, "share"), (vz, "image_maxima"), (stimuli, "summary")):
         monkeypatch.setattr(owner, name, forbid)
@@ -212,6 +221,8 @@ def test_verdicts_are_counted_with_intervals(found):
     assert counts["filters"].sum() == 6 and counts["share"].sum() == pytest.approx(1)
     assert ((counts["low"] <= counts["share"]) & (counts["share"] <= counts["high"])).all()
     assert found.table["verdict"].tolist() == [row["verdict"] for row in found.rows]
+    for name, values in found.table[list(found.rows[0]["properties"])].items():
+        assert values.tolist() == [row["properties"][name] for row in found.rows]
 
 
 @pytest.mark.parametrize(("layer", "filters", "says"), [

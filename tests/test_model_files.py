@@ -195,6 +195,30 @@ def test_files_that_hold_no_model_are_refused_in_a_sentence(tmp_path):
         vz.load_network("vgg16", classes=["a"])
 
 
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_subclassed_model_in_a_file_gets_its_own_remedy(ending, tmp_path):
+    class Mine(keras.Model):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.top = layers.Conv2D(4, 3)
+
+        def call(self, x):
+            return self.top(x)
+
+    model = Mine()
+    model(pictures_of(16))
+    model.save(tmp_path / f"mine{ending}")
+    with pytest.raises(ValueError, match=r"mine.*\(Mine\) is a subclassed model.*model\.call\(inp"):
+        vz.load_network(tmp_path / f"mine{ending}")
+
+
+def test_a_description_that_is_no_mapping_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "mine.keras", "w") as file:
+        file.writestr("config.json", "[]")
+    with pytest.raises(ValueError, match="no whole model"):
+        vz.load_network(tmp_path / "mine.keras")
+
+
 # --- what is done to pictures before a model sees them ------------------------------------------
 
 
@@ -225,6 +249,11 @@ def test_where_a_preprocessing_may_be_missing_it_is_said_with_the_names(tmp_path
         assert ("none, 0-1, -1-1, vgg, torch" in said and "PREPROCESS=" in said) is raw
         assert bool(said) is raw
         vz.load_network(tmp_path / "mine.keras", weights="random")
+        assert capsys.readouterr().out == ""
+        loaded = keras.models.load_model(tmp_path / "mine.keras")
+        vz.as_network(loaded, name="mine")  # a model in memory is asked about as a file is
+        assert capsys.readouterr().out == said
+        vz.as_network(loaded, preprocess="none")
         assert capsys.readouterr().out == ""
 
 

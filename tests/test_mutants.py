@@ -81,6 +81,15 @@ def test_tests_without_end_find_nothing(project, monkeypatch):
         mutants.hunt(project, replace(FAULT, new="import time; time.sleep(60)"))
 
 
+def test_no_fault_is_put_into_what_is_broken_already(monkeypatch, capsys):
+    monkeypatch.setattr(mutants, "copy_project", lambda target: target)
+    monkeypatch.setattr(mutants, "failing",
+                        lambda project, test: "test_a" if test == "test_images" else "")
+    monkeypatch.setattr(mutants, "hunt", lambda project, fault: pytest.fail("hunted"))
+    assert mutants.main(["crop not central", "TF32"], 2) == 2
+    assert "fails without any fault: test_a; mend that first" in capsys.readouterr().out
+
+
 def test_the_hunt_goes_on_after_tests_that_could_not_run(monkeypatch, capsys):
     def hunt(project, fault):
         if "not central" in fault.name:

@@ -331,7 +331,7 @@ def nbval_outcomes(folder, *cells):
         [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "--nbval",
          "--nbval-current-env", "--nbval-sanitize-with", str(sanitize), "."],
         cwd=folder, capture_output=True, text=True,
-        env={**os.environ, "VIZUTILS_FIGURES": str(folder)},
+        env=os.environ | {"VIZUTILS_FIGURES": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": ""},
     )  # fmt: skip
     found = {int(cell): said == "PASSED" for said, cell in re.findall(
         r"^(PASSED|FAILED) (?:.*/)?checked\.ipynb::Cell (\d+)", run.stdout, re.MULTILINE)}

@@ -532,11 +532,16 @@ def test_the_explorer_is_on_the_site_where_it_has_been_made(project):
     (home / "data").mkdir(parents=True)
     (home / "index.html").write_text(
         f'<title>vgg16: every filter</title>{site.EXPLORER_NAV}<a href="#">all layers</a></nav>')
-    (home / "data/index.js").write_text("explorer.add()")
+    index = {"network": "vgg16", "layers": [
+        {"name": "block1_conv1", "reads": None}, {"name": "block3_conv1", "reads": "block2_conv2"},
+        {"name": "block3_conv2", "reads": "block3_conv1"}]}
+    (home / "data/index.js").write_text(f'explorer.add("index",{json.dumps(index)});\n')
     path = project / "lab3_circuit.ipynb"
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(1, new_code_cell('LAYER, FILTER = "block3_conv2", 17',
                                            metadata={"tags": ["parameters"]}))
+    notebook.cells.append(new_code_cell("circuit", execution_count=9, outputs=[
+        panels((None, "#channel-60"), (None, "#kernel-60")), panels(("kernel-60", "#circuit"))]))
     nbformat.write(notebook, path)
     folder = project / "out"
     index = soup(site.build(project, folder).read_text())
@@ -546,6 +551,10 @@ def test_the_explorer_is_on_the_site_where_it_has_been_made(project):
     address = "explorer/index.html#vgg16/block3_conv2/17"
     made = soup((folder / "lab3_circuit.html").read_text())
     assert made.select("h1 + p a")[0]["href"] == address
+    channel, kernel = made.select("a.panel")
+    assert channel["href"] == "explorer/index.html#vgg16/block3_conv1/60"
+    assert channel["aria-label"] == "channel 60 in the explorer"
+    assert kernel["href"] == "#kernel-60"  # stays on the page
     assert soup((folder / "atlas.html").read_text()).find(
         href="explorer/index.html#vgg16/block1_conv1")
 

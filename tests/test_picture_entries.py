@@ -305,6 +305,7 @@ EXCEPTIONS = {
     checks.what_is_wrong: "is the check: takes one picture in any shape, and its extremes",
     atlas_store.contact_sheet: "lays out what an ascent drew",
     decoding.centre_crop: "takes a PIL picture that is being read",
+    decoding.read_bytes: "takes the bytes of a file, and decodes them",
     decoding.to_rgb: "takes a PIL picture that is being read",
     style.show_picture: "draws what a plot function was given, and its perturbations",
     parameterisations.standardised: "runs within a climb, on the picture as it grows",

@@ -108,6 +108,15 @@ def test_pictures_are_drawn_evenly_and_mixed(home, capsys, monkeypatch):
         subject.photographs(reader(), str(few))
 
 
+def test_files_are_named_as_the_arrays_they_hold(home):
+    net = reader()
+    photos = subject.photographs(net, str(home / "pictures"))
+    numbers = [int(name.partition(".")[0]) for name in photos.names]
+    pixels = np.repeat(digits()[0][numbers][..., None], 3, axis=-1)
+    np.testing.assert_array_equal(photos.images, pixels.astype("uint8"))
+    np.testing.assert_array_equal(vz.logits(net, photos), vz.logits(net, photos.images))
+
+
 def test_a_filter_that_never_fires_is_refused_with_those_that_do(home):
     net, folder = reader(), str(home / "pictures")
     kernel, bias = net.model.get_layer("corners").get_weights()

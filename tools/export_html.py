@@ -7,7 +7,7 @@ be mailed, printed and read offline. What needs a kernel is shown by its static
 twin: a widget by the picture or text saved beside it. Links to the web remain.
 Sections are numbered, code is folded, a figure has its caption under it, and
 panels of figures lead to each other. How it looks is in page.css; what its own
-small script adds (copy, enlarge, "you are here") is in page.js.
+small script adds (copy, enlarge, "you are here") is in copy.js and page.js.
 """
 
 import base64
@@ -46,7 +46,8 @@ _PAGE = """<!DOCTYPE html>
 """
 
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+SCRIPT = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8")
+                 for name in ("copy.js", "page.js"))
 
 # The first of these that an output has is shown.
 SHOWN = [
@@ -202,22 +203,23 @@ def shown_kind(output):
     return next((kind for kind in SHOWN if kind in output.get("data", {})), None)
 
 
-def link_panels(body, notebook):
+def link_panels(body, notebook, onward):
     """Name the panels of figures, and lay a link over each that leads to another panel.
 
-    Figures say in their metadata where these are (`engine.style.panels_of`).
+    Figures say in their metadata where these are (`engine.style.panels_of`); `onward` may say that
+    one leads to another page.
     """
     outputs = [(output, kind) for cell in notebook.cells for output in cell.get("outputs", [])
                if (kind := shown_kind(output)) in PICTURES]
     pictures = body.select(".output_png img, .output_jpeg img")
     named = {tag["id"] for tag in body.select("[id]")}
     for picture, (output, kind) in zip(pictures, outputs, strict=True):
-        panels = output.metadata.get(kind, {}).get("panels", [])
+        panels = list(map(onward, output.metadata.get(kind, {}).get("panels", [])))
         if panels:
             box = picture.wrap(body.new_tag("span", attrs={"class": "map"}))
             box.extend(_panel(body, panel, named) for panel in panels)
     for panel in body.select("a.panel"):
-        if panel["href"].removeprefix("#") not in named:  # left out of this notebook
+        if panel["href"][0] == "#" and panel["href"][1:] not in named:  # left out of this notebook
             panel.decompose()
 
 
@@ -232,7 +234,8 @@ def _panel(body, panel, named):
         named.add(panel["name"])
     if "link" in panel:
         tag["href"] = panel["link"]
-        tag["aria-label"] = tag["title"] = panel["link"].removeprefix("#").replace("-", " ")
+        tag["aria-label"] = tag["title"] = panel.get(
+            "label", panel["link"].removeprefix("#").replace("-", " "))
     return tag
 
 
@@ -353,7 +356,8 @@ def add_turn(body, before, after):
         body.append(nav)
 
 
-def export(notebook, folder, *, lead=lambda address: None, home=None, before=None, after=None):
+def export(notebook, folder, *, lead=lambda address: None, home=None, before=None, after=None,
+           onward=lambda panel: panel):
     """Return an executed notebook as a self-contained page.
 
     Parameters
@@ -369,6 +373,8 @@ def export(notebook, folder, *, lead=lambda address: None, home=None, before=Non
         Address of the page that lists all pages, where there is one.
     before, after : (str, str), optional
         Address and title of the neighbouring pages.
+    onward : callable
+        A figure's panel → the same, or with another ``link`` and its ``label``.
 
     Returns
     -------
@@ -395,7 +401,7 @@ def export(notebook, folder, *, lead=lambda address: None, home=None, before=Non
     settle_links(body, lead)
     name_headings(body)
     caption_figures(body)
-    link_panels(body, notebook)
+    link_panels(body, notebook, onward)
     box_tables(body)
     link_figures(body)
     link_references(body)

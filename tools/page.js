@@ -9,23 +9,10 @@
 
   // --- code: copy it ---------------------------------------------------------------------
 
-  async function copy(pre) {
-    const text = pre.textContent.trim();
-    try {
-      await navigator.clipboard.writeText(text);
-      return true;
-    } catch {  // not allowed here: the older way, by a selection
-      getSelection().selectAllChildren(pre);
-      const done = document.execCommand("copy");
-      if (done) getSelection().removeAllRanges();
-      return done;
-    }
-  }
-
   for (const pre of all("details.code pre")) {
     const button = made("button", {type: "button", className: "copy", textContent: "copy"});
     button.addEventListener("click", async () => {
-      button.textContent = await copy(pre) ? "copied" : "selected: press Ctrl+C";
+      button.textContent = await copyText(pre) ? "copied" : "selected: press Ctrl+C";
       setTimeout(() => { button.textContent = "copy"; }, 2000);
     });
     pre.before(button);

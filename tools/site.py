@@ -10,6 +10,7 @@ served.
 """
 
 import base64
+import functools
 import io
 import json
 import os
@@ -133,9 +134,17 @@ def notebook_card(source, root, folder, read, before, after):
 
     turns = [path and (way(path.with_suffix(".html")), title_of(read[path]))
              for path in (before, after)]
+    own = unit_of(notebook)
+
+    def onward(panel):
+        found = own and re.fullmatch(r"#channel-(\d+)", panel.get("link", ""))
+        page = found and explorer_address(root, own[0], reads(root, own[1]), found[1])
+        return panel | {"link": way(root / page), "label": f"channel {found[1]} in the explorer"
+                        } if page else panel
+
     page = export(notebook, source.parent, lead=lead_from(source, root),
-                  home=way(root / "index.html"), before=turns[0], after=turns[1])
-    if (own := unit_of(notebook)) and (explorer := explorer_address(root, *own)):
+                  home=way(root / "index.html"), before=turns[0], after=turns[1], onward=onward)
+    if own and (explorer := explorer_address(root, *own)):
         link = (f'<p><a href="{way(root / explorer)}">Filter {own[2]} of {escape(own[1])}, and '
                 "every other one, in the explorer</a></p>")
         page = page.replace("</h1>", f"</h1>\n{link}", 1)
@@ -151,12 +160,31 @@ def unit_of(notebook):
         {"LAYER", "FILTER"} <= own.keys()) else None
 
 
-def explorer_address(root, network, *unit):
-    """Where the site's explorer shows a layer or filter; None if it has not been made."""
-    index = Path(root, "build/explorer/index.html")
-    if not index.exists() or f"<title>{network}:" not in index.read_text(encoding="utf-8"):
+def explorer_index(root):
+    """What the explorer says that it holds; {} if it has not been made."""
+    path = Path(root, "build/explorer/data/index.js")
+    return _parsed(path, path.stat().st_mtime_ns) if path.exists() else {}
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(path, stamp):
+    """The value that a script file of the explorer adds."""
+    return json.loads(path.read_text(encoding="utf-8").partition(",")[2].rstrip().rstrip(");"))
+
+
+def explorer_address(root, network, layer, *filter):
+    """Where the site's explorer shows a layer or filter; None if it has no such page."""
+    index = explorer_index(root)
+    if index.get("network") != network or layer not in [one["name"] for one in index["layers"]]:
         return None
-    return "explorer/index.html#" + "/".join(quote(str(part), safe="") for part in (network, *unit))
+    return "explorer/index.html#" + "/".join(quote(str(part), safe="")
+                                             for part in (network, layer, *filter))
+
+
+def reads(root, layer):
+    """The convolution that a layer reads, by the explorer; None if it has none, or is not there."""
+    return next((one["reads"] for one in explorer_index(root).get("layers", ())
+                 if one["name"] == layer), None)
 
 
 def grade_card(root, folder):

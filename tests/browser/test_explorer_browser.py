@@ -205,10 +205,12 @@ def test_words_are_looked_for_as_the_page_says(visit):
           measures: {}};
         const ask = (words, chosen) => explorer.find([one], words, chosen).map(o => o.filter);
         return [ask("dark"), ask("dark bar"), ask("DARK, build"), ask("structures"), ask("uctures"),
-                ask("fennec"), ask("2"), ask("dogs,"), ask(""), ask("a"), ask("", {group: "dogs"}),
-                ask("dark, light")];
+                ask("fennec"), ask("2"), ask("dogs,"), ask("lights"), ask(""), ask("a"),
+                ask("", {group: "dogs"}), ask("dark, light")];
     }""")
-    assert found == [[0], [1], [0], [0], [], [2], [2], [0, 2], [0, 1, 2], [0, 1, 2], [0, 2], []]
+    everything = [0, 1, 2]
+    assert found == [[0], [1], [0], [0], [], [2], [2], [0, 2], [1], everything, everything, [0, 2],
+                     []]
 
 
 def test_a_search_is_soon_done(visit):
@@ -363,9 +365,36 @@ def test_keyboard_alone_reads_the_site(visit, network):
     page.keyboard.press("u")
     heading(page, DRAWN)
     assert page.evaluate("document.activeElement.id") == "page"  # whoever listens is there
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "none"
     page.keyboard.press("Tab")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
+
+
+def test_a_choice_made_by_keyboard_leaves_the_keyboard_there(visit):
+    page = visit(DRAWN)
+    page.get_by_label("sort by").focus()
+    page.keyboard.press("ArrowDown")
+    arrived(page, "sort=")
+    assert page.evaluate("document.activeElement.name") == "sort"
+    page.locator("#layers").focus()
+    page.keyboard.press("ArrowDown")
+    heading(page, "block2_conv2")
+    page.keyboard.press("ArrowDown")  # and on to the next
+    heading(page, "block3_conv1")
+
+
+def test_a_search_that_finds_nothing_says_what_can_be_asked_for(visit):
+    page = visit(DRAWN, asked="?q=unheard")
+    page.locator(".known a").first.click()
+    arrived(page, "kernels=")
+    assert page.locator(".tile").count() > 0
+
+
+def test_numbers_say_no_more_than_they_know(visit):
+    told = visit().evaluate("""() => [[8890.7, 1], [-1234.5, 1], [99.94, 1], [99.96, 1], [-0.001],
+        [0.126], [null], [100, 0]].map(given => explorer.number(...given))""")
+    assert told == ["8,891", "−1,235", "99.9", "100", "0.00", "0.13", "–", "100"]
 
 
 def test_the_quiz_counts_what_is_right(visit):
@@ -378,11 +407,12 @@ def test_the_quiz_counts_what_is_right(visit):
     for _ in range(asked):
         page.locator(".quiz button").first.click()
         said = page.locator("#said").inner_text()
+        assert page.locator(".last").inner_text() == said  # for those who see, too
         a, b = (float(value.replace("−", "-")) for value in re.findall(r"[AB] (−?\d+\.\d)", said))
-        assert said.startswith("Right" if a >= b else "Wrong")
+        assert (": right." in said) == (a >= b)
         unseen = np.array([value for values in units for value in values[9:]])
         assert all(np.abs(unseen - value).min() < 0.06 for value in (a, b))
-        right += said.startswith("Right")
+        right += ": right." in said
     assert page.locator(".quiz h2").inner_text() == f"{right} of {asked} right"
     assert "95 % interval" in page.locator(".quiz").inner_text()
     low, high = page.evaluate("explorer.interval(15, 20)")

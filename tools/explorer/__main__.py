@@ -2,12 +2,15 @@
 
     python -m tools.explorer FOLDER [LAYERS="block3_conv1 block3_conv2"] [NETWORK=vgg16]
                              [WEIGHTS=packaged] [PICTURES=folder] [CLASSES=names.txt]
+                             [SCHEDULER=tcp://host:port | WORKERS=2]
 
 Layers that are named are drawn and analysed (interrupted, the same command goes on from there);
 all others get what needs no climbing, and what was made of them before. FOLDER/index.html opens in
-any browser, from the disk.
+any browser, from the disk. With WORKERS the analysis is done by that many processes, with
+SCHEDULER by those of a running Dask scheduler, on as many machines as it has.
 """
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -16,6 +19,7 @@ import vizutils as vz
 from tools.explorer import build
 
 DEFAULTS = {"LAYERS": "", "NETWORK": "vgg16", "WEIGHTS": "packaged", "PICTURES": "", "CLASSES": ""}
+SPREAD = {"SCHEDULER": "", "WORKERS": "0"}  #: how it is done, which the pages need not say
 
 
 def read_words(words):
@@ -26,7 +30,7 @@ def read_words(words):
     ValueError
         An option that there is not.
     """
-    options = dict(DEFAULTS)
+    options = DEFAULTS | SPREAD
     for name, _, value in (word.partition("=") for word in words):
         if name not in options:
             raise ValueError(f"{name} is no option; there are {', '.join(options)}.")
@@ -59,14 +63,37 @@ def load(options):
     return net, vz.load_images(options["PICTURES"] or None, size=net.input_size)
 
 
+@contextlib.contextmanager
+def spread_over(options):
+    """What makes a layer's blocks elsewhere, while it lasts; None: they are made here.
+
+    Raises
+    ------
+    ValueError, OSError
+        WORKERS is no number; no scheduler answers.
+    """
+    if not options["WORKERS"].isdecimal():
+        raise ValueError(f"WORKERS={options['WORKERS']} cannot be: give a whole number.")
+    if not options["SCHEDULER"] and options["WORKERS"] == "0":
+        yield None
+        return
+    from tools.explorer import spread  # Dask takes a second to load
+    from tools.reports import connect
+
+    client, threads = connect(options["SCHEDULER"], int(options["WORKERS"]))
+    with client:
+        yield spread.over(client, {name: options[name] for name in DEFAULTS}, threads=threads)
+
+
 def main(folder, *words):
     """Build the site, or end with a sentence."""
     began = time.monotonic()
     try:
         options = read_words(words)
         net, pictures = load(options)
-        page = build.build(net, folder, how(options), layers=options["LAYERS"].split(),
-                           image_set=pictures)
+        with spread_over(options) as make_of:
+            page = build.build(net, folder, how(options), layers=options["LAYERS"].split(),
+                               image_set=pictures, make_of=make_of)
     except (ValueError, OSError) as problem:
         sys.exit(str(problem))
     except KeyboardInterrupt:

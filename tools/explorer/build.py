@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tools.explorer import sprites
 
 PAGE = Path(__file__).with_name("page")
 LOOK = Path(__file__).parents[1] / "page.css"  #: of all pages of the house
+COPY = Path(__file__).parents[1] / "copy.js"  #: as in them, too
 SCRIPTS = ("core", "search", "kernels", "sheet", "cards", "unit", "quiz", "main")
 SMALLEST = 64  #: pixels of a drawn picture
 
@@ -100,7 +101,7 @@ def drawn(net: vz.Network, layer: str, folder: Path, sign: int) -> tuple[np.ndar
 def build(
     net: vz.Network, folder, said: Said, *, layers: Sequence[str] = (),
     image_set: vz.ImageSet | None = None, places: Places | None = None, steps: int = 80,
-    progress: bool = True,
+    progress: bool = True, make_of: Callable[[str], Callable] | None = None,
 ) -> Path:
     """Draw and analyse the layers that are asked for, and write pages of all of them.
 
@@ -119,6 +120,8 @@ def build(
         Where slow things are kept; in ``build/`` by default.
     steps : int
         Of each ascent.
+    make_of : callable, optional
+        From a layer to the ``make`` of `layer_pass.run`: analyses it elsewhere.
 
     Returns
     -------
@@ -141,7 +144,8 @@ def build(
                  else vz.as_image_set(image_set, copy=False))
     draw(net, layers, places, steps=steps, progress=progress)
     for name in layers:
-        layer_pass.run(net, name, image_set, folder=places.passes, progress=progress)
+        layer_pass.run(net, name, image_set, folder=places.passes, progress=progress,
+                       make=make_of and make_of(name))
     digest, written, entries = layer_pass.digest_of(image_set), {"index.html"}, []
     for part in ("data", "pictures"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -203,7 +207,8 @@ def _script(name: str, value) -> str:
 
 def _page(folder: Path, network: str) -> set[str]:
     """Write the page, its look and its scripts; return their names."""
-    scripts = "\n".join((PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    scripts = "\n".join(path.read_text(encoding="utf-8") for path in (
+        COPY, *(PAGE / f"{name}.js" for name in SCRIPTS)))
     look = LOOK.read_text(encoding="utf-8") + (PAGE / "look.css").read_text(encoding="utf-8")
     page = (PAGE / "page.html").read_text(encoding="utf-8").replace("NETWORK", network)
     for name, text in (("explorer.js", scripts), ("look.css", look), ("index.html", page)):

@@ -109,8 +109,13 @@ const explorer = (() => {
 
   // --- words -----------------------------------------------------------------------------
 
-  const number = (value, digits = 2) => value === null || value === undefined ? "–"
-    : value.toFixed(digits).replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−");
+  /* From 100 on without decimals, which would say nothing, and with separators. */
+  const number = (value, digits = 2) => {
+    if (value === null || value === undefined) return "–";
+    const text = Math.abs(value) < 99.95 ? value.toFixed(digits)
+      : value.toLocaleString("en", {maximumFractionDigits: 0});
+    return text.replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−");
+  };
   const signed = (value, digits = 2) => {
     const text = number(value, digits);
     return value > 0 && /[1-9]/.test(text) ? `+${text}` : text;
@@ -123,18 +128,6 @@ const explorer = (() => {
     document.getElementById("said").textContent = text;
   }
 
-  async function copy(pre) {
-    try {
-      await navigator.clipboard.writeText(pre.textContent);
-      return true;
-    } catch {  // not allowed here: the older way, by a selection
-      getSelection().selectAllChildren(pre);
-      const done = document.execCommand("copy");
-      if (done) getSelection().removeAllRanges();
-      return done;
-    }
-  }
-
   /* The Python that makes what a card shows, folded, with a button. */
   function call(kind, layer, filter) {
     const code = index().calls[kind].replaceAll("LAYERNAME", layer.name)
@@ -143,7 +136,7 @@ const explorer = (() => {
     const pre = element("pre", {tabindex: 0, role: "group", "aria-label": "Python"}, code);
     const button = element("button", {type: "button", class: "take", onclick: async () => {
       box.open = true;
-      const done = await copy(pre);
+      const done = await copyText(pre);
       button.textContent = done ? "copied" : "selected: press Ctrl+C";
       say(done ? "The call is copied." : "The call is selected: press Ctrl+C.");
       setTimeout(() => { button.textContent = "copy the call"; }, 2000);

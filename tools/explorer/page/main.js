@@ -51,12 +51,15 @@
     shown = wanted;
     keys = found.keys ?? {};
     document.title = `${found.title} · ${index().network}`;
+    const held = document.activeElement.closest("#page") ? document.activeElement.name : "";
     page.dataset.address = wanted;
     page.replaceChildren(...found.body.flat().filter(Boolean));
     if (document.activeElement !== words) words.value = asked.q ?? "";
     layers.value = layerOf(parts[1] ?? "") ? parts[1] : "";
     const sameSheet = from !== null && read(from).parts.join() === parts.join();
-    if (from !== null && !sameSheet && document.activeElement !== words) {
+    if (sameSheet && held) {  // a choice above a sheet: the next one is a key away
+      page.querySelector(`[name="${held}"]`)?.focus({preventScroll: true});
+    } else if (from !== null && ![words, layers].includes(document.activeElement)) {
       page.focus({preventScroll: true});  // whoever listens hears the new page
     }
     if (!sameSheet) scrollTo(0, clicked ? 0 : places.get(wanted) ?? 0);

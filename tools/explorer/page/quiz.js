@@ -54,6 +54,7 @@
     const seed = Number(asked.seed) || Math.floor(Math.random() * 1e9);
     const rounds = questions(layer, units, from, draws(seed)), box = element("div", {class: "quiz"});
     const answers = [];
+    let last = "";  // what became of the last answer
     const title = `Quiz: ${layer.name}`;
     const choice = element("p", {}, "Judge from ", Object.entries(FROM).flatMap(
       ([name, words], i) => [i ? " or " : "", name === from ? element("strong", {}, words)
@@ -66,6 +67,7 @@
       picture(layer, "patches", filter, {side: 128, at}),
       element("span", {}, `patch ${i ? "B" : "A"}`)));
       box.replaceChildren(element("h2", {}, `${answers.length + 1} of ${rounds.length}`),
+        element("p", {class: "last"}, last || "\u00a0"),
         told(layer, filter, units[filter], from),
         element("p", {}, "Which patch excites this filter more?"),
         element("div", {class: "pair"}, buttons));
@@ -74,7 +76,9 @@
 
     function answer(right, filter, pair) {
       answers.push({right, filter});
-      say(`${right ? "Right" : "Wrong"}: A ${number(pair[0][2], 1)}, B ${number(pair[1][2], 1)}.`);
+      last = `Filter ${filter}: ${right ? "right" : "wrong"}. A ${number(pair[0][2], 1)}, B ${
+        number(pair[1][2], 1)}.`;
+      say(last);
       if (answers.length < rounds.length) ask();
       else finish();
     }
@@ -83,6 +87,7 @@
       const right = answers.filter((one) => one.right).length;
       const [low, high] = interval(right, answers.length);
       box.replaceChildren(element("h2", {tabindex: -1}, `${right} of ${answers.length} right`),
+        element("p", {class: "last"}, last),
         element("p", {}, `From ${FROM[from]} alone, ${number(100 * right / answers.length, 0)} % `
           + `[${number(100 * low, 0)}, ${number(100 * high, 0)}] (95 % interval); guessing gives `
           + "50 %."),
@@ -91,6 +96,7 @@
                                  `${filter} ${was ? "✓" : "✗"}`)]), "."),
         element("button", {type: "button", onclick: () => {
           answers.length = 0;
+          last = "";
           ask();
         }}, "again"));
       box.querySelector("h2").focus();

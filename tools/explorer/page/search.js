@@ -31,11 +31,17 @@
       ({words}) => words.some((word) => starts(word, phrase))));
   }
 
+  /* A phrase as its tag is written: "nets" is asked for, "net" is there. */
+  const asTag = (phrase, layers) => [phrase, phrase.replace(/s$/, "")].find(
+    (word) => isTag(word, layers));
+
   /* Filters of some layers that answer to all phrases and choices.
      Returns [{layer, filter}], in the order of layers and numbers. */
   function find(layers, query, chosen = {}) {
-    const asked = phrases(query).map((phrase) => ({phrase, tag: isTag(phrase, layers),
-                                                   number: /^\d+$/.test(phrase)}));
+    const asked = phrases(query).map((phrase) => {
+      const tag = asTag(phrase, layers);
+      return {phrase: tag ?? phrase, tag: tag !== undefined, number: /^\d+$/.test(phrase)};
+    });
     const found = [];
     for (const layer of layers) {
       const {tags, texts} = prepare(layer);

@@ -37,8 +37,8 @@
     return box;
   }
 
-  function select(label, values, chosen, onchange) {
-    return element("label", {}, `${label} `, element("select", {onchange},
+  function select(label, name, values, chosen, onchange) {
+    return element("label", {}, `${label} `, element("select", {name, onchange},
       values.map(([value, words]) => element("option", {value, selected: value === chosen},
                                              words))));
   }
@@ -54,12 +54,12 @@
       word && name !== "q"));  // on a phone they would fill the screen
     return element("details", {class: "chosen", open}, element("summary", {}, "choose and sort"),
       element("div", {class: "choices"},
-      kinds.map(([kind, words]) => select(index().tags[kind],
+      kinds.map(([kind, words]) => select(index().tags[kind], kind,
         [["", "all"], ...words.map(([word, count]) => [word, `${word} (${count})`])],
         asked[kind] ?? "", change(kind))),
-      select("sort by", [["", "number"], ...shown.map(([name, [words]]) => [name, words])],
+      select("sort by", "sort", [["", "number"], ...shown.map(([name, [words]]) => [name, words])],
              asked.sort ?? "", change("sort")),
-      select("order", [["", "largest first"], ["rising", "smallest first"]], asked.order ?? "",
+      select("order", "order", [["", "largest first"], ["rising", "smallest first"]], asked.order ?? "",
              change("order")),
       Object.values(asked).some(Boolean) ? element("button", {
         type: "button", onclick: () => go({})}, "show all") : null));
@@ -82,8 +82,22 @@
     return [controls(layers, asked, go),
       element("p", {class: "count"}, element("strong", {}, text), asked.q ? ` for “${asked.q}”` : ""),
       found.length ? tiles(found, {measure: asked.sort, named: layers.length > 1})
-        : element("p", {}, "No filter answers to all of this. Separate words by commas; a layer "
-          + "that has not been analysed is found by its kernels and classes alone.")];
+        : nothing(layers, asked)];
+  }
+
+  /* Where a search finds nothing: what can be asked for. */
+  function nothing(layers, asked) {
+    const layer = layers.length === 1 ? layers[0].name : null;
+    const known = Object.keys(index().tags).map((kind) => [kind, choices(layers, kind)])
+      .filter(([, words]) => words.length);
+    return element("div", {}, element("p", {}, "No filter answers to all of this. Separate words by "
+      + "commas. Properties are known by these words; other words are looked for in hypotheses "
+      + `and in the names of ImageNet's classes${layers.some((one) => !one.analysed)
+        ? "; a layer that has not been analysed is found by its kernels and classes alone" : ""}.`),
+    element("dl", {class: "known"}, known.map(([kind, words]) => [
+      element("dt", {}, index().tags[kind]), element("dd", {}, words.map(([word, count], i) => [
+        i ? ", " : "", element("a", {href: address(layer, null, {...asked, q: "", [kind]: word})},
+                               word), ` (${count})`]))])));
   }
 
   /* The page of a layer. */
