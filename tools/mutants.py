@@ -527,6 +527,12 @@ FAULTS = tuple(Fault(*given) for given in [
     ("detail not put back", "techniques/deepdream.py",
      "picture = photograph + _resized(change, size)",
      "picture = _resized(dreamed[-1], size) if dreamed else photograph", "test_deepdream"),
+    ("twins that go are not read from others", "techniques/pruning.py",
+     "kernel[..., b, :] += gains[a] * kernel[..., a, :]", "pass", "test_pruning"),
+    ("the changed map is its own yardstick", "techniques/abstraction.py",
+     'd / far["another photograph"]', "d / max(d.max(), 1e-9)", "test_abstraction"),
+    ("a row of the exercises that leads nowhere", "docs/exercises.md",
+     "| companion 1 | `n1-013d` |", "| companion 2 | `n1-013d` |", "test_exercises"),
     # --- what is shown and what is told ---------------------------------------------------------
     ("a figure that no notebook shows", "engine/style.py",
      'return ShownFigure(figsize=(width, height), dpi=DPI,',
