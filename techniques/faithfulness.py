@@ -620,9 +620,10 @@ def plot_curves(found: Curves, *, picture: int | None = None, columns: int = 4) 
             axes.plot(found.fractions, curves[method][chosen].mean(0), line, color=colour,
                       linewidth=1.6, label=name)
         axes.set_title(method)
-    figure.supxlabel("share of pixels shown or hidden, most important first", fontsize=9)
-    figure.supylabel(found.score.split(" (")[0], fontsize=9)
-    _legend(figure, panels[0, 0])
+        axes.set(xlabel="share of pixels", ylabel=found.score.split(" (")[0].replace(" of", "\nof"))
+        axes.label_outer()
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
+                  frameon=False)
     return figure
 
 
