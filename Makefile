@@ -92,10 +92,10 @@ lint: .venv/ready-dev ## check the style of the code, the notebooks' too
 	$(BIN)/ruff check .
 
 lab: .venv/ready ## open the report in JupyterLab
-	$(BIN)/jupyter lab $(REPORT).ipynb
+	$(BIN)/python -m tools.serve lab $(REPORT).ipynb
 
-dashboard: .venv/ready-dev ## the dashboard in a browser, without JupyterLab (Voilà)
-	$(BIN)/voila notebooks/6_dashboard.ipynb --VoilaConfiguration.progressive_rendering=True
+dashboard: .venv/ready-dev ## the dashboard in a browser, on a page of its own (Voilà)
+	$(BIN)/python -m tools.serve dashboard
 
 figures: .venv/ready ## run the report and renew the committed pictures in figures/
 	VIZUTILS_FIGURES=figures $(BIN)/python tools/execute.py $(REPORT).ipynb build/$(REPORT).ipynb

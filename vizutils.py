@@ -126,10 +126,11 @@ __all__ = [
     "ShownFigure", "SavedFigure", "save_figure", "show_recipe", "show_table", "thumbnail_table",
     "classify", "logits", "activations", "Maxima", "image_maxima", "top_patches", "patch_responses",
     "lit_by", "class_responses", "class_table", "group_table", "split_halves", "PRESETS",
-    "STRETCHED", "held_to", "Ascent", "maximize", "picture_vectors", "atlas", "visualize_filter",
-    "MOSTLY_ZERO", "EXCITATORY", "INHIBITORY", "kernels", "filter_bias", "kernel_table",
-    "rank_kernels", "plot_images", "plot_input", "plot_history", "plot_groups", "plot_norms",
-    "plot_kernels", "plot_circuit", "plot_words", "edge_numbers", "report_table", "answer",
+    "STRETCHED", "held_to", "Ascent", "titled", "maximize", "picture_vectors", "atlas",
+    "visualize_filter", "MOSTLY_ZERO", "EXCITATORY", "INHIBITORY", "kernels", "filter_bias",
+    "kernel_table", "rank_kernels", "plot_images", "plot_input", "plot_history", "plot_groups",
+    "plot_norms", "plot_kernels", "plot_circuit", "plot_words", "edge_numbers", "report_table",
+    "answer",
 ]
 
 

@@ -159,6 +159,8 @@ def extreme_places(bench: Bench, unit: int, sign: int, count: int) -> pd.DataFra
 
 def photographs(bench: Bench, units, sign: int, *, count: int = 0) -> np.ndarray:
     """Pieces of photographs where a unit is most (or least) active; as many as other pictures."""
+    if bench.image_set is None:
+        raise ValueError("photographs are cut from a folder of them: --images DIR.")
     return np.stack([cut(bench.net, bench.layer, bench.image_set,
                          extreme_places(bench, unit, sign, count or bench.pictures),
                          patch_side(bench)) for unit in units])

@@ -1,7 +1,7 @@
 """How much a picture tells: a machine's choice between two patches, given a unit's pictures.
 
     python benchmarks/two_choices.py draw --images DIR [--layers ...] [--methods ...]
-    python benchmarks/two_choices.py score --images DIR
+    python benchmarks/two_choices.py score
     python benchmarks/two_choices.py rule --images DIR
     python benchmarks/two_choices.py table
     python benchmarks/two_choices.py sheet
@@ -28,10 +28,11 @@ photographs contain, and knows nothing of the unit.
   batches, what happens once for a network and layer included.
 
 `draw` keeps pictures in build/two_choices/ after every batch, and goes on where it stopped; `score`
-draws nothing: it writes a row a unit to results/two_choices/LAYER__METHOD.csv for whatever is
-drawn. `table` prints means over units with bootstrap intervals, and by how much the default tells
-more than each method, on the same units; `sheet` writes data/method_sheet.webp, the pictures of the
-first two units of each layer, from what is drawn and scored.
+draws nothing and needs no photographs any more: for whatever is drawn it writes a row a unit to
+results/two_choices/LAYER__METHOD.csv. `table` prints means over units with bootstrap intervals, and
+by how much the default tells more than each method, on the same units; `sheet` writes
+data/method_sheet.webp, the pictures of the first two units of each layer, from what is drawn and
+scored.
 
 .. [1] R. S. Zimmermann et al., "How well do feature visualizations support causal understanding of
    CNN activations?", NeurIPS 2021, arXiv:2106.12447.
@@ -168,14 +169,16 @@ def look(net, layer: str, reader, read_layer: str, halves, *, each: int = EACH) 
                        np.concatenate(looked), choice_scores.colour_histogram(some))
 
 
-def kept_look(path: Path, key: str, make) -> Photographs:
-    """`look` kept in a file, made anew for other photographs."""
+def kept_look(path: Path, key: str | None, make) -> Photographs:
+    """`look` kept in a file, made anew for other photographs; without a key: whatever is kept."""
     if path.exists():
         with np.load(path) as kept:
-            if str(kept["key"]) == key:
+            if key in (None, str(kept["key"])):
                 places = pd.DataFrame(kept["places_a"], columns=["picture", "row", "column"])
                 return Photographs(kept["answers_a"], places, kept["answers_b"],
                                    kept["features"], kept["looks"], kept["histogram"])
+    if key is None:
+        raise SystemExit(f"no photographs are kept in {path}: give --images DIR.")
     found = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, key=key, answers_a=found.answers_a, answers_b=found.answers_b,
@@ -363,7 +366,7 @@ def all_tables(results: Path) -> pd.DataFrame:
 def prepared(net, reader, layer: str, halves, options):
     """A layer's units, what photographs say of it, and its bench."""
     read = reader_layer(reader, vz.receptive_field(net, layer).size)
-    key = f"{[half.names for half in halves]} {EACH} {read}"
+    key = f"{[half.names for half in halves]} {EACH} {read}" if halves[0] else None
     seen = kept_look(BUILT / f"{layer}.npz", key, lambda: look(net, layer, reader, read, halves))
     return (units_of(net, layer, options.kind, options.units), seen, choice_methods.Bench(
         net, layer, CANVAS[layer], reader, read, options.pictures, halves[0], seen.places_a,
@@ -371,9 +374,11 @@ def prepared(net, reader, layer: str, halves, options):
 
 
 def networks_and_halves(options):
-    """VGG16, the reader, and the two halves of the photographs."""
-    image_set = vz.load_images(options.images)
-    halves = [image_set.subset(half) for half in vz.split_halves(len(image_set))]
+    """VGG16, the reader, and the two halves of the photographs, None where none are given."""
+    halves = [None, None]
+    if options.images:
+        image_set = vz.load_images(options.images)
+        halves = [image_set.subset(half) for half in vz.split_halves(len(image_set))]
     return (*(vz.load_network(name, weights="packaged")
               for name in ("vgg16", "efficientnet_lite0")), halves)
 
@@ -461,7 +466,8 @@ def main():
     for name, told in words.items():
         rule = name == "rule"
         command = commands.add_parser(name, help=told)
-        command.add_argument("--images", required=True, help="folder of photographs, 1,000 or so")
+        command.add_argument("--images", default="", required=rule, help="folder of photographs, "
+                             "1,000 or so; once a layer's were looked at, only photographs need it")
         command.add_argument("--layers", nargs="+", default=list(CANVAS), choices=list(CANVAS))
         command.add_argument("--units", type=int, default=16 if rule else 32)
         command.add_argument("--pictures", type=int, default=9 if rule else 1,

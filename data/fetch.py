@@ -553,6 +553,11 @@ def pictures() -> list[Picture]:
     return [_picture(entry, folders[entry["source"]]) for entry in entries]
 
 
+def shows() -> dict[str, str]:
+    """What each packaged photograph shows, by its name; nothing is fetched."""
+    return {Path(entry["file"]).stem: entry["shows"] for entry in _catalogue()["picture"]}
+
+
 def _picture(entry: dict, folder: Path) -> Picture:
     source, path = _source(entry["source"]), folder / entry["file"]
     if not path.is_file():

@@ -21,7 +21,7 @@ def weak_note(percentile: float | None) -> str:
         Of its largest answer among the maxima of photographs; NaN or None: not known.
     """
     known = percentile is not None and np.isfinite(percentile)
-    return f"weak: above {percentile:.0f} %" if known and percentile < WEAK else ""
+    return f"weak: above {int(percentile)} %" if known and percentile < WEAK else ""
 
 
 def titled(titles: Sequence[str], notes: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ Xplique) and all need minutes, so nothing is drawn here.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,12 +99,12 @@ def plot_methods(sheet: MethodSheet) -> Figure:
     rows, columns = sheet.images.shape[:2]
     named = 1.05  # inches, for the methods' names
     side = (style.WIDTH - named) / columns
-    figure = style.blank_figure(rows * (side + 0.14) + 0.4)
+    figure = style.blank_figure(rows * (side + 0.14) + 0.5)
     grid = figure.subplots(rows, columns, squeeze=False)
     for i, method in enumerate(sheet.methods):
         for j, (layer, unit) in enumerate(sheet.units):
             style.show_picture(grid[i, j], sheet.images[i, j],
-                               f"{layer}\n{unit}" if i == 0 else "")
+                               "\n".join([*layer.split("_"), str(unit)]) if i == 0 else "")
             grid[i, j].set_xlabel(sheet.notes[i][j], fontsize=8, labelpad=1)
-        grid[i, 0].set_ylabel(method.replace(" ", "\n", 1), rotation=0, ha="right", va="center")
+        grid[i, 0].set_ylabel(textwrap.fill(method, 13), rotation=0, ha="right", va="center")
     return figure

@@ -1,6 +1,7 @@
 """The benchmark programs run, and count what they say they count: on the tiny VGG, in seconds."""
 
 import argparse
+import dataclasses
 import importlib
 import json
 import re
@@ -232,6 +233,16 @@ def test_matched_pairs_are_alike_and_unit_only_in_what_it_likes():
         scores.matched_pairs(answers[:30, 0], seen[:30], np.random.default_rng(0), 100)
 
 
+def test_told_is_counted_by_hand():
+    """Three units, four places: 0 and 1 strong, 2 and 3 middling, for all."""
+    pairs = dict.fromkeys((4, 7, 9), np.array([[0, 2], [1, 3]]))
+    right, wrong, tied = (np.array(x, float) for x in ([1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]))
+    found = program("choice_scores").told({4: right, 7: wrong, 9: tied}, pairs).set_index("unit")
+    assert found["own"].tolist() == [1, 0, 0.5] and found["pairs"].tolist() == [2, 2, 2]
+    assert found["others"].tolist() == [0.25, 0.75, 0.5]
+    assert found["told"].tolist() == [1.25, -0.25, 0.5]
+
+
 def test_one_unit_has_no_others():
     with pytest.raises(ValueError, match="draw at least two"):
         program("choice_scores").told({3: np.zeros(4)}, {3: np.array([[0, 1]])})
@@ -310,6 +321,8 @@ def test_photographs_are_cut_at_the_strongest_places(bench, tiny):
         for unit, own in zip((2, 5), cut, strict=True):
             values = vz.patch_responses(tiny, bench.layer, own, filters=[unit])
             assert best(values) == pytest.approx(best(seen.answers_a[:, unit]), rel=1e-4)
+    with pytest.raises(ValueError, match="--images DIR"):
+        methods.photographs(dataclasses.replace(bench, image_set=None), [2], 1)
     with pytest.raises(ValueError, match="there are nine photographs, photographs"):
         methods.by_name(bench, "magic")
 
@@ -362,7 +375,6 @@ def test_coarse_to_fine_goes_on_from_the_enlarged_picture(bench, monkeypatch):
     assert start.shape == (4, 24, 24, 3)
     blocks = start.reshape(4, 12, 2, 12, 2, 3).mean((2, 4))
     assert np.abs(blocks - small).mean() < 0.2 * small.std()
-    assert np.abs(found.reshape(start.shape) - start).mean() < np.abs(start - 127.5).mean()
 
 
 def test_the_sheet_shows_what_is_drawn_and_scored(tmp_path, monkeypatch):
@@ -407,6 +419,10 @@ def test_photographs_are_looked_at_once(bench, tmp_path):
     np.testing.assert_array_equal(again.answers_b, seen.answers_b)
     assert again.places_a.equals(seen.places_a[["picture", "row", "column"]])
     assert two.kept_look(path, "others", lambda: seen) is seen
+    kept = two.kept_look(path, None, lambda: pytest.fail("looked at again"))  # whatever there is
+    np.testing.assert_array_equal(kept.features, seen.features)
+    with pytest.raises(SystemExit, match="give --images DIR"):
+        two.kept_look(tmp_path / "none.npz", None, lambda: seen)
 
 
 def test_a_unit_is_told_by_its_own_photographs(bench, monkeypatch):
@@ -428,6 +444,66 @@ def test_the_chain_of_layers_is_written_as_it_is(tiny):
     chain = program("choice_methods").plain_layers(tiny, "block2_conv1")
     assert chain["kinds"].tolist() == ["conv", "conv", "pool", "conv"]
     np.testing.assert_array_equal(chain["kernel_3"], tiny.layer("block2_conv1").kernel)
+
+
+# --- whole layers, and Xplique ---------------------------------------------------------------
+
+
+def test_a_pass_is_timed_block_by_block():
+    rows = {"patches": [(32, 5.0, 9.0, 1.0), (32, 2.0, 4.0, 1.5), (8, 1.0, 2.0, 1.2)],
+            "claims": [(32, 3.0, 6.0, 1.1), (32, 3.0, 6.0, 1.1), (8, 1.0, 1.0, 1.3)],
+            "usual": [(0, 0.5, 0.5, 1.4)]}
+    np.testing.assert_allclose(program("layer_pass").sums(rows), [
+        [32, 8.5, 15.5, 1.1], [64, 13.5, 25.5, 1.5], [72, 15.5, 28.5, 1.5]])
+
+
+def test_a_seeded_part_of_a_layer_is_drawn_and_held_against_long_climbs(tiny, capsys):
+    atlas = program("atlas")
+    assert len(atlas.chosen(256, 8, 0)) == 32 and len(atlas.chosen(256, 8, 5)) == 5
+    assert atlas.chosen(8, 1, 0).tolist() == list(range(8))
+    options = argparse.Namespace(part=2, only=0, folder=None, sample=1)
+    atlas.blocks(tiny, ["block1_conv1"], options)
+    row = re.search(r"\| block1_conv1 \| 64 \| 2 of 4 \|.* (\d+) %, (\d+) % \| \d \|",
+                    capsys.readouterr().out)
+    assert row and row[1] == row[2]  # of one filter
+
+
+FAKE = """import json, sys
+import numpy as np
+kinds = np.load(sys.argv[1])["kinds"].tolist()
+for line in sys.stdin:
+    job = json.loads(line)
+    np.save(job["pictures"], np.full((1, len(job["units"]), job["size"], 4, 3), len(kinds)))
+    print(json.dumps({"seconds": [job["nb_steps"], 2.0]}), flush=True)
+    if job["nb_steps"] == 9:
+        break
+"""
+
+
+def test_xplique_s_program_is_kept_running_and_its_end_is_told(tiny, tmp_path, monkeypatch):
+    versus = program("xplique_versus")
+    (tmp_path / "fake.py").write_text(FAKE)
+    monkeypatch.setattr(versus, "WORKER", tmp_path / "fake.py")
+    peer = versus.Xplique(sys.executable, tiny, "block1_conv2", 12)
+    for steps in (3, 9):
+        pictures, taken = peer.climb([0, 1, 2], together=True, nb_steps=steps)
+        assert pictures.shape == (1, 3, 12, 4, 3) and (pictures == 2).all()  # two convolutions
+        assert taken.tolist() == [steps, 2.0]
+    with pytest.raises((RuntimeError, BrokenPipeError)):
+        peer.climb([0], together=True, nb_steps=1)
+    peer.program.wait(10)
+
+
+def test_a_value_is_reached_when_every_filter_has_been_there():
+    versus = program("xplique_versus")
+    rows = np.array([[3.0, 0.0], [1.0, 2.0], [1.0, 5.0]])
+    assert versus.first_steps(rows, np.array([3.0, 2.0])) == 2
+    assert versus.first_steps(rows, np.array([3.0, 9.0])) is None
+    order = []
+    taken = versus.in_turns({name: lambda n=name: order.append(n) or (len(order), 1.0)
+                             for name in "ab"}, runs=2)
+    assert order == ["a", "b"] * 3 and taken["a"].tolist() == [[3, 1], [5, 1]]  # the first: warm-up
+    assert versus.times(taken, "b", "a") == f"{np.median([4 / 3, 6 / 5]):.2f} (1.00)"
 
 
 @pytest.mark.parametrize(("name", "says"), [

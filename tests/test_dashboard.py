@@ -3,14 +3,18 @@
 The same tests pass with ipywidgets 7.7.1 and 8; the browser's are in tests/browser.
 """
 
+import base64
 import dataclasses
 import datetime
+import html
 import io
 import re
 import threading
 import time
+from pathlib import Path
 
 import ipywidgets as widgets
+import nbformat
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -38,7 +42,8 @@ def view(tiny, pictures):
 def board(tiny, pictures, tmp_path):
     """A dashboard of the tiny VGG that shows only what is quick."""
     made = dashboard.Dashboard(tiny, layer="block2_conv2", filter=3, images=pictures,
-                               shown=["kernels"], folder=tmp_path, **FAST)
+                               shown=["kernels"], folder=tmp_path, uploads=tmp_path / "up",
+                               **FAST)
     yield made
     made.close()
 
@@ -297,23 +302,37 @@ def file_bytes(size=(40, 30)):
     return buffer.getvalue()
 
 
-def test_uploads_of_both_releases_are_read_alike():
+def test_uploads_of_both_releases_are_read_alike(tmp_path):
     content = file_bytes()
     seven = {"a.png": {"metadata": {"name": "a.png"}, "content": content}}
     eight = ({"name": "a.png", "type": "image/png", "size": 1, "content": memoryview(content)},)
     for value in (seven, eight):
-        found, problem = dashboard.read_uploads(value, size=32)
-        assert list(found) == ["a.png"] and found["a.png"].shape == (32, 32, 3) and not problem
-        np.testing.assert_allclose(found["a.png"], np.broadcast_to([200, 30, 30], (32, 32, 3)))
+        found, problem = dashboard.read_uploads(value, size=32, folder=tmp_path)
+        assert list(found) == ["a.png"] and not problem
+        np.testing.assert_allclose(found["a.png"].image,
+                                   np.broadcast_to([200, 30, 30], (32, 32, 3)))
+        assert found["a.png"].path.read_bytes() == content
     assert dashboard.read_uploads({}) == dashboard.read_uploads(()) == ({}, "")
 
 
-def test_good_uploads_are_kept_and_bad_ones_named():
+def test_a_picture_for_a_network_of_ones_own_is_shown_whole(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype="uint8")
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    own = vz.load_images(pixels.astype("float32"), size=32, classes=["a", "b"])
+    found, _ = dashboard.read_uploads({"a.png": {"content": buffer.getvalue()}}, size=own.size,
+                                      crop=own.crop, folder=tmp_path)
+    np.testing.assert_array_equal(found["a.png"].image, pixels)
+    joined = dashboard.join(own, {"a.png": found["a.png"].image})
+    assert joined.crop == own.crop == 1
+
+
+def test_good_uploads_are_kept_and_bad_ones_named(tmp_path):
     files = {"a.png": file_bytes(), "notes.txt": b"hello", "cut.png": file_bytes()[:60],
              "raw.nef": file_bytes()}
     found, problem = dashboard.read_uploads(
-        {name: {"content": content} for name, content in files.items()}, size=32)
-    assert list(found) == ["a.png"]
+        {name: {"content": content} for name, content in files.items()}, size=32, folder=tmp_path)
+    assert list(found) == ["a.png"] and len(list(tmp_path.glob("*/*"))) == 1
     assert problem.startswith("notes.txt is a text file")
     assert "cut.png is damaged" in problem and "raw.nef is of a kind that is not read" in problem
 
@@ -371,7 +390,7 @@ def test_slider_number_and_sheet_say_the_same(board):
     side = board.sides[0]
     side.slider.value = 4
     assert side.filter.value == 4
-    side.sheet.tiles[1].click()
+    side.sheet.tiles.index = 1
     assert side.slider.value == side.filter.value == 1
     assert "filter 1" in finished(side.cards["kernels"]).picture.value
 
@@ -381,7 +400,7 @@ def test_another_layer_brings_its_filters(board):
     side.filter.value = 5
     side.layer.value = "block1_conv1"
     assert side.filter.value == side.slider.max == 3
-    assert len(side.sheet._grid.children) == 4
+    assert len(side.sheet.tiles.options) == 4
     assert "block1_conv1, filter 3" in finished(side.cards["kernels"]).picture.value
 
 
@@ -446,13 +465,13 @@ def test_a_warning_is_said_below_the_figure(board):
 def test_two_sides_are_chosen_apart(board):
     board.compare.value = True
     first, second = board.sides
-    assert second.filter.value == 3 and len(board.children[-1].children) == 2
+    assert second.filter.value == 3 and len(board._columns.children) == 2
     second.filter.value = 5
     assert first.filter.value == 3
     assert "filter 3" in finished(first.cards["kernels"]).picture.value
     assert "filter 5" in finished(second.cards["kernels"]).picture.value
     board.compare.value = False
-    assert board.children[-1].children == (first.widget,)
+    assert board._columns.children == (first.widget,)
 
 
 def upload(board, *files):
@@ -474,19 +493,34 @@ def test_uploads_are_offered_and_the_first_is_chosen(board):
     assert [side.picture.value for side in board.sides] == ["mine.png", "c"]
     assert "notes.txt is a text file" in board.message.value
     np.testing.assert_allclose(board.sides[0].view.image[5, 5], [200, 30, 30])
-    assert "paths of your files" in board.sides[0].view.code["pictures"]
+    assert board.upload.value == () or isinstance(board.upload.value, dict)  # 8 counts on it
     upload(board, ("other.png", file_bytes()))
     assert board.sides[0].picture.options[:2] == ("other.png", "mine.png")
     assert board.message.value == ""
 
 
 def test_the_code_of_uploaded_pictures_makes_them(board, tmp_path, monkeypatch):
-    (tmp_path / "mine.png").write_bytes(file_bytes())
-    monkeypatch.chdir(tmp_path)
-    upload(board, ("mine.png", file_bytes()))
+    upload(board, ("mine.png", file_bytes()), ("b.png", file_bytes((30, 30))))
+    monkeypatch.chdir(tmp_path)  # wherever it is pasted
     scope = {"net": None, "pictures": board._first, "vz": vz}
     exec(board.sides[0].view.code["pictures"], scope)
     np.testing.assert_array_equal(scope["pictures"].images, board.pictures.images)
+    assert scope["pictures"].names == board.pictures.names
+
+
+def test_uploads_are_counted_and_removed_with_their_files(board, tmp_path):
+    upload(board, ("mine.png", file_bytes()))
+    upload(board, ("other.png", file_bytes((30, 30))))
+    words, *buttons = board.mine.children
+    assert words.value.startswith("2 pictures of yours")
+    assert [button.description for button in buttons] == ["✕ other.png", "✕ mine.png"]
+    buttons[0].click()
+    assert board.sides[0].picture.options == ("mine.png", "a", "b", "c", "d")
+    assert board.sides[0].picture.value == "mine.png"
+    assert [path.name for path in (tmp_path / "up").glob("*/*")] == ["mine.png"]
+    board.mine.children[1].click()
+    assert board.pictures is board._first and board.mine.children[0].value == ""
+    assert board.sides[0].picture.value == "a"
 
 
 def test_what_is_shown_is_saved_with_its_parameters(board, tmp_path, monkeypatch):
@@ -498,7 +532,9 @@ def test_what_is_shown_is_saved_with_its_parameters(board, tmp_path, monkeypatch
     with Image.open(path) as saved:
         assert '"filter": 3' in saved.info["Comment"]
         assert saved.info["Description"] == card.alt
-    assert card.status.value == f"saved as {path.name}"
+    assert f"saved as {path}" in card.status.value  # the folder too
+    assert 'download="dashboard_kernels_tiny_vgg_block2_conv2_3.png"' in card.status.value
+    assert base64.b64encode(path.read_bytes()).decode() in card.status.value
     monkeypatch.setenv("VIZUTILS_FIGURES", str(path))  # a file, no folder
     card.save.click()
     assert 'role="alert"' in card.status.value and "not saved" in card.status.value
@@ -512,7 +548,7 @@ def test_a_sheet_is_drawn_only_when_asked_for(board, tmp_path):
     sheet.draw.click()
     wait_for(lambda: sheet.cancel.layout.display == "none", 60)
     assert len(sheet._found.boxes) == 6 and sheet.draw.layout.display == "none"
-    assert len(re.findall("background-image", sheet._look.value)) == 6
+    assert "background-image" in sheet._look.value
 
 
 def test_another_network_is_loaded_when_it_is_chosen(board, tiny, monkeypatch):
@@ -520,7 +556,7 @@ def test_another_network_is_loaded_when_it_is_chosen(board, tiny, monkeypatch):
     monkeypatch.setattr(vz, "load_network", lambda name, weights: tiny)
     side.network.value = "vgg16"
     wait_for(lambda: side.view.code["net"].startswith("net = vz.load_network('vgg16'"))
-    assert side.layer.value == "block3_conv2"
+    assert (side.layer.value, side.filter.value) == ("block2_conv2", 3)  # it has them, too
 
     def refuse(name, weights):
         raise ValueError(f"no {name} here")
@@ -529,6 +565,228 @@ def test_another_network_is_loaded_when_it_is_chosen(board, tiny, monkeypatch):
     side.network.value = "efficientnet_lite0"
     wait_for(lambda: "no efficientnet_lite0 here" in side.message.value)
     assert side.network.value == "vgg16"
+
+
+@pytest.mark.parametrize(("typed", "said"), [
+    ("9999", "block2_conv2 has filters 0 to 5, not 9999: 3 stays."),
+    ("17.5", "block2_conv2 has filters 0 to 5, not 17.5: 3 stays."),
+    ("-1", "not -1: 3 stays."), ("", "not nothing: 3 stays."), ("three", "not three: 3 stays.")])
+def test_a_wrong_number_changes_nothing_and_is_answered(typed, said, board):
+    field = board.sides[0].filter
+    field.widget.value = typed
+    assert (field.value, field.widget.value) == (3, "3")
+    assert said in board.sides[0].message.value and 'role="alert"' in board.sides[0].message.value
+    field.widget.value = " 4 "
+    assert (field.value, field.widget.value, board.sides[0].slider.value) == (4, "4", 4)
+    assert board.sides[0].message.value == ""
+    with pytest.raises(ValueError, match="has filters 0 to 5, not 6"):
+        field.value = 6
+    assert field.value == 4
+
+
+def test_a_wrong_setting_is_answered_too(board):
+    board.steps.widget.value = "1e3"
+    assert "Steps takes whole numbers 1 to 4096, not 1e3: 2 stays." in board.message.value
+    board.seed.widget.value = "7"
+    assert board.seed.value == 7 and board.message.value == ""
+
+
+def test_a_layer_without_the_filter_shows_another_until_one_has_it(board):
+    side = board.sides[0]
+    side.filter.value = 5
+    side.layer.value = "block1_conv1"  # four filters
+    assert side.filter.value == 3 and "not 5: 3 is shown" in side.message.value
+    side.layer.value = "block2_conv2"
+    assert side.filter.value == 5 and side.message.value == ""
+
+
+def test_going_back_to_a_filter_draws_nothing(board, monkeypatch):
+    side = board.sides[0]
+    card = finished(side.cards["kernels"])
+    before = card.picture.value, card.words.value, card.figure
+    side.filter.value = 4
+    finished(card)
+    monkeypatch.setattr(board.runner, "submit", lambda *a, **o: pytest.fail("drawn again"))
+    side.filter.value = 3
+    assert (card.picture.value, card.words.value, card.figure) == before
+    assert not card.working and not card.save.disabled and card.tiles.children
+
+
+def test_what_is_recalled_is_not_overwritten_by_what_was_on_its_way(board):
+    board.ticks["feature"].value = True
+    side, card = board.sides[0], board.sides[0].cards["feature"]
+    before = finished(card).picture.value
+    board.steps.value = 4000
+    wait_for(lambda: "left" in card.status.value)
+    board.steps.value = 2
+    assert card.picture.value == before and card.status.value == "done"
+    time.sleep(0.3)
+    assert card.picture.value == before and side.cards["feature"].view.steps == 2
+
+
+def test_only_so_many_finished_panels_are_kept(view):
+    kept, panel = dashboard.Kept(room=2), dashboard.PANELS["kernels"]
+    views = [dataclasses.replace(view, filter=i) for i in range(3)]
+    for i, one in enumerate(views):
+        kept.add("kernels", panel, one, i)
+        assert kept.find("kernels", panel, views[0]) == (0 if i < 2 or i == 2 else None)
+    assert [kept.find("kernels", panel, one) for one in views] == [0, None, 2]
+    assert kept.find("kernels", panel, dataclasses.replace(view, filter=0, steps=9)) == 0
+
+
+def test_the_cheapest_of_those_that_wait_is_done_first(runner):
+    go, order = threading.Event(), []
+    runner.submit("busy", lambda task: go.wait(5) and None, Ear())
+    for cost in (3, 1, 2):
+        runner.submit(f"cost {cost}", lambda task, cost=cost: order.append(cost), Ear(), cost=cost)
+    go.set()
+    assert runner.wait(5) and order == [1, 2, 3]
+
+
+def test_all_panels_are_drawn_in_the_order_of_their_cost(tiny, pictures):
+    order = []
+    panels = {name: dashboard.Panel(name, lambda view, task, name=name: (
+        order.append(name), (Figure(), name))[1], lambda view: "", cost=cost)
+        for name, cost in (("slow", 9), ("quick", 1), ("middle", 5))}
+    board = dashboard.Dashboard(tiny, filter=1, images=pictures, panels=panels,
+                                shown=list(panels), networks=())
+    board.wait()
+    assert order == ["quick", "middle", "slow"]
+    board.close()
+    costs = {name: panel.cost for name, panel in dashboard.PANELS.items()}
+    assert min(costs, key=costs.get) == "activation" and max(costs, key=costs.get) == "circuit"
+
+
+def test_a_kernels_tile_leads_to_its_channel_and_back_leads_back(board):
+    side = board.sides[0]
+    card = finished(side.cards["kernels"])
+    channels = vz.rank_kernels(side.net, "block2_conv2", 3)["channel"].tolist()
+    tile = card.tiles.children[1]
+    assert tile.description.split()[0] == str(channels[1])
+    assert tile.tooltip.startswith(f"Go to block2_conv1, filter {channels[1]} (")
+    assert side.back.disabled
+    tile.click()
+    assert (side.layer.value, side.filter.value) == ("block2_conv1", channels[1])
+    assert side.trail.value == f"block2_conv2 3 › block2_conv1 {channels[1]}"
+    side.filter.value = channels[0]
+    side.back.click()
+    assert (side.layer.value, side.filter.value) == ("block2_conv1", channels[1])
+    side.back.click()
+    assert (side.layer.value, side.filter.value) == ("block2_conv2", 3) and side.back.disabled
+    assert side.trail.value == "block2_conv2 3"
+    finished(card).tiles.children[0].click()
+    assert side.filter.value == channels[0]
+
+
+def test_the_circuits_tiles_lead_on_too_and_the_first_layers_have_none(view, tiny, pictures):
+    leads = dashboard.PANELS["circuit"].leads(view)
+    assert [lead.filter for lead in leads] == vz.rank_kernels(
+        tiny, "block2_conv2", 3)["channel"].tolist()
+    assert {lead.layer for lead in leads} == {"block2_conv1"}
+    first = dashboard.View(tiny, "block1_conv1", 0, pictures, **FAST)
+    assert dashboard.PANELS["kernels"].leads(first) == []
+
+
+def test_a_canvas_that_is_too_small_can_be_made_larger_by_a_button(board):
+    board.sides[0].layer.value = "block4_conv1"
+    board.ticks["feature"].value = True
+    card = finished(board.sides[0].cards["feature"])
+    advised = int(re.search(r"size=(\d+) avoids", card.words.value)[1])
+    assert card.larger.description == f"Draw at {advised} px"
+    assert card.larger.layout.display == ""
+    card.larger.click()
+    assert board.size.value == advised
+    finished(card)
+    assert "avoids that" not in card.words.value and card.larger.layout.display == "none"
+
+
+def test_frames_are_not_announced_but_the_figure_is(view):
+    card = dashboard.Card("feature", dashboard.PANELS["feature"], "A")
+    card.wait(view)
+    card.shown(np.zeros((4, 4, 3)), "a frame")
+    assert "a frame" in card.words.value and "role" not in card.words.value
+    card.shown(Figure(), "the figure")
+    assert 'role="status"' in card.words.value
+
+
+def test_packaged_pictures_have_names_for_people(noise):
+    packaged = vz.load_images(size=32)
+    names = dashboard.names_of(packaged)
+    assert len(set(names)) == len(packaged)
+    assert names[packaged.names.index("chelsea")] == "head of a tabby cat"
+    mine = vz.ImageSet(("chelsea", "moon", "c", "d"), np.full(4, -1), 64, noise)
+    assert dashboard.names_of(mine) == mine.names  # files of somebody else
+
+
+def test_what_is_chosen_is_a_call_and_an_address_that_open_it_again(board, tiny, pictures):
+    side = board.sides[0]
+    side.layer.value, side.filter.value = "block3_conv1", 7
+    side.picture.index = 2
+    board.compare.value = True
+    board.sides[1].filter.value = 2
+    said = board._state.value
+    assert "history" not in said  # the address of a notebook is not the dashboard's
+    assert "dashboard.Dashboard(" in board._call.value
+    board._address = True
+    board.tell()
+    query = re.search(r"'\?([^']+)'", html.unescape(board._state.value))[1]
+    wanted, problem = dashboard.asked(query)
+    assert not problem and wanted == {
+        "layer": "block3_conv1", "filter": 7, "picture": "c", "shown": ["kernels"], "size": 32,
+        "steps": 2, "beside": ("block3_conv1", 2)} == board.choices
+    again = dashboard.Dashboard(tiny, images=pictures, **wanted)
+    assert again.choices == board.choices and again.sides[1].filter.value == 2
+    again.close()
+
+
+def test_companion_6_shows_the_picture_that_the_browser_test_made():
+    home = Path(vz.__file__).parent
+    notebook = nbformat.read(home / "notebooks" / "6_dashboard.ipynb", as_version=4)
+    (shown,) = [cell.attachments["dashboard.jpg"]["image/jpeg"] for cell in notebook.cells
+                if "attachments" in cell]
+    assert base64.b64decode(shown) == (home / "figures" / "dashboard.jpg").read_bytes()
+
+
+def test_an_address_that_is_not_understood_is_answered():
+    wanted, problem = dashboard.asked("layer=a&filter=x&colour=red&theme=dark&beside=b")
+    assert wanted == {"layer": "a"}
+    assert problem == ("filter=x in the address is not understood. colour in the address is not "
+                       "known. beside=b in the address is not understood.")
+
+
+def test_the_page_begins_where_it_can(tiny, pictures, monkeypatch):
+    monkeypatch.setenv("QUERY_STRING", "layer=block9&filter=2")
+    shown = dashboard.page(net=tiny, images=pictures, layer="block2_conv1", filter=1, shown=())
+    board = shown.children[1]
+    assert (board.view.layer, board.view.filter) == ("block2_conv1", 1)
+    assert "block9" in board.message.value and 'role="alert"' in board.message.value
+    board.close()
+    board = dashboard.page("filter=2", net=tiny, images=pictures, shown=()).children[1]
+    assert board.view.filter == 2 and board.message.value == ""
+    assert "history.replaceState(null, &#x27;&#x27;, &#x27;?layer=" in board._state.value
+    board.close()
+
+
+def test_the_explorer_is_linked_where_there_is_one(view, tmp_path, monkeypatch):
+    from techniques.dashboard import side
+
+    monkeypatch.setattr(side, "BUILD", tmp_path)
+    assert side.elsewhere(view) == ""
+    (tmp_path / "explorer").mkdir()
+    (tmp_path / "explorer" / "index.html").write_text("")
+    monkeypatch.delenv("VIZUTILS_FILES", raising=False)
+    assert side.elsewhere(view).endswith("index.html#tiny_vgg/block2_conv2/3")
+    monkeypatch.setenv("VIZUTILS_FILES", "/files/")
+    assert 'href="/files/build/explorer/index.html#tiny_vgg/block2_conv2/3"' in side.elsewhere(view)
+
+
+def test_the_script_knows_what_the_server_takes(monkeypatch):
+    from techniques.dashboard import script
+
+    monkeypatch.delenv("VIZUTILS_UPLOAD_MB", raising=False)
+    assert "Number(10)" in script.script()
+    monkeypatch.setenv("VIZUTILS_UPLOAD_MB", "200")
+    assert "Number(200)" in script.script()
 
 
 def test_a_panel_of_ones_own(tiny, pictures):
@@ -545,7 +803,9 @@ def test_a_panel_of_ones_own(tiny, pictures):
 
 @pytest.mark.parametrize(("asked", "message"), [
     ({"layer": "block9"}, "not found"), ({"filter": 99}, "filters 0 to"),
-    ({"shown": ["nothing"]}, "panel 'nothing' not found")])
+    ({"shown": ["nothing"]}, "panel 'nothing' not found"), ({"picture": "z"}, "there are a, b"),
+    ({"network": "mine.keras"}, "there are tiny_vgg"), ({"preset": "oil"}, "lecture_rms"),
+    ({"beside": ("block9", 1)}, "not found"), ({"steps": 0}, "Steps takes 1 to 4096, not 0")])
 def test_bad_input(asked, message, tiny, pictures):
     with pytest.raises(ValueError, match=message):
         dashboard.Dashboard(tiny, images=pictures, networks=(), **{"filter": 1, **asked})

@@ -258,6 +258,18 @@ def test_what_the_docs_say_of_a_layer_is_what_was_measured():
     count = pd.Series([row["verdict"] for row in rows]).value_counts()
     assert re.search(rf"{count.supported} of {len(rows)} filters, refutes {count.refuted} and "
                      rf"leaves {count.undecided}\s+undecided", said)
+    table = pd.read_json(root / "data/layer_block3_conv2.json")
+    families = re.search(r"Best drawn stimuli: (.*?); (\d+) answer to nothing", said, re.DOTALL)
+    counts = table["family"].value_counts().drop("none")
+    assert list(map(int, re.findall(r"\d+", families[1]))) == counts.tolist()
+    assert int(families[2]) == (table["family"] == "none").sum()
+    assert f"median r is {table['r'].median():.2f}" in said
+    assert (f"{(table['orientation'] == 'selective').sum()} prefer one orientation and "
+            f"{(table['orientation'] == 'invariant').sum()} mind none; "
+            f"{(table['variants'] == 'family').sum()} belong to a family") in said
+    left = pd.DataFrame(rows).query("verdict != 'supported'")
+    assert f"{(left['predicts'] >= 95).sum()} of these {len(left)} pass the claim" in said
+    assert (left.query("verdict == 'refuted'")["hue"] < 0).all()
     named = re.search(r"Not explained: (.*?) are refuted; (.*?)\s+are undecided", said, re.DOTALL)
     for text, verdict in zip(named.groups(), ("refuted", "undecided"), strict=True):
         assert list(map(int, re.findall(r"\d+", text))) == [
@@ -271,7 +283,8 @@ def test_the_command_says_how_its_network_and_pictures_are_loaded():
     options = command.read_words(["LAYERS=a b", "PICTURES=my cats", "NETWORK=own.keras"])
     said = command.how(options)
     assert said.net == "vz.load_network('own.keras', weights='auto')"
-    assert said.pictures == "vz.load_images('my cats', size=net.input_size)"
+    assert said.pictures == (
+        "vz.load_images('my cats', size=net.input_size, classes=net.classes)")
     assert said.command == 'make explorer NETWORK="own.keras" PICTURES="my cats"'
     assert command.how(command.read_words([])).net == (
         "vz.load_network('vgg16', weights='packaged')")

@@ -41,7 +41,7 @@ def test_what_is_weak_or_missing_is_said_under_it(sheet):
     figure = ms.plot_methods(found)
     panels = [axes for axes in figure.axes if axes.images]
     assert [axes.get_xlabel() for axes in panels] == ["", "weak: 3 %", "", "", "not drawn", ""]
-    assert panels[0].get_title() == "block2_conv2\n7" and panels[3].get_title() == ""
+    assert panels[0].get_title() == "block2\nconv2\n7" and panels[3].get_title() == ""
     assert [panels[i].get_ylabel() for i in (0, 3)] == ["ours", "peer"]
 
 

@@ -25,7 +25,7 @@ def texts(figure):
 
 
 @pytest.mark.parametrize(("percentile", "note"), [
-    (94.9, "weak: above 95 %"), (95.0, ""), (100.0, ""), (0.0, "weak: above 0 %"),
+    (94.9, "weak: above 94 %"), (95.0, ""), (100.0, ""), (0.0, "weak: above 0 %"),
     (float("nan"), ""), (None, "")])
 def test_weak_is_what_ends_below_the_95th_percentile(percentile, note):
     assert kept.weak_note(percentile) == note

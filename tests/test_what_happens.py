@@ -36,6 +36,7 @@ from techniques import (
     architectures,
     attribution,
     circuits,
+    dashboard,
     deconvnet,
     deepdream,
     faithfulness,
@@ -174,8 +175,8 @@ def two_of_noise():
 
 
 AT_HAND = {module.__name__.rpartition(".")[2]: module for module in (
-    adversarial, analysis, architectures, attribution, circuits, deconvnet, deepdream, faithfulness,
-    fetch, grade, inversion, report, reports, restricted_pickle, silencing, stimuli)}
+    adversarial, analysis, architectures, attribution, circuits, dashboard, deconvnet, deepdream,
+    faithfulness, fetch, grade, inversion, report, reports, restricted_pickle, silencing, stimuli)}
 AT_HAND |= {"np": np, "pd": pd, "vz": vz, "stop": stop}
 #: What takes time to make, made only for the rows that name it.
 MADE = {

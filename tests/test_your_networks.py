@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
@@ -92,6 +93,13 @@ def test_grey_digits_are_named_by_the_users_words():
     grey = digits()[0][1200:1400, ..., None]
     np.testing.assert_allclose([p for _, _, p in guesses],
                                trained().predict(grey, verbose=0).max(1), rtol=1e-3)
+
+
+def test_colours_become_the_grey_that_pillow_makes_of_them():
+    colours = np.float32([[255, 0, 0], [0, 255, 0], [0, 0, 255], [30, 90, 200]])
+    pictures = np.broadcast_to(colours[:, None, None], (4, 28, 28, 3))
+    grey = [np.asarray(Image.fromarray(one.astype("uint8")).convert("L")) for one in pictures]
+    np.testing.assert_allclose(reader().preprocess(pictures)[..., 0], grey, atol=1)
 
 
 def test_logits_of_a_softmax_head_are_read_before_it():

@@ -1,8 +1,11 @@
-"""Files: pictures that are uploaded, and the contact sheets that `vz.atlas` keeps."""
+"""Files: pictures that are uploaded, and contact sheets: shipped, or kept by `vz.atlas`."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,32 +15,63 @@ import numpy as np
 from PIL import Image
 
 import vizutils as vz
-from data import weights
+from data import HOME, weights
 from techniques.dashboard.runner import Task, sentence
 
+BUILD = HOME.parent / "build"
+SHIPPED = HOME / "sheets.npz"  #: small pictures of VGG16's filters: `tools.make_sheets`
+KINDS = {"climbed": "small drawn pictures, to browse by",
+         "photographs": "the strongest patch of the packaged photographs, to browse by"}
 
-def read_uploads(uploads, *, size: int = 224) -> tuple[dict[str, np.ndarray], str]:
-    """Read the pictures among uploaded files.
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """A picture of the user's.
+
+    Attributes
+    ----------
+    image : float32 ndarray, shape (size, size, 3)
+        RGB 0-255.
+    path : Path
+        Where the file is kept, so that copied code finds it.
+    """
+
+    image: np.ndarray
+    path: Path
+
+
+def read_uploads(
+    uploads, *, size: int = 224, crop: float | None = None, folder=None
+) -> tuple[dict[str, Upload], str]:
+    """Read the pictures among uploaded files, and keep them as files.
 
     Parameters
     ----------
     uploads
         Value of a `FileUpload`: a dict in ipywidgets 7, a tuple of dicts in 8.
-    size : int
-        Side of the pictures in px, as in `vz.load_images`.
+    size, crop
+        Side of the pictures in px, and what share of a file's shorter side they show, as in
+        `vz.load_images`.
+    folder : path, optional
+        Where they are kept, each in a folder named by its content; ``build/uploads`` by default.
 
     Returns
     -------
-    (dict of str to ndarray, str)
-        File name → float32 RGB 0-255, shape (size, size, 3); and a sentence for each file that
-        cannot be read as a picture.
+    (dict of str to Upload, str)
+        File name → picture; and a sentence for each file that cannot be read as one.
     """
+    folder = Path(folder or BUILD / "uploads")
     if not isinstance(uploads, Mapping):
         uploads = {file["name"]: file for file in uploads}
     pictures, problems = {}, []
     for name, file in uploads.items():
         try:
-            pictures[name] = vz.load_images({name: file}, size=size).images[0]
+            image = vz.load_images({name: file}, size=size, crop=crop).images[0]
+            content = bytes(file["content"])
+            path = folder / hashlib.sha256(content).hexdigest()[:12] / Path(name).name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            pictures[name] = Upload(image, path)
         except (OSError, ValueError) as problem:
             problems.append(sentence(problem))
     return pictures, " ".join(problems)
@@ -45,43 +79,81 @@ def read_uploads(uploads, *, size: int = 224) -> tuple[dict[str, np.ndarray], st
 
 @dataclass(frozen=True, eq=False)
 class SheetFile:
-    """An atlas's contact sheet as it was found; see `vz.Atlas`."""
+    """A contact sheet as it was found: `vz.atlas`'s, or the shipped one.
 
-    path: Path
+    Attributes
+    ----------
+    content : Path or bytes
+        Of the picture that holds all tiles.
+    boxes : dict of int to (left, upper, right, lower)
+        Filter → its tile, in px.
+    words : str
+        What the tiles are.
+    shipped : bool
+        Whether they are the small ones that come with the project.
+    """
+
+    content: Path | bytes
     boxes: dict[int, tuple[int, int, int, int]]
-    percentiles: dict[int, float | None]
+    words: str = "drawn"
+    shipped: bool = False
 
-    def tiles(self, filters: Sequence[int], side: int) -> Image.Image:
-        """Those filters' pictures in a row, `side` px each; grey where there is none yet."""
-        row = Image.new("RGB", (side * len(filters), side), "#888888")
-        with Image.open(self.path) as sheet:
-            for i, filter in enumerate(filters):
-                if filter in self.boxes:
-                    row.paste(sheet.resize((side, side), box=self.boxes[filter]), (i * side, 0))
-        return row
+    def tiles(self, filters: Sequence[int], side: int, *, columns: int | None = None):
+        """Those filters' pictures, `side` px each, in rows; grey where there is none yet."""
+        columns = columns or len(filters)
+        page = Image.new("RGB", (side * columns, side * -(-len(filters) // columns)), "#888888")
+        source = self.content if isinstance(self.content, Path) else io.BytesIO(self.content)
+        with Image.open(source) as opened:
+            sheet = opened.convert("RGB")
+        for i, filter in enumerate(filters):
+            if filter in self.boxes:
+                page.paste(sheet.resize((side, side), box=self.boxes[filter]),
+                           (i % columns * side, i // columns * side))
+        return page
 
 
 def atlas_folder(folder=None) -> Path:
     """Where `vz.atlas` keeps its sheets, unless another folder is given."""
-    return Path(folder or Path(vz.__file__).resolve().parent / "build" / "atlas")
+    return Path(folder or BUILD / "atlas")
 
 
 def find_sheet(net: vz.Network, layer: str, *, folder=None) -> SheetFile | None:
-    """The fullest contact sheet of a layer with these very weights; None if none was drawn.
+    """The best contact sheet of a layer with these very weights; None if there is none.
 
+    That is the fullest that was drawn, or else the shipped one, unless the drawn one is complete.
     Nothing is drawn here: that takes minutes and is for whoever asks for it.
     """
     digest = weights.tensor_digest(*vz.submodel(net, layer).get_weights())
-    found = []
-    for path in sorted(atlas_folder(folder).glob(f"{net.name}_{layer}_*/index.json")):
+    found = [*_shipped(layer, digest)]
+    for path in sorted(atlas_folder(folder).glob(
+            f"{net.name}_{layer.replace('/', '-')}_*/index.json")):
         with contextlib.suppress(OSError, ValueError, KeyError):  # damaged: as if there were none
             index = json.loads(path.read_text("utf-8"))
             if index["made_by"]["weights"] == digest and path.with_name("sheet.png").exists():
-                entries = {int(filter): entry for filter, entry in index["filters"].items()}
-                found.append(SheetFile(path.with_name("sheet.png"),
-                                       {f: tuple(entry["box"]) for f, entry in entries.items()},
-                                       {f: entry["percentile"] for f, entry in entries.items()}))
-    return max(found, key=lambda sheet: len(sheet.boxes), default=None)
+                boxes = {int(f): tuple(entry["box"]) for f, entry in index["filters"].items()}
+                found.append(SheetFile(path.with_name("sheet.png"), boxes, f"{len(boxes)} drawn"))
+    return max(found, key=lambda sheet: (len(sheet.boxes), not sheet.shipped), default=None)
+
+
+@functools.lru_cache(maxsize=32)
+def _shipped(layer: str, digest: str) -> tuple[SheetFile, ...]:
+    """The shipped sheet of a layer, if there is one of these weights."""
+    if not SHIPPED.exists():
+        return ()
+    with np.load(SHIPPED) as sheets:
+        made_by = json.loads(str(sheets["made_by"]))
+        if made_by["weights"].get(layer) != digest:
+            return ()
+        content = sheets[layer].tobytes()
+    side, columns = made_by["tile"], made_by["columns"]
+    with Image.open(io.BytesIO(content)) as sheet:
+        boxes = {}
+        for number in range(made_by["filters"][layer]):
+            left, upper = number % columns * side, number // columns * side
+            boxes[number] = (left, upper, left + side, upper + side)
+        if sheet.size != (columns * side, -(-len(boxes) // columns) * side):
+            raise ValueError(f"{SHIPPED.name} is damaged: {layer} has {sheet.size} px.")
+    return (SheetFile(content, boxes, KINDS[made_by["kinds"][layer]], shipped=True),)
 
 
 def draw_sheet(net: vz.Network, layer: str, task: Task, *, folder=None, batch: int = 16,

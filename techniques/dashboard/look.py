@@ -14,13 +14,15 @@ from engine import style
 
 INK, PAPER = "var(--jp-ui-font-color1, #1b1b1b)", "var(--jp-layout-color1, #ffffff)"
 LINE, FAINT = "var(--jp-border-color1, #949494)", "var(--jp-layout-color2, #eeeeee)"
+FOCUS, CHOSEN = "var(--jp-brand-color1, #2166ac)", "#e66101"
+LINK = "var(--jp-content-link-color, #1a5fb4)"
 
 #: Colours are JupyterLab's, so that they follow its theme; figures stay on white paper.
 STYLE = f"""<style>
 .vzd, .vzd .widget-label, .vzd .widget-html-content, .vzd label {{ color: {INK}; }}
 .vzd {{ background: {PAPER}; padding: 4px; }}
 .vzd .widget-html-content {{ line-height: 1.35; white-space: normal; }}
-.vzd h3, .vzd h4 {{ margin: 2px 0; font-size: 15px; color: {INK}; }}
+.vzd h2, .vzd h3 {{ margin: 2px 0; font-size: 15px; color: {INK}; }}
 .vzd p {{ margin: 3px 0; }}
 .vzd-card {{ border: 1px solid {LINE}; border-radius: 4px; padding: 6px 10px; margin: 4px;
   max-width: calc(100% - 10px); box-sizing: border-box; }}
@@ -33,12 +35,29 @@ STYLE = f"""<style>
 .vzd summary {{ cursor: pointer; }}
 .vzd-problem {{ border-left: 4px solid var(--jp-error-color1, #b2182b); padding: 4px 8px;
   background: {FAINT}; }}
-.vzd button:focus-visible, .vzd summary:focus-visible, .vzd input:focus-visible,
-.vzd select:focus-visible {{ outline: 2px solid var(--jp-brand-color1, #2166ac);
-  outline-offset: 1px; }}
+.vzd.vzd button:focus-visible, .vzd.vzd summary:focus-visible, .vzd.vzd input:focus-visible,
+.vzd.vzd select:focus-visible, .vzd.vzd a:focus-visible, .vzd.vzd .noUi-handle:focus-visible,
+.vzd.vzd .vzd-sheet div label:has(:focus-visible), .vzd.vzd label:has(> input:focus-visible) {{
+  outline: 3px solid {FOCUS} !important; outline-offset: 1px; box-shadow: 0 0 0 1px {PAPER}; }}
 .vzd-tile {{ background-color: {FAINT}; background-repeat: no-repeat; border: 1px solid {LINE};
   padding: 0; display: flex; align-items: flex-end; justify-content: center; font-size: 11px;
-  line-height: 14px; color: {INK}; }}
+  line-height: 14px; color: {INK}; overflow: hidden; }}
+.vzd .vzd-sheet {{ width: auto; height: auto; max-height: 246px; overflow-y: auto;
+  position: relative; padding: 4px; }}
+.vzd .vzd-sheet .widget-radio-box {{ display: flex; flex-flow: row wrap;
+  width: 100%; margin: 0; padding: 0; }}
+.vzd .vzd-sheet div label {{ box-sizing: border-box; margin: 1px; width: 44px; height: 24px;
+  border: 1px solid {LINE}; background-color: {FAINT}; background-repeat: no-repeat;
+  display: flex; align-items: flex-end; justify-content: center; font-size: 11px;
+  line-height: 14px; cursor: pointer; position: relative; }}
+.vzd .vzd-sheet div label input {{ position: absolute; inset: 0; margin: 0; opacity: 0;
+  width: 100%; height: 100%; cursor: pointer; }}
+.vzd .vzd-sheet div label:has(:checked) {{ outline: 3px solid {CHOSEN}; outline-offset: -3px;
+  font-weight: bold; }}
+.vzd .widget-readout {{ pointer-events: none; color: {INK}; }}
+.vzd .vzd-words > .widget-html-content {{ max-width: 72ch; }}
+.vzd .vzd-sending:empty {{ display: none; }}
+.vzd a {{ color: {LINK}; text-decoration: underline; }}
 </style>"""
 
 #: The copied text is what is shown; without a clipboard it is selected, to be copied by hand.
@@ -48,6 +67,18 @@ getSelection().selectAllChildren(code);
 (navigator.clipboard ? navigator.clipboard.writeText(code.textContent) : Promise.reject()).then(
 () => {said.textContent = 'Copied'}, () => {said.textContent = 'Selected: press Ctrl+C'})"
 >Copy the call</button>"""
+
+
+def code_block(title: str, code: str) -> str:
+    """Code to unfold and copy."""
+    return (f"<details><summary>{html.escape(title)}</summary>"
+            f'<pre tabindex="0">{html.escape(code)}</pre>{COPY}</details>')
+
+
+def download(content: bytes, name: str) -> str:
+    """A link by which the browser saves a PNG file."""
+    return (f'<a download="{html.escape(name)}" href="data:image/png;base64,'
+            f'{base64.b64encode(content).decode()}">Download</a>')
 
 
 def encoded(picture: np.ndarray | Figure) -> bytes:
@@ -79,9 +110,9 @@ def progress_words(share: float, seconds_left: float | None) -> str:
     return f"{100 * share:.0f} %" + ("" if seconds_left is None else f", {in_words(seconds_left)}")
 
 
-def paragraph(words: str, *, problem: bool = False) -> str:
-    """A sentence as an HTML paragraph, marked for screen readers; empty for no words."""
+def paragraph(words: str, *, problem: bool = False, quiet: bool = False) -> str:
+    """A sentence as an HTML paragraph, announced by screen readers unless it is a quiet one."""
     if not words:
         return ""
-    look = 'class="vzd-problem" role="alert"' if problem else 'role="status"'
+    look = 'class="vzd-problem" role="alert"' if problem else "" if quiet else 'role="status"'
     return f"<p {look}>{html.escape(words)}</p>"

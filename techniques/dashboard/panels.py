@@ -16,7 +16,24 @@ import vizutils as vz
 from engine import style
 from techniques import accentuation, attribution, inversion
 from techniques.dashboard.runner import Task
-from techniques.dashboard.views import SIZE, View, resized
+from techniques.dashboard.views import SIZE, View, names_of, resized
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A channel that a panel shows, and that one can go to from there.
+
+    Attributes
+    ----------
+    layer : str
+    filter : int
+    words : str
+        What it is to the filter that is shown.
+    """
+
+    layer: str
+    filter: int
+    words: str
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,10 @@ class Panel:
         Which attributes of the view matter: the panel is drawn again when one of them changes.
     width : float
         Of the figure, in inches: so much room its card takes.
+    cost : float
+        Roughly the seconds that it takes: the cheapest of those that wait is drawn first.
+    leads : callable, optional
+        ``leads(view)`` → the channels in it, as `Lead`: the card has a tile for each.
     """
 
     title: str
@@ -43,6 +64,8 @@ class Panel:
     call: Callable[[View], str]
     uses: tuple[str, ...] = ("net", "layer", "filter")
     width: float = style.WIDTH
+    cost: float = 5
+    leads: Callable[[View], Sequence[Lead]] | None = None
 
 
 def draw(name: str, view: View, *, panels: Mapping[str, Panel] | None = None):
@@ -116,12 +139,13 @@ def draw_patches(view: View, task: Task) -> tuple[Figure, str]:
     """The nine pieces of pictures that excite the filter most."""
     patches = vz.top_patches(view.net, view.pictures, view.layer, view.filter,
                              maxima=_maxima(view, task))
-    names, values = patches.table["name"], patches.table["value"]
+    values = patches.table["value"]
+    names = [names_of(view.pictures)[i] for i in patches.table["picture"]]
     titles = [f"{value:.1f}\n{name[:16]}" for value, name in zip(values, names, strict=True)]
     figure = vz.plot_images(patches.images, titles, columns=3, width=4.0)
     return figure, (f"The {len(titles)} patches of {len(view.pictures)} pictures that excite "
                     f"{view.title} most, with pre-activation and picture: from "
-                    f"≈ {values.iloc[0]:.0f} ({names.iloc[0]}) to ≈ {values.iloc[-1]:.0f}.")
+                    f"≈ {values.iloc[0]:.0f} ({names[0]}) to ≈ {values.iloc[-1]:.0f}.")
 
 
 def _maxima(view: View, task: Task, batch: int = 8) -> vz.Maxima:
@@ -140,11 +164,12 @@ def _maxima(view: View, task: Task, batch: int = 8) -> vz.Maxima:
 def call_patches(view: View) -> str:
     """The code of `draw_patches`."""
     return f"""import vizutils as vz
+from techniques import dashboard
 {view.code["net"]}
 {view.code["pictures"]}
 patches = vz.top_patches(net, pictures, {view.layer!r}, {view.filter})
-titles = [f"{{value:.1f}}\\n{{name[:16]}}" for value, name in
-          patches.table[["value", "name"]].values]
+names = dashboard.names_of(pictures)
+titles = [f"{{row.value:.1f}}\\n{{names[row.picture][:16]}}" for row in patches.table.itertuples()]
 figure = vz.plot_images(patches.images, titles, columns=3, width=4.0)
 figure
 """
@@ -168,6 +193,15 @@ ranking = vz.rank_kernels(net, {view.layer!r}, {view.filter})
 figure = vz.plot_kernels(net, {view.layer!r}, {view.filter}, ranking)
 figure
 """
+
+
+def leads_upstream(view: View) -> list[Lead]:
+    """The channels of the ten largest kernels, where a convolution draws them."""
+    feature = vz.input_layer(view.net, view.layer).feature
+    if feature is None:
+        return []
+    ranking = vz.rank_kernels(view.net, view.layer, view.filter)
+    return [Lead(feature, int(row.channel), row.kind) for row in ranking.itertuples()]
 
 
 def _upstream(view: View) -> tuple[str, pd.DataFrame, dict]:
@@ -243,7 +277,7 @@ def plot_activation(image: np.ndarray, values: np.ndarray, *, title: str) -> Fig
     drawn = right.imshow(values, cmap="viridis", alpha=0.7, extent=box, vmin=0,
                          vmax=float(values.max()) or 1.0, interpolation="nearest")
     right.set(xticks=[], yticks=[])
-    right.set_title(title, pad=3)
+    right.set_title(title, pad=5)
     figure.colorbar(drawn, ax=right, shrink=0.9, location="bottom", label="activation")
     return figure
 
@@ -257,7 +291,7 @@ def draw_activation(view: View, task: Task) -> tuple[Figure, str]:
             f"in row {row}, column {column} (≈ {values.max():.0f})" if values.max() > 0
             else "silent everywhere")
     return (plot_activation(view.image, values, title=view.title),
-            f"Activation map of {view.title} over {view.pictures.names[view.picture]}: {said}.")
+            f"Activation map of {view.title} over {view.picture_name}: {said}.")
 
 
 def call_activation(view: View) -> str:
@@ -291,7 +325,7 @@ def draw_accentuation(view: View, task: Task) -> tuple[Figure, str]:
                                     progress=False)
     row = found.report.iloc[0]
     return accentuation.plot_accentuated(found), (
-        f"What {view.title} sees in {view.pictures.names[view.picture]}, drawn more plainly there, "
+        f"What {view.title} sees in {view.picture_name}, drawn more plainly there, "
         f"and below it what changed: mean pre-activation ≈ {row.before:.1f} → ≈ {row.after:.1f}, "
         f"pixels moved by ≈ {row.change:.0f} grey levels.")
 
@@ -319,7 +353,7 @@ def draw_attribution(view: View, task: Task) -> tuple[Figure, str]:
     figure = attribution.plot_comparison(image, [saliency, grad_cam], columns=3, labels=[name])
     return figure, (f"Saliency (how strongly each pixel pulls) and Grad-CAM (where the last map "
                     f"speaks for it) of {name!r}, the first guess for "
-                    f"{view.pictures.names[view.picture]}: logit ≈ {saliency.logits[0]:.1f}, "
+                    f"{view.picture_name}: logit ≈ {saliency.logits[0]:.1f}, "
                     f"{view.net.head} head.")
 
 
@@ -348,7 +382,7 @@ def draw_inversion(view: View, task: Task) -> tuple[Figure, str]:
     likeness = inversion.likeness(image, found.images[0])
     figure = vz.plot_images([image, found.images[0]], ["the picture", f"from {view.layer} alone"],
                             columns=2, width=4.6)
-    return figure, (f"{view.pictures.names[view.picture]} and what {view.layer} gives back of it: "
+    return figure, (f"{view.picture_name} and what {view.layer} gives back of it: "
                     f"loss {found.loss[0, 0]:.2f} → ≈ {found.loss[-1, 0]:.3f}, "
                     f"SSIM ≈ {likeness['ssim']:.2f}.")
 
@@ -371,16 +405,19 @@ FILTER, PICTURE = ("net", "layer", "filter"), ("net", "pictures", "picture")
 #: What a dashboard can show, in this order.
 PANELS = {
     "feature": Panel("Feature picture", draw_feature, call_feature,
-                     (*FILTER, "size", "steps", "seed", "preset"), 3.0),
-    "patches": Panel("Strongest patches", draw_patches, call_patches, (*FILTER, "pictures"), 4.0),
-    "kernels": Panel("Ten kernels", draw_kernels, call_kernels, FILTER),
+                     (*FILTER, "size", "steps", "seed", "preset"), 3.0, cost=2),
+    "patches": Panel("Strongest patches", draw_patches, call_patches, (*FILTER, "pictures"), 4.0,
+                     cost=3),
+    "kernels": Panel("Ten kernels", draw_kernels, call_kernels, FILTER, cost=1,
+                     leads=leads_upstream),
     "circuit": Panel("Circuit sheet", draw_circuit, call_circuit,
-                     (*FILTER, "size", "steps", "seed")),
+                     (*FILTER, "size", "steps", "seed"), cost=20, leads=leads_upstream),
     "activation": Panel("Activation map", draw_activation, call_activation,
-                        (*FILTER, *PICTURE), 4.4),
+                        (*FILTER, *PICTURE), 4.4, cost=0.5),
     "accentuation": Panel("What the filter sees in the picture", draw_accentuation,
-                          call_accentuation, (*FILTER, *PICTURE, "size", "steps")),
-    "attribution": Panel("Saliency and Grad-CAM", draw_attribution, call_attribution, PICTURE),
+                          call_accentuation, (*FILTER, *PICTURE, "size", "steps"), cost=8),
+    "attribution": Panel("Saliency and Grad-CAM", draw_attribution, call_attribution, PICTURE,
+                         cost=4),
     "inversion": Panel("Inversion", draw_inversion, call_inversion,
-                       (*PICTURE, "layer", "size", "steps", "seed"), 4.6),
+                       (*PICTURE, "layer", "size", "steps", "seed"), 4.6, cost=10),
 }

@@ -58,6 +58,7 @@ class Job:
     place: str
     work: Callable[[Task], tuple[Figure, str] | None]
     listener: Listener
+    queued: float = field(default_factory=time.monotonic)
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -80,7 +81,7 @@ class _LiveTask(Task):
 
 
 class Runner:
-    """Does jobs one after the other in a thread of its own.
+    """Does jobs one after the other in a thread of its own, the cheapest of those that wait first.
 
     Parameters
     ----------
@@ -98,14 +99,17 @@ class Runner:
 
     def __init__(self, *, pause: float = 0.05):
         self.pause = pause
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._queue: queue.PriorityQueue[tuple[float, int, Job | None]] = queue.PriorityQueue()
         self._newest: dict[str, Job] = {}
         self._numbers = itertools.count(1)
         self.lock = threading.RLock()
         self._thread: threading.Thread | None = None
 
-    def submit(self, place: str, work, listener: Listener) -> int:
-        """Queue `work(task)`; an earlier job of the same place is cancelled. Returns its number."""
+    def submit(self, place: str, work, listener: Listener, *, cost: float = 0) -> int:
+        """Queue `work(task)`; an earlier job of the same place is cancelled. Returns its number.
+
+        Of jobs that wait, the one of least `cost` is done first; of equal ones, the first.
+        """
         with self.lock:
             self.cancel(place)
             job = Job(next(self._numbers), place, work, listener)
@@ -113,7 +117,7 @@ class Runner:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, daemon=True, name="dashboard")
                 self._thread.start()
-        self._queue.put(job)
+        self._queue.put((cost, job.number, job))
         return job.number
 
     def cancel(self, place: str) -> bool:
@@ -127,7 +131,7 @@ class Runner:
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until all jobs queued so far are over; tells whether they are."""
         over = threading.Event()
-        self.submit(f"wait {id(over)}", lambda task: over.set(), Listener())
+        self.submit(f"wait {id(over)}", lambda task: over.set(), Listener(), cost=float("inf"))
         return over.wait(seconds)
 
     def close(self) -> None:
@@ -136,11 +140,11 @@ class Runner:
             for place in list(self._newest):
                 self.cancel(place)
             if self._thread is not None:
-                self._queue.put(None)
+                self._queue.put((-1, next(self._numbers), None))
 
     def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
-            if job.stop.wait(self.pause):
+        while (job := self._queue.get()[-1]) is not None:
+            if job.stop.wait(max(0, job.queued + self.pause - time.monotonic())):
                 continue
             try:
                 self._do(job)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 import vizutils as vz
+from data import fetch
 
 SIZE = 96  #: side of drawn pictures, in px: frames follow each other fast enough to watch
 
@@ -66,11 +67,27 @@ class View:
         return f"{self.layer}, filter {self.filter}"
 
     @property
+    def picture_name(self) -> str:
+        """What the chosen picture is called where people read it."""
+        return names_of(self.pictures)[self.picture]
+
+    @property
     def parameters(self) -> dict:
         """What decides a panel's figure, as it is written into a saved one."""
         return {"network": self.net.name, "weights": self.net.weights_source, "layer": self.layer,
                 "filter": self.filter, "picture": self.pictures.names[self.picture],
                 "size": self.size, "steps": self.steps, "seed": self.seed, "preset": self.preset}
+
+
+def names_of(pictures: vz.ImageSet) -> tuple[str, ...]:
+    """The pictures' names for people: the packaged ones' say what they show.
+
+    Only where all packaged pictures are there: a file of yours may be called as one of them is.
+    """
+    known = fetch.shows()
+    if not known.keys() <= set(pictures.names):
+        return pictures.names
+    return tuple(known.get(name, name) for name in pictures.names)
 
 
 def join(pictures: vz.ImageSet, own: Mapping[str, np.ndarray]) -> vz.ImageSet:
@@ -92,7 +109,8 @@ def join(pictures: vz.ImageSet, own: Mapping[str, np.ndarray]) -> vz.ImageSet:
                              f"{pictures.size}: vz.read_image(path, size={pictures.size}).")
     return vz.ImageSet((*own, *pictures.names),
                        np.concatenate([np.full(len(own), -1), pictures.labels]), pictures.size,
-                       np.concatenate([np.stack(added), pictures.images]), pictures.classes)
+                       np.concatenate([np.stack(added), pictures.images]), pictures.classes,
+                       pictures.crop)
 
 
 def resized(image: np.ndarray, size: int) -> np.ndarray:

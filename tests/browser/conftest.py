@@ -11,9 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,14 +20,7 @@ MISSING = ("There is no Chromium to test with: install it (Debian: sudo apt-get 
            "chromium), or name one in the environment variable VIZUTILS_BROWSER.")
 FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
          "--disable-background-networking --disable-component-update --disable-sync").split()
-DASHBOARD = """
-import vizutils as vz
-from techniques import dashboard
-
-net = vz.load_network("vgg16", weights="packaged")
-board = dashboard.Dashboard(net, shown=["feature"], folder="atlas")
-board
-"""
+QUIET = "--no-browser", "--Voila.ip=127.0.0.1"
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +39,10 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """Voilà on loopback, serving one notebook that holds nothing but a dashboard."""
+    """What `make dashboard` starts, on loopback."""
     folder = tmp_path_factory.mktemp("voila")
-    nbformat.write(new_notebook(cells=[new_code_cell(DASHBOARD)]), folder / "board.ipynb")
-    with served(["voila", "board.ipynb", "--no-browser", "--Voila.ip=127.0.0.1"], folder,
-                "voila/static/", PYTHONPATH=str(ROOT), VIZUTILS_FIGURES=str(folder / "figs"),
+    with served(["tools.serve", "dashboard", *QUIET], folder, "voila/static/",
+                PYTHONPATH=str(ROOT), VIZUTILS_FIGURES=str(folder / "figs"),
                 TF_CPP_MIN_LOG_LEVEL="3") as found:
         yield found
 
@@ -114,7 +104,7 @@ def figures(tmp_path_factory, address):
 def page(browser, address):
     """The dashboard, drawn for the first time (VGG16 is loaded by then, the layer traced)."""
     page = browser.new_page()
-    page.goto(address, timeout=180_000)
+    page.goto(f"{address}/?shown=feature", timeout=180_000)
     page.get_by_role("heading", name="Feature picture").wait_for(timeout=180_000)
     page.get_by_text("done", exact=True).first.wait_for(timeout=180_000)
     yield page

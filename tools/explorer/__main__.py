@@ -45,9 +45,10 @@ def how(options):
     given = [f'{name}="{options[name]}"' for name, default in DEFAULTS.items()
              if options[name] != default and name != "LAYERS"]
     folder = repr(options["PICTURES"]) + ", " if options["PICTURES"] else ""
+    own = ", classes=net.classes" if options["PICTURES"] else ""
     return build.Said(
         f"vz.load_network({options['NETWORK']!r}, weights={chosen!r}{named})",
-        f"vz.load_images({folder}size=net.input_size)", " ".join(["make explorer", *given]))
+        f"vz.load_images({folder}size=net.input_size{own})", " ".join(["make explorer", *given]))
 
 
 def is_named(options):
@@ -60,7 +61,8 @@ def load(options):
     named = {"classes": options["CLASSES"]} if options["CLASSES"] else {}
     net = vz.load_network(options["NETWORK"], **named,
                           weights=options["WEIGHTS"] if is_named(options) else "auto")
-    return net, vz.load_images(options["PICTURES"] or None, size=net.input_size)
+    return net, vz.load_images(options["PICTURES"] or None, size=net.input_size,
+                               classes=net.classes if options["PICTURES"] else None)
 
 
 @contextlib.contextmanager

@@ -140,6 +140,11 @@
     return parts;
   }
 
+  /* Words to try: of those that say most about the site, the ones that find something here. */
+  const examples = (layers) => ["dark, any orientation", "mixed kernels", "nets", "buildings",
+    "supported", ...choices(layers, "kernels").slice(0, 1).map(([word]) => word)].filter(
+    (words, i, all) => all.indexOf(words) === i && find(layers, words).length).slice(0, 5);
+
   /* All layers; with words, what they find in all of them. */
   function home(asked) {
     const layers = index().layers;
@@ -154,9 +159,8 @@
       element("p", {}, `${plural(filters, "filter")} in ${plural(layers.length, "layer")}. Each `
         + "has a page with the kernels that feed it and the filters that read it, all of them "
         + `links. Weights: ${index().source}.`),
-      element("p", {}, "Find some by words: ", ["dark, any orientation", "mixed kernels",
-        "buildings", "supported"].flatMap((words, i) => [i ? ", " : "", element("a", {
-          href: address(null, null, {q: words})}, words)]), "."),
+      element("p", {}, "Find some by words: ", examples(layers).flatMap((words, i) => [
+        i ? ", " : "", element("a", {href: address(null, null, {q: words})}, words)]), "."),
       element("ul", {class: "layers"}, layers.map((layer) => element("li", {},
         element("h2", {}, element("a", {href: address(layer.name)}, layer.name)),
         element("p", {}, `${plural(layer.filters, "filter")}, ${layer.field} × ${layer.field} px`

@@ -7,7 +7,8 @@
   function chips(layer, filter) {
     const found = tagsOf(layer, filter);
     return element("ul", {class: "chips", "aria-label": "In words"}, found.map(({kind, word}) => (
-      element("li", {}, element("a", {href: address(layer.name, null, {[kind]: word})}, word)))));
+      element("li", {}, element("a", {href: address(layer.name, null, {[kind]: word})},
+        kind === "family" ? `${index().tags.family}: ${word}` : word)))));
   }
 
   function turns(layer, filter) {
@@ -52,8 +53,12 @@
     const heads = sides.map(([layer, filter]) => element("div", {}, element("h2", {class: "side"},
       element("a", {href: address(layer.name, filter)}, `${layer.name}, filter ${filter}`)),
     chips(layer, filter)));
-    const pairs = cards.flat().map((make) => sides.map(([layer, filter, unit], i) => (
-      make(layer, filter, unit, {name: `ranking-${i}`}) ?? element("div", {}))));
+    const pairs = cards.flat().map((make) => sides.map(([layer, filter, unit], i) => {
+      const made = make(layer, filter, unit, {name: `ranking-${i}`}) ?? element("div", {});
+      made.querySelector("h2")?.append(element("span", {class: "whose"},  // below each other, too
+        ` ${layer.name}, filter ${filter}`));
+      return made;
+    }));
     return {title: `${one.name} ${a} and ${two.name} ${b}`, keys: {up: address(one.name, a)},
             body: [element("h1", {}, "Two filters side by side"), beside(one, a, [two, b]),
                    element("div", {class: "sides"}, heads, pairs)]};
