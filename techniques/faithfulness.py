@@ -537,6 +537,22 @@ def agreement(maps: Mapping[str, object], *, cell: int = 8) -> Agreement:
     return Agreement(table(alike), table(~alike), cell)
 
 
+def between(table: pd.DataFrame, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> float:
+    """Mean agreement over pairs of different methods.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``same`` or ``other`` of an `Agreement`.
+    rows, columns : sequence of str
+        Methods of two groups; all methods without `rows`, pairs within one group without
+        `columns`.
+    """
+    rows = list(rows or table.index)
+    pairs = table.loc[rows, list(columns or rows)]
+    return float(np.mean([pairs.loc[a, b] for a in pairs.index for b in pairs.columns if a != b]))
+
+
 def averaged(maps: np.ndarray, cell: int) -> np.ndarray:
     """Means over squares of `cell` pixels, shape (n, h // cell, w // cell)."""
     count, rows, columns = (maps.shape[0], maps.shape[1] // cell, maps.shape[2] // cell)
