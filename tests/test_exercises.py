@@ -104,7 +104,7 @@ def wrong_rows(rows, there):
 
 def test_every_row_leads_to_a_cell_that_calls_what_it_names():
     rows = table("Rows")
-    assert len(rows) >= 16
+    assert len(rows) >= 19
     assert list(wrong_rows(rows, cells())) == []
 
 
@@ -114,3 +114,11 @@ def test_a_row_that_leads_nowhere_is_found():
             ["moved", "companion 2", "a", "–"], ["gone", "companion 1", "b", "–"],
             ["other", "companion 1", "a", "maxi"]]
     assert [text.split(":")[0] for text in wrong_rows(rows, there)] == ["moved", "gone", "other"]
+
+
+def test_the_companions_take_a_picture_of_yours():
+    for number in range(1, 6):
+        (path,) = ROOT.glob(f"notebooks/{number}_*.ipynb")
+        parameters = next(cell.source for cell in nbformat.read(path, as_version=4).cells
+                          if "parameters" in cell.metadata.get("tags", []))
+        assert 'IMAGE = ""' in parameters, path.name
