@@ -42,6 +42,7 @@ Families of visualisation techniques, one companion notebook or more:
 ``architectures``: what networks cost, and what is alike in different ones.
 ``beside``: first kernels, maps and places of two networks beside each other.
 ``subject``: what the report's words and pictures depend on, for any network.
+``exercises``: the exercises' names for things, and what they are called here.
 ``dashboard``: widgets that show all of it for a filter chosen by clicking.
 ``explorer``: what the pages of every filter say, for a site that opens from the disk.
 """

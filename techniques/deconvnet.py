@@ -229,16 +229,19 @@ def _traced_projection(net: vz.Network, layer: str, rule: str) -> Callable:
 # --- for looking at -----------------------------------------------------------------------------
 
 
-def as_pictures(projected: Projections | np.ndarray) -> np.ndarray:
+def as_pictures(projected: Projections | np.ndarray, *, share: float = 1.0) -> np.ndarray:
     """Projections as RGB 0-255: mid-grey is zero, each one's largest number is white or black.
+
+    With a `share` below 1, all beyond that quantile of the sizes is white or black: a few large
+    numbers then leave the others visible.
 
     Each picture has a scale of its own, as is usual for these methods: it shows *where* and in
     which direction pixels matter, not how much.
     """
     signed = getattr(projected, "images", projected)
-    largest = np.abs(signed).max((1, 2, 3), keepdims=True)
-    return 127.5 + 127.5 * np.divide(signed, largest, out=np.zeros_like(signed),
-                                     where=largest > 0)
+    largest = np.quantile(np.abs(signed), share, axis=(1, 2, 3), keepdims=True)
+    scaled = np.divide(signed, largest, out=np.zeros_like(signed), where=largest > 0)
+    return 127.5 + 127.5 * scaled.clip(-1, 1)
 
 
 def cosines(first: Projections, second: Projections) -> np.ndarray:

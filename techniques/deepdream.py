@@ -241,16 +241,20 @@ def _check_options(octaves, octave_scale, steps, rate, jitter) -> None:
 
 @style.styled
 def plot_dream(found: Dream) -> Figure:
-    """The photograph, the dream at the end of each octave, and how its objective rose there."""
-    panels, climbed = len(found.octaves) + 1, len(found.history) > 0
-    figure = style.blank_figure(style.WIDTH / panels + 0.55 + 1.4 * climbed)
-    grid = figure.add_gridspec(1 + climbed, panels,
-                               height_ratios=[style.WIDTH / panels, 1.2][:1 + climbed])
-    titles = ["photograph", *(f"octave {i + 1}\n{len(p)} px" for i, p in enumerate(found.octaves))]
-    for i, picture in enumerate((found.original, *found.octaves)):
-        style.show_picture(figure.add_subplot(grid[0, i]), picture, titles[i])
+    """The photograph and the dream, large; below, each octave's end and how its objective rose."""
+    panels, climbed = len(found.octaves), len(found.history) > 0
+    large, small = style.WIDTH / 2, style.WIDTH / max(panels, 4)
+    figure = style.blank_figure(large + small + 0.7 + 1.4 * climbed)
+    grid = figure.add_gridspec(2 + climbed, 1, height_ratios=[large, small, 1.2][:2 + climbed])
+    row = grid[0].subgridspec(1, 2)
+    style.show_picture(figure.add_subplot(row[0]), found.original, "photograph")
+    style.show_picture(figure.add_subplot(row[1]), found.image, "dream")
+    row = grid[1].subgridspec(1, max(panels, 4))
+    for i, picture in enumerate(found.octaves):
+        style.show_picture(figure.add_subplot(row[i]), picture,
+                           f"octave {i + 1}, {len(picture)} px")
     if climbed:
-        _draw_history(figure.add_subplot(grid[1, :]), found)
+        _draw_history(figure.add_subplot(grid[2]), found)
     return figure
 
 

@@ -537,6 +537,22 @@ def agreement(maps: Mapping[str, object], *, cell: int = 8) -> Agreement:
     return Agreement(table(alike), table(~alike), cell)
 
 
+def between(table: pd.DataFrame, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> float:
+    """Mean agreement over pairs of different methods.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``same`` or ``other`` of an `Agreement`.
+    rows, columns : sequence of str
+        Methods of two groups; all methods without `rows`, pairs within one group without
+        `columns`.
+    """
+    rows = list(rows or table.index)
+    pairs = table.loc[rows, list(columns or rows)]
+    return float(np.mean([pairs.loc[a, b] for a in pairs.index for b in pairs.columns if a != b]))
+
+
 def averaged(maps: np.ndarray, cell: int) -> np.ndarray:
     """Means over squares of `cell` pixels, shape (n, h // cell, w // cell)."""
     count, rows, columns = (maps.shape[0], maps.shape[1] // cell, maps.shape[2] // cell)
@@ -594,31 +610,36 @@ def plot_cascade(found: Sanity, *, picture: int = 0, stages: Sequence[int] | Non
 
 
 @style.styled
-def plot_curves(found: Curves, *, picture: int | None = None) -> Figure:
-    """Deletion and insertion curves of each method over the band of the random maps.
+def plot_curves(found: Curves, *, picture: int | None = None, columns: int = 4) -> Figure:
+    """Deletion and insertion curves, a panel a method, over the bands of the coarse random maps.
 
     Parameters
     ----------
     picture : int, optional
         One picture's curves; the mean over all by default.
+    columns : int
+        Panels a row.
     """
-    figure = style.blank_figure(3.1)
-    panels = figure.subplots(1, 2, sharey=True)
     chosen = slice(None) if picture is None else slice(picture, picture + 1)
-    for axes, title, curves, chance in (
-            (panels[0], "deletion (low is good)", found.deletion, found.random_deletion),
-            (panels[1], "insertion (high is good)", found.insertion, found.random_insertion)):
-        for grain, hatch, shade in zip(chance, ("", "///", "...") * len(chance),
-                                       np.linspace(0.85, 0.65, len(chance)), strict=False):
+    grain, rows = max(found.random_insertion), -(-len(found.insertion) // columns)
+    figure = style.blank_figure(1.55 * rows + 0.75)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(found.insertion):]:
+        axes.set_axis_off()
+    for axes, method in zip(panels.flat, found.insertion, strict=False):
+        for name, line, colour, curves, chance in (
+                ("pixels shown", "-", style.BLUE, found.insertion, found.random_insertion),
+                ("pixels hidden", "--", style.RED, found.deletion, found.random_deletion)):
             spread = chance[grain][:, chosen].mean(1)
-            axes.fill_between(found.fractions, spread.min(0), spread.max(0), color=str(shade),
-                              hatch=hatch, linewidth=0, label=f"random, {grain} px")
-        for i, (method, scores) in enumerate(curves.items()):
-            axes.plot(found.fractions, scores[chosen].mean(0), label=method, linewidth=1.2,
-                      markersize=4, markevery=(i % 4, 4), **_line(i, len(curves)))
-        axes.set(title=title, xlabel="share of pixels " + ("hidden", "shown")[axes is panels[1]])
-    panels[0].set_ylabel(found.score.split(" (")[0])
-    _legend(figure, panels[0])
+            axes.fill_between(found.fractions, spread.min(0), spread.max(0), color=colour,
+                              alpha=0.18, linewidth=0, label=f"{name}: random, {grain} px")
+            axes.plot(found.fractions, curves[method][chosen].mean(0), line, color=colour,
+                      linewidth=1.6, label=name)
+        axes.set_title(method)
+        axes.set(xlabel="share of pixels", ylabel=found.score.split(" (")[0].replace(" of", "\nof"))
+        axes.label_outer()
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
+                  frameon=False)
     return figure
 
 

@@ -173,9 +173,9 @@ def plot_through(
 @style.styled
 def plot_maps(
     net: vz.Network, layer: str, image: np.ndarray, *, count: int = 64, strongest: bool = False,
-    columns: int = 8, width: float = style.WIDTH,
+    columns: int = 8, own_scale: bool = False,
 ) -> Figure:
-    """Up to `count` maps of a layer for one picture, on one scale from zero.
+    """Up to `count` maps of a layer for one picture, from zero; eight a row are 64 px wide or more.
 
     Parameters
     ----------
@@ -183,6 +183,9 @@ def plot_maps(
         RGB 0-255.
     strongest : bool
         The filters with the largest mean activation first, instead of the first in order.
+    own_scale : bool
+        Each map has a scale of its own, its largest value above it, so that weak ones can be seen
+        too; else all have the same, which the colour bar tells.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}.")
@@ -192,15 +195,19 @@ def plot_maps(
     order = (np.argsort(-mean, kind="stable") if strongest else np.arange(len(mean)))[:count]
     # the brightest thousandth would leave all others dark
     norm = Normalize(0, float(np.quantile(maps[:, :, order], 0.999)) or 1.0, clip=True)
-    rows = -(-len(order) // columns)
-    figure = style.blank_figure(rows * (width / columns + 0.1) + 0.3, width)
+    rows, top = -(-len(order) // columns), maps.max((0, 1))
+    figure = style.blank_figure(rows * (style.WIDTH / columns + 0.1) + (0 if own_scale else 0.4))
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat[len(order):]:
         axes.set_axis_off()
     for axes, f in zip(panels.flat, order, strict=False):
-        drawn = _panel(axes, maps[:, :, f], str(f), norm)
-    figure.colorbar(drawn, ax=panels, shrink=0.5, label="activation", location="bottom",
-                    aspect=40, extend="max")
+        axes.spines[:].set_visible(False)
+        title, scale = (f"{f}: {top[f]:.0f}", Normalize(0, top[f] or 1.0)) if own_scale else (
+            str(f), norm)
+        drawn = _panel(axes, maps[:, :, f], title, scale)
+    if not own_scale:
+        figure.colorbar(drawn, ax=panels, shrink=0.5, label="activation", location="bottom",
+                        aspect=40, extend="max")
     return figure
 
 

@@ -210,6 +210,8 @@ def test_pictures_keep_sign_and_scale_to_their_own_largest():
     shown = deconvnet.as_pictures(signed)
     assert shown[0, 0, 0, 0] == 0 and shown[0, 1, 1, 2] == 191.25
     assert (shown[1] == 127.5).all()
+    cut = deconvnet.as_pictures(signed, share=11 / 12)[0]  # all but the largest number
+    assert cut[0, 0, 0] == 0 and cut[1, 1, 2] > 191.25
 
 
 @pytest.mark.parametrize(("layer", "message"), [

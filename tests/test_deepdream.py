@@ -88,4 +88,9 @@ def test_the_figure(tiny, picture, steps):
     found = deepdream.dream(tiny, picture, "block1_conv2", **{**OPTIONS, "steps": steps})
     figure = deepdream.plot_dream(found)
     figure.canvas.draw()
-    assert len(figure.axes) == 3 + (steps > 0)
+    pictures = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in pictures][:3] == ["photograph", "dream",
+                                                          "octave 1, 46 px"]
+    assert len(figure.axes) == 4 + (steps > 0)
+    large, first = (axes.get_window_extent().width for axes in (pictures[1], pictures[2]))
+    assert large > 1.5 * first

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -181,6 +182,13 @@ def test_sanity_teaches(headed, noise, change, words):
 def test_agreement_teaches(maps, cell, words):
     with pytest.raises(ValueError, match=words):
         faithfulness.agreement({"a": maps}, cell=cell)
+
+
+def test_groups_of_methods_are_compared_without_a_method_with_itself():
+    table = pd.DataFrame([[1, 0.5, 0.1], [0.5, 1, 0.3], [0.1, 0.3, 1]], list("abc"), list("abc"))
+    assert faithfulness.between(table, ["a", "b"]) == 0.5
+    assert faithfulness.between(table, ["a", "b"], ["c"]) == pytest.approx(0.2)
+    assert faithfulness.between(table) == pytest.approx(0.3)
 
 
 def test_figures(headed, noise, linear):

@@ -65,10 +65,25 @@ def test_plots_show_what_was_asked_for(tiny, noise):
     assert order == np.argsort(-maps.mean((0, 1)), kind="stable").tolist()
     assert len({(p.images[0].norm.vmin, p.images[0].norm.vmax) for p in shown
                 if p.get_title()}) == 1
+    own = panels(fm.plot_maps(tiny, "block3_conv1", noise[0], own_scale=True))
+    assert [p.get_title() for p in own] == [f"{i}: {m:.0f}" for i, m in enumerate(maps.max((0, 1)))]
+    np.testing.assert_allclose([p.images[0].norm.vmax for p in own],
+                               np.where(maps.max((0, 1)), maps.max((0, 1)), 1), rtol=1e-5)
     few = panels(fm.plot_maps(tiny, "block3_conv1", noise[0], count=3))
     assert [p.get_title() for p in few if p.get_title()] == ["0", "1", "2"]
     with pytest.raises(ValueError, match="count"):
         fm.plot_maps(tiny, "block3_conv1", noise[0], count=0)
+
+
+def test_maps_are_large_enough_to_see(vgg16, noise):
+    """At 780 px, a page's width, each of 64 is at least 64 px wide."""
+    for own_scale in (False, True):
+        figure = fm.plot_maps(vgg16, "block1_conv1", noise[0], own_scale=own_scale)
+        figure.set_dpi(120)
+        figure.canvas.draw()
+        assert figure.bbox.width == 780
+        assert min(p.get_window_extent().width for p in panels(figure)
+                   if p.get_title()) >= 64
 
 
 def test_maps_across_pictures_share_a_scale_for_each_filter(tiny, noise):

@@ -593,6 +593,12 @@ FAULTS = tuple(Fault(*given) for given in [
      "test_sheets"),
     ("every file given out", "tools/serve.py", 'f"build[/{re.escape(os.sep)}]{path}"',
      'f".*{path}|.*py"', "test_serve"),
+    ("twins that go are not read from others", "techniques/pruning.py",
+     "kernel[..., b, :] += gains[a] * kernel[..., a, :]", "pass", "test_pruning"),
+    ("the changed map is its own yardstick", "techniques/abstraction.py",
+     'd / far["another photograph"]', "d / max(d.max(), 1e-9)", "test_abstraction"),
+    ("a row of the exercises that leads nowhere", "docs/exercises.md",
+     "| companion 1 | `n1-013d` |", "| companion 2 | `n1-013d` |", "test_exercises"),
     ("an error told as a fault found", "tools/mutants.py",
      'r"^FAILED (', 'r"^(?:FAILED|ERROR) (', "test_mutants"),
 ])

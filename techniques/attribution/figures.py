@@ -87,7 +87,7 @@ def plot_attribution(
 @style.styled
 def plot_comparison(
     images: np.ndarray, attributions: Sequence[Attribution], *, labels: Sequence[str] = (),
-    beside: Mapping[str, np.ndarray] | None = None, columns: int = 5,
+    beside: Mapping[str, np.ndarray] | None = None, columns: int = 5, own_scale: bool = False,
 ) -> Figure:
     """A sheet of methods × targets: each picture with all its maps.
 
@@ -96,13 +96,15 @@ def plot_comparison(
     images : ndarray, shape (n, h, w, 3)
         RGB 0-255, one a target (the same picture again for another class).
     attributions : sequence of Attribution
-        Of the same n targets, one a method. All maps of a method have the same scale.
+        Of the same n targets, one a method.
     labels : sequence of str
         What stands left of each row; without them, the class indices.
     beside : mapping of str to ndarray of shape (n, h, w, 3), optional
         Title → pictures to end with, RGB 0-255: a dream for each target, for example.
     columns : int
         Panels a row; where methods go over several, rows of the same methods stay together.
+    own_scale : bool
+        Each map has a scale of its own; else all maps of a method have the same.
 
     Raises
     ------
@@ -130,7 +132,8 @@ def plot_comparison(
         for row, axes in enumerate(grid[block * count : (block + 1) * count, column]):
             axes.set_axis_on()
             if isinstance(shown, Attribution):
-                _draw_map(axes, shown.maps[row], shown.signed, _reach(shown.maps))
+                scaled_to = shown.maps[row] if own_scale else shown.maps
+                _draw_map(axes, shown.maps[row], shown.signed, _reach(scaled_to))
             else:
                 style.show_picture(axes, shown[row])
             axes.set_title(title if row == 0 else "", pad=3)
