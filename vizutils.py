@@ -488,6 +488,7 @@ def held_to(net: Network, layer: str, photograph: np.ndarray, *, at: str | None 
     photograph (RGB 0-255, shape (size, size, 3)); d the `feature_distance` to it at the layer `at`,
     by default the one that `layer` reads. `techniques.accentuation` has the source.
     """
+    photograph, = check_each([photograph])
     inside = unpadded_positions(net, layer, photograph.shape[1])
     maps = activations(net, layer, made(photograph[None]), pre_activation=True)
     spread = np.maximum(maps[0, inside, inside].std((0, 1)), 1e-6)

@@ -139,6 +139,7 @@ def judged(
         first guess has become (percentage points); ``right_before, right_after``: the label is
         named first (missing without a label).
     """
+    images = vz.as_image_set(images, copy=False)
     before = _probabilities(net, images)
     rows, first = np.arange(len(before)), before.argmax(1)
     known = images.labels >= 0

@@ -20,6 +20,7 @@ from techniques import (
     stimuli,
 )
 from tools.explorer import __main__ as command
+from tools.explorer import build
 
 LAYER = "block2_conv2"  # 6 filters that see 14 px: large enough for descriptions
 
@@ -161,7 +162,7 @@ def test_two_workers_find_the_same_numbers(tmp_path, monkeypatch):
     with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", scheduler_port=0,
                       dashboard_address=None) as cluster:
         options = command.read_words([*words, f"SCHEDULER={cluster.scheduler_address}"])
-        net, pictures = command.load(options)
+        net, pictures = build.load(options)
         with command.spread_over(options) as make_of, monkeypatch.context() as patch:
             patch.setattr(layer_pass.Common, "make", forbid)  # here; workers have their own
             spread = run(net, pictures, tmp_path / "spread", make=make_of(LAYER))

@@ -27,6 +27,7 @@ import vizutils as vz
 from conftest import build_tiny_vgg
 from engine import atlas_store, checks, climb_checks, decoding, parameterisations, style, transforms
 from techniques import (
+    abstraction,
     accentuation,
     adversarial,
     alterations,
@@ -48,9 +49,11 @@ from techniques import (
     inversion,
     layer_analysis,
     layer_pass,
+    method_sheet,
     pathways,
     planted,
     polysemy,
+    pruning,
     rebuilding,
     samples,
     silencing,
@@ -58,6 +61,7 @@ from techniques import (
     turning,
 )
 from techniques.attribution import passes, targets
+from techniques.dashboard import views
 from techniques.descriptions import figures, scores
 
 SIDE = 64
@@ -192,6 +196,8 @@ BATCHES = {
     layer_analysis.hypotheses: lambda net, x: [h.text for h in layer_analysis.hypotheses(
         net, LAYER, x, filters=[1], parts=2, **QUIET)],
     figures.plot_maps: lambda net, x: figures.plot_maps(net, by_hand().description, x, [0]),
+    abstraction.changed: lambda net, x: abstraction.changed(net, x, at=(1,)),
+    pruning.judged: lambda net, x: pruning.judged(net, {"same": net}, x)["same"]["lost"],
     samples.sample: lambda net, x: samples.sample(net, LAYER, x, each=5),
     samples.patches: lambda net, x: list(samples.patches(net, LAYER, x, sample_places())),
     claims.gather: lambda net, x: claims.gather(net, LAYER, x, each=8),
@@ -236,6 +242,10 @@ BATCHES = {
 SINGLE = {
     vz.check_each: lambda net, x: vz.check_each([x, x]),
     vz.plot_images: lambda net, x: vz.plot_images([x, x]),
+    vz.held_to: lambda net, x: vz.maximize(
+        net, LAYER, 1, objective=vz.held_to(net, LAYER, x), size=SIDE, steps=1, **QUIET).images,
+    abstraction.recovered: lambda net, x: abstraction.recovered(x, PIXELS[0]),
+    "recovered, image": lambda net, x: abstraction.recovered(PIXELS[0], x),
     vz.plot_input: lambda net, x: vz.plot_input(PIXELS[0], x, net),
     "plot_input, original": lambda net, x: vz.plot_input(x, PIXELS[0], net),
     vz.plot_circuit: lambda net, x: vz.plot_circuit(PIXELS[:2], *taps(net), x),
@@ -326,6 +336,9 @@ EXCEPTIONS = {
     layer_analysis.halves: "counts the pictures of a set",
     rebuilding.answers: "inputs: what a layer reads",
     dashboard.encoded: "a frame of what this program draws; may be one pixel beyond",
+    dashboard.read_uploads: "crop: a share of a picture's side",
+    views.names_of: "reads the names of a set's pictures",
+    method_sheet.save: "pictures: what ascents drew",
     dashboard.image_tag: "picture: a PNG's bytes",
     faithfulness.plot_cascade: "picture: the number of a row",
     faithfulness.plot_curves: "picture: the number of a row",
