@@ -1,6 +1,7 @@
 """A layer in one pass: the numbers of the functions for one filter, interrupted or not."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -126,6 +127,22 @@ def same(one, two):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 
 
+DECIMAL = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
+
+
+def alike(one, two):
+    """The same but for rounding, which another process (its threads, its library) does otherwise."""
+    rows = [json.dumps(found.rows) for found in (one, two)]
+    assert DECIMAL.sub("#", rows[0]) == DECIMAL.sub("#", rows[1])
+    numbers = [[float(number) for number in DECIMAL.findall(text)] for text in rows]
+    np.testing.assert_allclose(*numbers, rtol=1e-3, atol=0.011)  # findings have two decimals
+    for name in ("gives", "elsewhere", "response"):
+        np.testing.assert_allclose(getattr(one, name), getattr(two, name), rtol=1e-3, atol=1e-4)
+    for name in ("patches", "drawn"):
+        apart = np.abs(getattr(one, name).astype(float) - getattr(two, name))
+        assert apart.mean() < 1, name  # of 255
+
+
 def forbid(*args, **options):
     raise AssertionError("nothing should be computed again")
 
@@ -166,7 +183,7 @@ def test_two_workers_find_the_same_numbers(tmp_path, monkeypatch):
         with command.spread_over(options) as make_of, monkeypatch.context() as patch:
             patch.setattr(layer_pass.Common, "make", forbid)  # here; workers have their own
             spread = run(net, pictures, tmp_path / "spread", make=make_of(LAYER))
-    same(spread, run(net, pictures, tmp_path / "here"))
+    alike(spread, run(net, pictures, tmp_path / "here"))
 
 
 def test_a_finished_pass_is_only_read(net, shown, kept, found, monkeypatch):
