@@ -21,7 +21,7 @@ from data import HOME
 from engine import style
 
 SHEET = HOME / "method_sheet.webp"  #: written by ``benchmarks/two_choices.py sheet``
-TILE = 80  #: px a picture; enlarged or reduced
+TILE = 80  #: px a picture, unless asked otherwise; enlarged or reduced
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class MethodSheet:
     methods : tuple of str
     units : tuple of (str, int)
         Layer and filter.
-    images : float32 ndarray, shape (methods, units, TILE, TILE, 3)
+    images : float32 ndarray, shape (methods, units, tile, tile, 3)
         RGB 0-255; grey where there is no picture.
     notes : tuple of tuples of str
         For each method and unit what stands under the picture: nothing, "weak: 40 %" where its
@@ -51,25 +51,27 @@ class MethodSheet:
 
 def save(pictures: Mapping[tuple[str, str, int], tuple[np.ndarray, str]], path: Path, *,
          methods: Sequence[str], units: Sequence[tuple[str, int]], note: dict,
-         quality: int = 60) -> None:
+         tile: int = TILE, quality: int = 60) -> None:
     """Write pictures as one WebP, rows of methods, and what they are in a JSON file beside it.
 
     Parameters
     ----------
     pictures : mapping of (method, layer, filter) to (ndarray of shape (side, side, 3), str)
         RGB 0-255, of any side, and what stands under it; what is missing stays grey.
+    tile : int
+        Px a picture.
     quality : int
         Of WebP.
     """
-    sheet = Image.new("RGB", (TILE * len(units), TILE * len(methods)), "#808080")
+    sheet = Image.new("RGB", (tile * len(units), tile * len(methods)), "#808080")
     notes = [["not drawn"] * len(units) for _ in methods]
     for i, method in enumerate(methods):
         for j, unit in enumerate(units):
             if (method, *unit) in pictures:
                 image, notes[i][j] = pictures[method, *unit]
-                tile = Image.fromarray(np.clip(np.round(image), 0, 255).astype("uint8"))
-                sheet.paste(tile.resize((TILE, TILE), Image.Resampling.LANCZOS),
-                            (j * TILE, i * TILE))
+                small = Image.fromarray(np.clip(np.round(image), 0, 255).astype("uint8"))
+                sheet.paste(small.resize((tile, tile), Image.Resampling.LANCZOS),
+                            (j * tile, i * tile))
     sheet.save(path, "WEBP", quality=quality, method=6)
     found = {"methods": list(methods), "units": [list(unit) for unit in units], **note,
              "notes": notes}
@@ -88,7 +90,8 @@ def load(path: Path = SHEET) -> MethodSheet:
     methods, units = found.pop("methods"), [(layer, unit) for layer, unit in found.pop("units")]
     with Image.open(path) as sheet:
         pixels = np.asarray(sheet.convert("RGB"), "float32")
-    images = pixels.reshape(len(methods), TILE, len(units), TILE, 3).swapaxes(1, 2)
+    tile = len(pixels) // len(methods)
+    images = pixels.reshape(len(methods), tile, len(units), tile, 3).swapaxes(1, 2)
     notes = tuple(map(tuple, found.pop("notes")))
     return MethodSheet(tuple(methods), tuple(units), images, notes, found)
 

@@ -52,3 +52,14 @@ def test_the_file_is_small_and_its_note_is_text(sheet):
     assert json.loads(path.with_suffix(".json").read_text("utf-8"))["command"] == "this"
     with pytest.raises(FileNotFoundError):
         ms.load(path.with_name("other.webp"))
+
+
+def test_tiles_of_another_size_come_back_whole(tmp_path):
+    left = np.zeros((40, 40, 3))
+    left[:, :20] = 255  # half white, half black: a tile cut elsewhere would not be
+    ms.save({("a", *UNITS[0]): (left, ""), ("b", *UNITS[1]): (left[:, ::-1], "")},
+            tmp_path / "sheet.webp", methods=["a", "b"], units=UNITS, note={}, tile=40)
+    found = ms.load(tmp_path / "sheet.webp").images
+    assert found.shape == (2, 3, 40, 40, 3)
+    np.testing.assert_allclose(found[0, 0, :, 4:16].mean(), 255, atol=6)
+    np.testing.assert_allclose(found[1, 1, :, 4:16].mean(), 0, atol=6)

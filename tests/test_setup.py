@@ -334,3 +334,16 @@ print(len(vz.class_table(net, "block3_conv2", 17)), len(vz.load_images()), vz.__
     count, pictures, home = done.stdout.splitlines()[-1].split(maxsplit=2)
     assert int(count) == 1000 and int(pictures) > 30
     assert home == str(tmp_path / "lab3-circuit" / "vizutils.py")
+
+
+def test_no_half_merged_file_is_tracked():
+    found = subprocess.run(["git", "grep", "-lE", r"^(<{7}|>{7}|\|{7}) "], cwd=ROOT, text=True,
+                           capture_output=True)
+    assert (found.returncode, found.stdout) == (1, ""), found.stdout + found.stderr  # 1: none
+
+
+def test_a_half_merged_file_would_be_found(tmp_path):
+    (tmp_path / "README.md").write_text("a\n" + "<" * 7 + " HEAD\nb\n", encoding="utf-8")
+    found = subprocess.run(["git", "grep", "--no-index", "-lE", r"^(<{7}|>{7}|\|{7}) "],
+                           cwd=tmp_path, text=True, capture_output=True)
+    assert found.stdout.split() == ["README.md"]
