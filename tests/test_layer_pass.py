@@ -131,7 +131,7 @@ DECIMAL = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 
 
 def alike(one, two):
-    """The same but for rounding, which another process (its threads, its library) does otherwise."""
+    """The same but for rounding, which other threads or another library do otherwise."""
     rows = [json.dumps(found.rows) for found in (one, two)]
     assert DECIMAL.sub("#", rows[0]) == DECIMAL.sub("#", rows[1])
     numbers = [[float(number) for number in DECIMAL.findall(text)] for text in rows]
