@@ -9,8 +9,8 @@ batch or one after another. The methods take turns, after one uncounted round. B
 stand *processor seconds* of all threads, which hardly move when the machine is doing other work.
 
 * Equal work: 50 steps of Adam(0.05) in Fourier space on the mean pre-activation, with transforms
-  (each side its own) and without. A call's tracing is counted on both sides; Xplique traces anew in
-  every call, so the time of a call of one step stands beside it.
+  (each side its own) and without; neither measures on the way. A call's tracing is counted on both
+  sides; Xplique traces anew in every call, so the time of a call of one step stands beside it.
 * Time to quality: `optimize` with its defaults, 256 steps. Its value is measured as ours is, in the
   picture as it is, over positions that see no padding: the mean, which both sides climb, and the
   largest (`end_max`). Counted is how long `maximize` takes until all ten filters are there, against
@@ -117,7 +117,7 @@ def ours(net, layer: str, filters, size: int, steps: int, **settings) -> np.ndar
     """Wall and processor seconds of a call of `maximize`."""
     began = time.perf_counter(), time.process_time()
     vz.maximize(net, layer, filters, size=size, steps=steps, batch=len(filters), progress=False,
-                **settings)
+                every=steps, **settings)
     return np.subtract((time.perf_counter(), time.process_time()), began)
 
 
@@ -219,7 +219,7 @@ def main():
         batch, single = (np.median(taken[f"Xplique, {way}, with transforms"], 0)[1]
                          for way in WAYS)
         print(f"\nits faster way, {'one batch' if batch <= single else 'one by one'}, goes on")
-        print_quality(to_quality(net, options.layer, filters, peer, batch <= single, theirs, cap,
+        print_quality(to_quality(net, options.layer, filters, peer, bool(batch <= single), theirs, cap,
                                  runs))
     finally:
         peer.close()
