@@ -219,8 +219,8 @@ def main():
         batch, single = (np.median(taken[f"Xplique, {way}, with transforms"], 0)[1]
                          for way in WAYS)
         print(f"\nits faster way, {'one batch' if batch <= single else 'one by one'}, goes on")
-        print_quality(to_quality(net, options.layer, filters, peer, bool(batch <= single), theirs, cap,
-                                 runs))
+        print_quality(to_quality(net, options.layer, filters, peer, bool(batch <= single), theirs,
+                                 cap, runs))
     finally:
         peer.close()
 

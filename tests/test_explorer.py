@@ -299,3 +299,14 @@ def test_layers_without_pages_are_refused_before_anything_is_drawn(net, tmp_path
     monkeypatch.setattr(vz, "atlas", None)
     with pytest.raises(ValueError, match="layer 'block9' has no pages; .*block5_conv3"):
         build.build(net, tmp_path, SAID, layers=["block9"])
+
+
+def test_a_picture_below_the_photographs_is_known_to_be_weak(vgg16, tmp_path):
+    for sign in (1, -1):
+        vz.atlas(vgg16, "block1_conv1", steps=12, size=16, sign=sign, folder=tmp_path,
+                 progress=False)
+    known = build.drawn(vgg16, "block1_conv1", tmp_path, 1)[1].values()
+    assert {one["weak"] for one in known} == {True, False}
+    assert all(one["weak"] == (one["percentile"] < 95) for one in known)
+    least = build.drawn(vgg16, "block1_conv1", tmp_path, -1)[1].values()
+    assert not any(one["weak"] for one in least)  # they are meant to be

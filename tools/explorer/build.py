@@ -19,6 +19,7 @@ from PIL import Image
 
 import vizutils as vz
 from data import HOME, weights
+from engine.ascent import weak_note
 from techniques import explorer, layer_pass
 from tools.explorer import sprites
 
@@ -90,6 +91,7 @@ def drawn(net: vz.Network, layer: str, folder: Path, sign: int) -> tuple[np.ndar
         images = [np.asarray(sheet.crop(filters[str(f)]["box"])) for f in range(len(filters))]
         known = {f: {"end": filters[str(f)]["end_max"],
                      "percentile": filters[str(f)]["percentile"],
+                     "weak": sign > 0 and bool(weak_note(filters[str(f)]["percentile"])),
                      "flat": filters[str(f)]["flat"]} for f in range(len(filters))}
         return np.stack(images)[:, None], known
     return None

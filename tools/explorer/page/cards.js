@@ -31,11 +31,12 @@
       const known = unit.pictures[kind];
       if (!known) return element("div", {}, missing(`No picture of what ${title} yet.`, layer));
       const beats = known.percentile === null || kind === "negative" ? ""
-        : `, above ${number(known.percentile, 0)} % of photographs`;
+        : `, above ${number(known.percentile, 0)} % of photographs${
+          known.weak ? ": a weak picture" : ""}`;
       return element("figure", {}, picture(layer, kind, filter, {side: 192, label: `${label} ${
         layer.name}, filter ${filter}`}), element("figcaption", {}, `What ${title}: its largest `
         + `pre-activation is ${number(known.end, 1)}${beats}.${known.flat
-          ? " The ascent found nothing: the picture stayed flat." : ""}`),
+          ? " The ascent found nothing: it stayed grey, or its mean did not rise." : ""}`),
       call(kind, layer, filter));
     });
     return card("Drawn by gradient ascent", element("div", {class: "pair"}, shown));
