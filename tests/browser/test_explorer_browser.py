@@ -325,7 +325,7 @@ def test_what_has_not_been_made_names_the_command(visit):
 
 @pytest.mark.parametrize(("parts", "says"), [
     (("block9_conv1",), "no layer “block9_conv1”"), ((DRAWN, 6), "filters 0 to 5, no “6”"),
-    ((DRAWN, "one"), "no “one”"), ((DRAWN, 1, "with", DRAWN, 77), "Nothing is kept"),
+    ((DRAWN, "one"), "no “one”"), ((DRAWN, 1, "with", DRAWN, 77), "filters 0 to 5, no “77”"),
     (("%",), "no layer “%”")])
 def test_an_unknown_address_says_so(visit, parts, says):
     page = visit(*parts)
@@ -417,15 +417,19 @@ def test_the_quiz_counts_what_is_right(visit):
     units = page.evaluate(f"""async () => (await explorer.unitsOf(explorer.layerOf('{DRAWN}')))
         .map(unit => unit.analysis.patches.map(([, value]) => value))""")
     right = 0
-    for _ in range(asked):
+    for number in range(1, asked + 1):
         page.locator(".quiz button").first.click()
         said = page.locator("#said").inner_text()
-        assert page.locator(".last").inner_text() == said  # for those who see, too
+        assert page.locator(".last strong").inner_text() == said  # for those who see, too
+        assert page.locator(".quiz button:has(.sprite)").all_inner_texts() == [
+            text.rstrip(".") for text in re.findall(r"[AB] [−\d,.]*\d", said)]  # it stays
         a, b = map(as_number, re.findall(r"[AB] (−?\d[\d,]*(?:\.\d)?)", said))
         assert (": right." in said) == (a >= b)
         unseen = np.array([value for values in units for value in values[9:]])
         assert all(np.abs(unseen - value).min() < max(0.06, 0.005 * abs(value)) for value in (a, b))
         right += ": right." in said
+        assert page.locator(".score").inner_text() == f"{right} of {number} right so far"
+        page.locator(".quiz > button").click()
     assert page.locator(".quiz h2").inner_text() == f"{right} of {asked} right"
     assert "95 % interval" in page.locator(".quiz").inner_text()
     low, high = page.evaluate("explorer.interval(15, 20)")
@@ -449,3 +453,31 @@ def test_it_fits_every_width_and_everything_has_a_name(visit, parts):
     assert len(ids) == len(set(ids))
     assert page.evaluate("""() => [...document.querySelectorAll("[tabindex]")].filter(
         one => one.tabIndex > 0).length""") == 0
+
+
+def test_what_a_newcomer_stumbled_over(visit):
+    page = visit(DRAWN, 1)
+    page.set_viewport_size({"width": 1280, "height": 500})
+    tap = page.locator(".kernel g").first
+    tap.scroll_into_view_if_needed()
+    tap.hover()
+    box = page.locator(".readout").bounding_box()
+    assert page.locator(".readout").inner_text().strip()
+    assert 0 <= box["y"] and box["y"] + box["height"] <= 500  # in sight, where one points
+    page.get_by_label("contribution").check()
+    page.keyboard.press("n")  # a choice takes no keys but arrows
+    arrived(page, f"{DRAWN}/2")
+    assert page.get_by_label("contribution").is_checked()  # as chosen last
+    tags = page.evaluate(f"() => explorer.layerOf('{DRAWN}').tags")
+    kernel, = {tags["kernels"]["words"][i] for i in tags["kernels"]["of"][1]}
+    verdict, = {tags["verdict"]["words"][i] for i in tags["verdict"]["of"][1]}
+    page = visit(DRAWN, asked=f"?q=filter 1&{'kernels'}={kernel}")
+    assert tiles(page) == [1]
+    page = visit(DRAWN, asked=f"?q={kernel.split()[0]} {verdict}")  # a comma is missing
+    assert tiles(page) == []
+    page.get_by_text("Do you mean").get_by_role("link").click()
+    page.locator(".tile").first.wait_for(timeout=PATIENCE)
+    assert 1 in tiles(page)
+    assert page.get_by_label("order").is_disabled()  # by number there is one order
+    page = visit(DRAWN, 1, "with", DRAWN, 99)
+    assert "has filters 0 to 5, no “99”" in page.locator("main").inner_text()

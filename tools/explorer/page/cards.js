@@ -71,10 +71,11 @@
       calls.replaceChildren(call(by, layer, filter));
     }
 
+    const first = unit.gives.length ? explorer.ranked ?? "l2" : "l2";  // as chosen last
     const choice = (value, words, disabled) => element("label", {}, element("input", {
-      type: "radio", name, value, disabled, checked: value === "l2",
-      onchange: () => show(value)}), ` ${words}`);
-    show("l2");
+      type: "radio", name, value, disabled, checked: value === first,
+      onchange: () => { explorer.ranked = value; show(value); }}), ` ${words}`);
+    show(first);
     return card("Strongest kernels",
       element("fieldset", {class: "rank"}, element("legend", {}, "rank by"),
         choice("l2", "L2 norm"), choice("gives", "contribution", !unit.gives.length)),
@@ -82,8 +83,8 @@
       list, readout, scaleBar(scale),
       element("p", {class: "small"}, `The ${unit.l2.length} largest hold ${share(unit.share)} of `
         + `its squared weight; ${unit.zero} of ${layer.channels} kernels are mostly zero.`
-        + (unit.gives.length ? " Gives: share of the response at its strongest patches; cut: what "
-          + "the response loses when the edge reads its mean input instead." : "")), calls);
+        + (unit.gives.length ? " Gives: share of the response at its strongest patches; cut: by how "
+          + "much the response changes when the edge reads its mean input instead." : "")), calls);
   }
 
   function patches(layer, filter, unit) {
@@ -147,6 +148,9 @@
         : element("li", {}, "nothing"))));
     return card("Hypothesis and verdict",
       element("p", {}, found.hypothesis),
+      element("p", {class: "small"}, "This was fitted to patches of photographs. The words at the "
+        + "top of the page come from drawn stimuli (Tuning) and from photographs of 1,000 classes: "
+        + "other questions, whose answers may differ."),
       element("p", {}, element("strong", {class: `verdict ${found.verdict}`}, found.verdict),
         found.parts.length ? `; its description predicts new photographs with r = ${number(
           found.r)}; the whole hypothesis would be supported for ${found.elsewhere} of the `
@@ -193,7 +197,8 @@
     const kept = Object.entries(found.altered).filter(([, value]) => value !== null);
     return card("Tuning", element("div", {class: "pair"}, best),
       found.curve.length ? curve(found.curve) : null,
-      element("p", {}, known.map(([name, value]) => `${name}: ${value}`).join("; ") || "No drawn "
+      element("p", {}, known.map(([name, value]) => `${name}: ${
+        value === "between" ? "in between" : value}`).join("; ") || "No drawn "
         + "stimulus excites it."),
       kept.length ? element("p", {class: "small"}, "Of the response to its strongest patches there "
         + `remain ${kept.map(([way, value]) => `${share(value)} ${{turned: "turned by 90°",
@@ -204,8 +209,8 @@
   function relatives(layer, filter, unit) {
     const found = unit.analysis;
     if (!found) return null;
-    return card("Relatives", element("p", {}, `By rule: ${found["family rule"]} of turned `
-      + `variants; ${found.invariant ? "" : "not "}indifferent to turns itself.`),
+    return card("Relatives", element("p", {}, `Family of turned variants, by rule: ${
+      found["family rule"]}; itself ${found.invariant ? "" : "not "}indifferent to turns.`),
     element("ul", {class: "plain"}, found.relatives.slice(0, 6).map(
       ([other, way, response, taps, member]) => element("li", {},
         unitLink(layer, other, {side: 56, from: layer}), element("span", {class: "numbers"},

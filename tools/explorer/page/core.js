@@ -149,8 +149,8 @@ const explorer = (() => {
   const command = (layer) => `${index().command} LAYERS="${layer.name}"`;
 
   function missing(what, layer) {
-    return element("p", {class: "missing"}, `${what} `, element("code", {}, command(layer)),
-                   " makes it.");
+    return element("p", {class: "missing"}, `${what} In the project's folder, `, element("code", {},
+      command(layer)), " makes it; then reload this page.");
   }
 
   return {add, load, index, layerOf, unitsOf, element, address, read, picture, unitLink, blank,

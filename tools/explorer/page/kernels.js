@@ -47,7 +47,9 @@
     return element("svg", {
       class: "kernel", role: "img", tabindex: 0, viewBox: `0 0 ${size.width} ${size.height}`,
       width: side, height: side * rows / columns, "aria-label": label,
-      onpointerleave: hide, onblur: hide, onfocus: (event) => {
+      onblur: hide,
+      onpointerleave: (event) => { if (event.pointerType !== "touch") hide(); },  // a finger leaves
+      onfocus: (event) => {
         if (event.target.matches(":focus-visible") && here < 0) show(0);
       },
       onkeydown: (event) => {

@@ -30,9 +30,11 @@
     if (filter === null) return nowhere(`${name} has filters 0 to ${layer.filters - 1}, no “${
       number}”.`);
     if (word === undefined) return explorer.unitPage(layer, filter);
+    if (word !== "with" || parts.length > 6) return nowhere("Nothing is kept at this address.");
     const two = layerOf(other ?? "");
-    if (word !== "with" || !two || filterOf(two, second ?? "") === null || parts.length > 6) {
-      return nowhere("Nothing is kept at this address.");
+    if (!two) return nowhere(`${index().network} has no layer “${other ?? ""}” to compare with.`);
+    if (filterOf(two, second ?? "") === null) {
+      return nowhere(`${other} has filters 0 to ${two.filters - 1}, no “${second ?? ""}”.`);
     }
     return explorer.comparePage(layer, filter, two, Number(second));
   }
@@ -109,7 +111,9 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || large.open) return;
-    if (event.target.closest("input, select, .scroll, pre")) {
+    const chosen = event.target.closest("input[type=radio]");  // arrows go to its neighbour
+    if (event.target.closest("input:not([type=radio]), select, .scroll, pre")
+        || (chosen && event.key.startsWith("Arrow"))) {
       if (event.key === "Escape") event.target.blur();
       return;
     }

@@ -54,7 +54,6 @@
     const seed = Number(asked.seed) || Math.floor(Math.random() * 1e9);
     const rounds = questions(layer, units, from, draws(seed)), box = element("div", {class: "quiz"});
     const answers = [];
-    let last = "";  // what became of the last answer
     const title = `Quiz: ${layer.name}`;
     const choice = element("p", {}, "Judge from ", Object.entries(FROM).flatMap(
       ([name, words], i) => [i ? " or " : "", name === from ? element("strong", {}, words)
@@ -66,28 +65,39 @@
         type: "button", onclick: () => answer(i === right, filter, pair)},
       picture(layer, "patches", filter, {side: 128, at}),
       element("span", {}, `patch ${i ? "B" : "A"}`)));
-      box.replaceChildren(element("h2", {}, `${answers.length + 1} of ${rounds.length}`),
-        element("p", {class: "last"}, last || "\u00a0"),
+      box.replaceChildren(element("h2", {}, `${answers.length + 1} of ${rounds.length}`), score(),
         told(layer, filter, units[filter], from),
         element("p", {}, "Which patch excites this filter more?"),
         element("div", {class: "pair"}, buttons));
       if (answers.length) buttons[0].focus();
     }
 
+    const score = () => element("p", {class: "score"}, answers.length
+      ? `${answers.filter((one) => one.right).length} of ${answers.length} right so far` : "\u00a0");
+
+    /* The question stays, with what came of it; the next one waits for a click. */
     function answer(right, filter, pair) {
       answers.push({right, filter});
-      last = `Filter ${filter}: ${right ? "right" : "wrong"}. A ${number(pair[0][2], 1)}, B ${
-        number(pair[1][2], 1)}.`;
+      const values = pair.map(([, , value], i) => `${"AB"[i]} ${number(value, 1)}`);
+      const last = `Filter ${filter}: ${right ? "right" : "wrong"}. ${values.join(", ")}.`;
       say(last);
-      if (answers.length < rounds.length) ask();
-      else finish();
+      const more = answers.length < rounds.length;
+      const next = element("button", {type: "button", onclick: more ? ask : finish},
+        more ? "next" : "the result");
+      box.querySelectorAll("button").forEach((button, i) => {
+        button.disabled = true;
+        button.lastChild.textContent = values[i];
+      });
+      box.querySelector(".score").replaceWith(score());
+      box.append(element("p", {class: "last"}, element("strong", {}, last), " ",
+        element("a", {href: address(layer.name, filter)}, "Its page"), " ends this quiz."), next);
+      next.focus();
     }
 
     function finish() {
       const right = answers.filter((one) => one.right).length;
       const [low, high] = interval(right, answers.length);
       box.replaceChildren(element("h2", {tabindex: -1}, `${right} of ${answers.length} right`),
-        element("p", {class: "last"}, last),
         element("p", {}, `From ${FROM[from]} alone, ${number(100 * right / answers.length, 0)} % `
           + `[${number(100 * low, 0)}, ${number(100 * high, 0)}] (95 % interval); guessing gives `
           + "50 %."),
@@ -96,7 +106,6 @@
                                  `${filter} ${was ? "✓" : "✗"}`)]), "."),
         element("button", {type: "button", onclick: () => {
           answers.length = 0;
-          last = "";
           ask();
         }}, "again"));
       box.querySelector("h2").focus();
@@ -106,7 +115,8 @@
     else box.append(explorer.missing(`No filter of ${layer.name} has ${FROM[from]} and patches `
       + "that no page shows.", layer));
     return {title, keys: {up: address(layer.name)},
-            body: [element("h1", {}, title), choice, box]};
+            body: [element("h1", {}, title), element("p", {}, element("a", {href: address(layer.name)},
+              `all of ${layer.name}`)), choice, box]};
   }
 
   Object.assign(explorer, {quizPage, interval});

@@ -40,13 +40,13 @@
   function find(layers, query, chosen = {}) {
     const asked = phrases(query).map((phrase) => {
       const tag = asTag(phrase, layers);
-      return {phrase: tag ?? phrase, tag: tag !== undefined, number: /^\d+$/.test(phrase)};
+      return {phrase: tag ?? phrase, tag: tag !== undefined, number: /^(filter )?\d+$/.test(phrase)};
     });
     const found = [];
     for (const layer of layers) {
       const {tags, texts} = prepare(layer);
       const tests = asked.map(({phrase, tag, number}) => {
-        if (number) return (filter) => filter === Number(phrase);
+        if (number) return (filter) => filter === Number(phrase.replace("filter ", ""));
         if (phrase === folded(layer.name)) return () => true;
         if (!tag) {
           const words = phrase.split(/\s+/);

@@ -9,7 +9,7 @@
   function tile({layer, filter}, {measure, named}) {
     const value = measure ? layer.measures[measure]?.[filter] : undefined;
     const digits = measure ? index().measures[measure][1] : 0;
-    const words = named ? `${layer.name}, ${filter}` : `${filter}`;
+    const words = named ? [`${layer.name},`, element("br"), `${filter}`] : `${filter}`;
     return element("a", {class: "tile", href: address(layer.name, filter), tabindex: -1},
       picture(layer, "picture", filter, {side: 80}) ?? blank(layer, filter, 80),
       element("span", {class: "name"}, words),
@@ -37,8 +37,8 @@
     return box;
   }
 
-  function select(label, name, values, chosen, onchange) {
-    return element("label", {}, `${label} `, element("select", {name, onchange},
+  function select(label, name, values, chosen, onchange, {disabled = false} = {}) {
+    return element("label", {}, `${label} `, element("select", {name, onchange, disabled},
       values.map(([value, words]) => element("option", {value, selected: value === chosen},
                                              words))));
   }
@@ -59,8 +59,8 @@
         asked[kind] ?? "", change(kind))),
       select("sort by", "sort", [["", "number"], ...shown.map(([name, [words]]) => [name, words])],
              asked.sort ?? "", change("sort")),
-      select("order", "order", [["", "largest first"], ["rising", "smallest first"]], asked.order ?? "",
-             change("order")),
+      select("order", "order", asked.sort ? [["", "largest first"], ["rising", "smallest first"]]
+        : [["", "smallest first"]], asked.order ?? "", change("order"), {disabled: !asked.sort}),
       Object.values(asked).some(Boolean) ? element("button", {
         type: "button", onclick: () => go({})}, "show all") : null));
   }
@@ -90,7 +90,11 @@
     const layer = layers.length === 1 ? layers[0].name : null;
     const known = Object.keys(index().tags).map((kind) => [kind, choices(layers, kind)])
       .filter(([, words]) => words.length);
-    return element("div", {}, element("p", {}, "No filter answers to all of this. Separate words by "
+    const apart = (asked.q ?? "").trim().split(/[\s,;]+/).join(", ");
+    const perhaps = apart.includes(",") && apart !== asked.q && results(layers, {...asked, q: apart});
+    return element("div", {}, perhaps?.length ? element("p", {}, "Do you mean ", element("a", {
+      href: address(layer, null, {...asked, q: apart})}, `“${apart}”`), `: ${perhaps.length}?`) : "",
+    element("p", {}, "No filter answers to all of this. Separate words by "
       + "commas. Properties are known by these words; other words are looked for in hypotheses "
       + `and in the names of ImageNet's classes${layers.some((one) => !one.analysed)
         ? "; a layer that has not been analysed is found by its kernels and classes alone" : ""}.`),
@@ -154,12 +158,17 @@
                                       ...listed(layers, asked, go)]};
     }
     const filters = layers.reduce((sum, layer) => sum + layer.filters, 0);
+    const done = layers.filter((layer) => layer.analysed).map((layer) => layer.name);
     return {title: "all layers", body: [
       element("h1", {}, `${index().network}: every filter`),
       element("p", {}, `${plural(filters, "filter")} in ${plural(layers.length, "layer")}. Each `
         + "has a page with the kernels that feed it and the filters that read it, all of them "
-        + `links. Weights: ${index().source}.`),
-      element("p", {}, "Find some by words: ", examples(layers).flatMap((words, i) => [
+        + "links. A picture here is what excites a filter most, found by gradient ascent; where none "
+        + "has been drawn, ten squares stand for its ten largest kernels (red excites, blue "
+        + "inhibits). How many pixels (px) a unit sees grows with depth."),
+      element("p", {}, done.length ? `Words such as nets, dark or supported are known where filters `
+        + `have been analysed: ${done.length < layers.length ? done.join(", ") : "everywhere"}. `
+        : "", "Find some by words: ", examples(layers).flatMap((words, i) => [
         i ? ", " : "", element("a", {href: address(null, null, {q: words})}, words)]), "."),
       element("ul", {class: "layers"}, layers.map((layer) => element("li", {},
         element("h2", {}, element("a", {href: address(layer.name)}, layer.name)),
@@ -167,7 +176,8 @@
           + `${layer.analysed ? ", analysed" : ""}`),
         element("div", {class: "row", "aria-hidden": "true"}, Array.from(
           {length: Math.min(6, layer.filters)}, (_, i) => Math.floor(i * layer.filters / 6))
-          .map((f) => picture(layer, "picture", f, {side: 44}) ?? blank(layer, f, 44))))))]};
+          .map((f) => picture(layer, "picture", f, {side: 44}) ?? blank(layer, f, 44)))))),
+      element("p", {class: "small"}, `Weights: ${index().source}.`)]};
   }
 
   Object.assign(explorer, {layerPage, home, results});
