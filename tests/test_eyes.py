@@ -24,11 +24,9 @@ def test_each_unit_is_there_in_both_ways(sheet, vgg16):
     assert sheet.note["weights"] == weights.tensor_digest(*cut.get_weights())
 
 
-def test_the_shipped_pictures_excite_their_own_units(sheet, vgg16):
-    for way, images in zip(sheet.methods, sheet.images, strict=True):
-        answers = vz.image_maxima(vgg16, make_eyes.LAYER, vz.made(images)).values
-        own = answers[:, make_eyes.UNITS]
-        assert (own.argmax(1) == np.arange(6)).all(), way
+def test_no_other_shipped_picture_excites_a_unit_as_its_own_does(sheet, vgg16):
+    answers = vz.image_maxima(vgg16, make_eyes.LAYER, vz.made(sheet.images[0])).values
+    assert (answers[:, make_eyes.UNITS].argmax(0) == np.arange(6)).all()
 
 
 @pytest.mark.parametrize("way", make_eyes.WAYS)

@@ -24,7 +24,7 @@ def drawn(net, way, *, units=UNITS, steps=STEPS, size=SIZE):
     found = vz.maximize(net, LAYER, list(units), steps=steps, size=size, seed=SEED, batch=3,
                         **WAYS[way])
     images = vz.stretched(found.images) if WAYS[way].get("preset") in vz.STRETCHED else found.images
-    notes = [note or ("blank" if flat else "") for note, flat in
+    notes = [note or ("its mean did not rise" if flat else "") for note, flat in
              zip(found.notes, found.report.flat, strict=True)]
     return {(way, LAYER, unit): (image, note) for unit, image, note in
             zip(units, images, notes, strict=True)}
