@@ -31,8 +31,8 @@
       const known = unit.pictures[kind];
       if (!known) return element("div", {}, missing(`No picture of what ${title} yet.`, layer));
       const beats = known.percentile === null || kind === "negative" ? ""
-        : `, above ${number(known.percentile, 0)} % of photographs${
-          known.weak ? ": a weak picture" : ""}`;
+        : `, above ${known.percentile > 99.95 ? "all" : `${number(known.percentile, 0)} % of the`
+          } stored photographs${known.weak ? ": a weak picture" : ""}`;
       return element("figure", {}, picture(layer, kind, filter, {side: 192, label: `${label} ${
         layer.name}, filter ${filter}`}), element("figcaption", {}, `What ${title}: its largest `
         + `pre-activation is ${number(known.end, 1)}${beats}.${known.flat
