@@ -11,6 +11,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 import vizutils as vz
 from tools.explorer import build
@@ -481,3 +482,15 @@ def test_what_a_newcomer_stumbled_over(visit):
     assert page.get_by_label("order").is_disabled()  # by number there is one order
     page = visit(DRAWN, 1, "with", DRAWN, 99)
     assert "has filters 0 to 5, no “99”" in page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize("parts", [(), (DRAWN,), (DRAWN, 1), (BARE, 1),
+                                   (DRAWN, 1, "with", DRAWN, 2), (DRAWN, "quiz")])
+def test_axe_finds_nothing_serious(visit, parts):
+    page = visit(*parts)
+    for theme, width in (("light", 1280), ("dark", 1280), ("light", 390)):
+        page.emulate_media(color_scheme=theme)
+        page.set_viewport_size({"width": width, "height": 900})
+        found = Axe().run(page, options={"preload": False}).response["violations"]
+        said = [(one["id"], one["impact"], one["nodes"][0]["html"][:200]) for one in found]
+        assert not [one for one in said if one[1] in ("serious", "critical")], (theme, width, said)
