@@ -357,6 +357,20 @@ def test_a_sheet_is_found_only_for_these_weights(tiny, tmp_path):
     assert dashboard.find_sheet(tiny, "block2_conv1", folder=tmp_path) is None
 
 
+def test_a_sheet_shows_what_excites_most_and_the_largest_of_its_pictures(tiny, tmp_path):
+    def atlas(**options):
+        return vz.atlas(tiny, "block2_conv1", folder=tmp_path, progress=False, **SHEET | options)
+
+    atlas(sign=-1)  # the explorer draws these too
+    assert dashboard.find_sheet(tiny, "block2_conv1", folder=tmp_path) is None
+    atlas()
+    for more in ({"size": 24}, {"size": 24, "steps": 1}, {"size": 8}, {"size": 32, "sign": -1}):
+        atlas(**more)
+    large = atlas(size=24).images
+    found = dashboard.find_sheet(tiny, "block2_conv1", folder=tmp_path)
+    np.testing.assert_array_equal(np.asarray(found.tiles([3], 24)), large[3])
+
+
 def test_a_cancelled_sheet_keeps_what_is_finished_and_goes_on(tiny, tmp_path):
     class Impatient(Watcher):
         def progress(self, done, of):

@@ -345,6 +345,12 @@ def add_by_products(project):
     (home / "index.json").write_text(json.dumps(
         {"made_by": {"network": "vgg16", "layer": "block1_conv1", "size": 48},
          "filters": {"0": {}, "1": {}}}))
+    least = project / "build/atlas/vgg16_block1_conv1_def"
+    least.mkdir()
+    (least / "sheet.png").write_bytes(base64.b64decode(png()))
+    (least / "index.json").write_text(json.dumps(
+        {"made_by": {"network": "vgg16", "layer": "block1_conv1", "size": 48, "sign": -1},
+         "filters": {"0": {}}}))
     (project / "build/atlas/begun").mkdir()
     other = project / "build/reports"
     other.mkdir(parents=True)
@@ -523,7 +529,9 @@ def test_every_link_between_the_sites_pages_leads_somewhere(project):
         "reports/index.html"]
     assert [text_of(card.p) for card in cards[:2]] == ["A net at 0.5 px.", "It asks."]
     assert all(card.p.get_text() for card in cards)
-    assert "2 filters of vgg16, block1_conv1" in (folder / "atlas.html").read_text()
+    atlases = (folder / "atlas.html").read_text()
+    assert "2 filters of vgg16, block1_conv1, 48 px" in atlases
+    assert "1 filters of vgg16, block1_conv1, what excites least, 48 px" in atlases
 
 
 def test_the_explorer_is_on_the_site_where_it_has_been_made(project):

@@ -591,6 +591,8 @@ FAULTS = tuple(Fault(*given) for given in [
     ("other weights' pictures on the sheet", "techniques/dashboard/files.py",
      'if made_by["weights"].get(layer) != digest:', 'if layer not in made_by["weights"]:',
      "test_sheets"),
+    ("what excites least on the sheet of what excites most", "techniques/dashboard/files.py",
+     'made.get("sign", 1)) == (layer, digest, 1)', '1) == (layer, digest, 1)', "test_dashboard"),
     ("every file given out", "tools/serve.py", 'f"build[/{re.escape(os.sep)}]{path}"',
      'f".*{path}|.*py"', "test_serve"),
     ("twins that go are not read from others", "techniques/pruning.py",

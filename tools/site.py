@@ -210,7 +210,8 @@ def atlas_card(root, folder):
     for number, path in enumerate(drawn, 1):
         index = json.loads(path.with_name("index.json").read_text(encoding="utf-8"))
         made, count = index["made_by"], len(index["filters"])
-        unit = escape(f"{made['network']}, {made['layer']}")
+        least = ", what excites least" if made.get("sign", 1) < 0 else ""
+        unit = escape(f"{made['network']}, {made['layer']}{least}")
         name = f"atlas/{path.parent.name}.png"
         pages = explorer_address(root, made["network"], made["layer"])
         pages = f' <a href="{pages}">a page for each</a>' if pages else ""

@@ -120,19 +120,23 @@ def atlas_folder(folder=None) -> Path:
 def find_sheet(net: vz.Network, layer: str, *, folder=None) -> SheetFile | None:
     """The best contact sheet of a layer with these very weights; None if there is none.
 
-    That is the fullest that was drawn, or else the shipped one, unless the drawn one is complete.
-    Nothing is drawn here: that takes minutes and is for whoever asks for it.
+    That is the fullest that was drawn (of the largest pictures), or else the shipped one, unless
+    the drawn one is complete. Atlases of what excites *least* are none. Nothing is drawn here: that
+    takes minutes and is for whoever asks for it.
     """
     digest = weights.tensor_digest(*vz.submodel(net, layer).get_weights())
-    found = [*_shipped(layer, digest)]
+    found = [((len(sheet.boxes), False, 0, 0), sheet) for sheet in _shipped(layer, digest)]
     for path in sorted(atlas_folder(folder).glob(
             f"{net.name}_{layer.replace('/', '-')}_*/index.json")):
         with contextlib.suppress(OSError, ValueError, KeyError):  # damaged: as if there were none
             index = json.loads(path.read_text("utf-8"))
-            if index["made_by"]["weights"] == digest and path.with_name("sheet.png").exists():
+            made = index["made_by"]
+            own = (made["layer"], made["weights"], made.get("sign", 1)) == (layer, digest, 1)
+            if own and path.with_name("sheet.png").exists():
                 boxes = {int(f): tuple(entry["box"]) for f, entry in index["filters"].items()}
-                found.append(SheetFile(path.with_name("sheet.png"), boxes, f"{len(boxes)} drawn"))
-    return max(found, key=lambda sheet: (len(sheet.boxes), not sheet.shipped), default=None)
+                found.append(((len(boxes), True, made["size"], made["steps"]), SheetFile(
+                    path.with_name("sheet.png"), boxes, f"{len(boxes)} drawn")))
+    return max(found, key=lambda one: one[0], default=(None, None))[1]
 
 
 @functools.lru_cache(maxsize=32)
