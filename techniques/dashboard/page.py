@@ -13,6 +13,14 @@ from techniques.dashboard.files import BUILD
 from techniques.dashboard.look import paragraph
 from techniques.dashboard.runner import sentence
 
+#: Folded beside the heading: nothing to read stands between a reader and the pictures.
+ABOUT = """<details style="margin: 0 6px; max-width: 60rem"><summary>What is this?</summary>
+<p style="line-height: 1.4">A filter of a layer answers to some patterns and not to others. Its
+<em>feature picture</em> is drawn from noise until it excites the filter, without any photograph.
+The chosen photograph is what the panels about a picture look at, such as the <em>activation
+map</em>; <em>strongest patches</em> come from all packaged pictures. Small pictures on the sheet
+are drawn in few steps, to browse by.</p></details>"""
+
 
 def page(query: str | None = None, **options) -> widgets.VBox:
     """A dashboard that begins with what the page's address asks for.
@@ -32,9 +40,10 @@ def page(query: str | None = None, **options) -> widgets.VBox:
         problem = f"{problem} {sentence(error)} The page begins as it does without that.".strip()
         board = Dashboard(**options)
     board.message.value = paragraph(problem, problem=True)
-    return widgets.VBox([widgets.HTML('<h1 style="font-size: 20px; margin: 2px 6px">'
-                                      "Dashboard: what a filter looks for</h1>"), board,
-                         widgets.HTML(_links())])
+    heading = ('<div style="display: flex; flex-wrap: wrap; align-items: baseline">'
+               '<h1 style="font-size: 20px; margin: 2px 6px">Dashboard: what a filter looks for'
+               f"</h1>{ABOUT}</div>")
+    return widgets.VBox([widgets.HTML(heading), board, widgets.HTML(_links())])
 
 
 def _links() -> str:
@@ -44,6 +53,7 @@ def _links() -> str:
              ("All notebooks", "site/index.html", "make site"),
              ("The explorer", "explorer/index.html", "make explorer"))
     said = [f'<a href="{html.escape(served)}build/{path}" target="_blank" rel="noopener">'
-            f"{words}</a>" if served and (BUILD / path).exists() else f"{words}: {command}"
+            f"{words}</a>" if served and (BUILD / path).exists()
+            else f"{words}: made by <code>{command}</code>"
             for words, path, command in pages]
     return f"<p>{' · '.join(said)}</p>"

@@ -78,7 +78,7 @@ class Side:
 
         self.board = row()
         trail = widgets.HBox([self.back, self.trail], layout=widgets.Layout(
-            flex_flow="row wrap", align_items="center"))
+            flex_flow="row wrap", align_items="center", max_width="300px"))  # nothing moves
         choices = widgets.VBox([self.network, self.layer, self.slider, self.filter.widget,
                                 self.picture, trail, self.elsewhere],
                                layout=widgets.Layout(max_width="100%"))
