@@ -128,16 +128,25 @@ def same(one, two):
 
 
 DECIMAL = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
+READ = ("filter", "properties", "patches", "altered", "relatives", "family rule", "invariant")
 
 
 def alike(one, two):
-    """The same but for rounding, which other threads or another library do otherwise."""
-    rows = [json.dumps(found.rows) for found in (one, two)]
+    """The same but for rounding, which other threads or another library do otherwise.
+
+    A description chooses among thousands of terms: of the tiny network, several predict equally
+    well, and rounding decides. So it has to be the same for most filters, not for all.
+    """
+    rows = [json.dumps([[row[name] for name in READ] for row in found.rows])
+            for found in (one, two)]
     assert DECIMAL.sub("#", rows[0]) == DECIMAL.sub("#", rows[1])
     numbers = [[float(number) for number in DECIMAL.findall(text)] for text in rows]
     np.testing.assert_allclose(*numbers, rtol=1e-3, atol=0.011)  # findings have two decimals
+    same_words = [a["hypothesis"] == b["hypothesis"]
+                  for a, b in zip(one.rows, two.rows, strict=True)]
+    assert np.mean(same_words) >= 0.5, same_words
     for name in ("gives", "elsewhere", "response"):
-        np.testing.assert_allclose(getattr(one, name), getattr(two, name), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(getattr(one, name), getattr(two, name), rtol=1e-3, atol=1e-3)
     for name in ("patches", "drawn"):
         apart = np.abs(getattr(one, name).astype(float) - getattr(two, name))
         assert apart.mean() < 1, name  # of 255
