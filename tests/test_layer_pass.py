@@ -185,14 +185,17 @@ def test_two_workers_find_the_same_numbers(tmp_path, monkeypatch):
     for number, image in enumerate(vz.load_images(size=96).images[:12]):
         Image.fromarray(image.astype("uint8")).save(tmp_path / f"pictures/{number:02d}.png")
     words = [f"NETWORK={tmp_path / 'tiny.keras'}", f"PICTURES={tmp_path / 'pictures'}"]
-    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", scheduler_port=0,
-                      dashboard_address=None) as cluster:
-        options = command.read_words([*words, f"SCHEDULER={cluster.scheduler_address}"])
-        net, pictures = build.load(options)
-        with command.spread_over(options) as make_of, monkeypatch.context() as patch:
-            patch.setattr(layer_pass.Common, "make", forbid)  # here; workers have their own
-            spread = run(net, pictures, tmp_path / "spread", make=make_of(LAYER))
-    alike(spread, run(net, pictures, tmp_path / "here"))
+
+    def spread(count):  # a process for each worker: none knows what other tests have set here
+        with LocalCluster(n_workers=count, threads_per_worker=1, host="127.0.0.1",
+                          scheduler_port=0, dashboard_address=None) as cluster:
+            options = command.read_words([*words, f"SCHEDULER={cluster.scheduler_address}"])
+            net, pictures = build.load(options)
+            with command.spread_over(options) as make_of, monkeypatch.context() as patch:
+                patch.setattr(layer_pass.Common, "make", forbid)  # here; workers have their own
+                return run(net, pictures, tmp_path / str(count), make=make_of(LAYER))
+
+    alike(spread(2), spread(1))
 
 
 def test_a_finished_pass_is_only_read(net, shown, kept, found, monkeypatch):
