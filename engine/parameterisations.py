@@ -122,7 +122,7 @@ class Fourier:
 
     def picture(self, coefficients, size: int):
         """Coefficients of n pictures → RGB 0-255, shape (n, size, size, 3)."""
-        spectrum = tf.complex(coefficients[:, 0], coefficients[:, 1])
+        spectrum = tf.complex(*tf.unstack(coefficients, axis=1))
         spectrum *= tf.constant(self.amplitude(size), tf.complex64)
         planes = tf.signal.irfft2d(spectrum, [size, size])  # (n, 3, size, size)
         colours = tf.einsum("nkhw,ck->nhwc", planes, tf.constant(COLOUR))
@@ -293,7 +293,7 @@ class BoundedSpectrum:
     def picture(self, coefficients, size: int):
         """Coefficients of n pictures → RGB 0-255, shape (n, size, size, 3)."""
         bounded = coefficients / tf.sqrt(1 + tf.reduce_sum(coefficients**2, 1, keepdims=True))
-        spectrum = tf.complex(bounded[:, 0], bounded[:, 1])
+        spectrum = tf.complex(*tf.unstack(bounded, axis=1))
         spectrum *= tf.constant(size * self.bound(size), tf.complex64)
         planes = tf.signal.irfft2d(spectrum, [size, size])  # (n, 3, size, size)
         levels = tf.einsum("nkhw,ck->nhwc", planes, tf.constant(COLOUR)) + _photographs()[0]

@@ -49,11 +49,12 @@ def _map_reader(
         x.input if short else net.output(name, pre_activation=r.pre_activation)
         for name, r, x, short in zip(names, readings, layers, cut, strict=True)])
     rows, columns = seen_by(net, names, readings, size)
+    whole = (rows, columns) == (slice(0, size),) * 2
     crops = [_kept(net, name, r, size, unpadded, (rows.start, columns.start))
              for name, r in zip(names, readings, strict=True)]
 
     def read(images, values):
-        seen = images[:, rows, columns]
+        seen = images if whole else images[:, rows, columns]
         outputs = tf.nest.flatten(body(net.preprocess(seen), training=False))
         maps = []
         for r, x, norm, short, crop, found in zip(

@@ -372,11 +372,15 @@ def traced_ascent(
             tf.nest.map_structure(moved, memory, state.memory), state.number + 1, alive,
             state.sound, moved(pull, state.pull) if importance else pull)
 
+    # a function of its own: oneDNN's max-pool gradients are chosen in the order of the operations,
+    # which a loop's circle hides; without this one of them ran on one core, a twelfth of a step
+    alone = tf.function(step, autograph=False, experimental_attributes={"_noinline": True})
+
     def advance(state, warps, rate, values, measured_values):
         count = tf.shape(warps)[0] if measure is None else 0  # rows to tell before the last one
 
         def one_more(i, told, state):
-            value, state = step(state, warps[i] if warped else None, rate, values)
+            value, state = alone(state, warps[i] if warped else None, rate, values)
             return i + 1, told.write(i, value) if measure is None else told, state
 
         _, told, state = tf.while_loop(

@@ -23,7 +23,7 @@ GREY = (0.299, 0.587, 0.114)  #: of R, G, B: how Pillow, and most programs, make
 
 def _caffe(images):
     """RGB 0-255 → BGR minus ImageNet's mean colour."""
-    return images[..., ::-1] - tf.constant([103.939, 116.779, 123.68], images.dtype)
+    return keras.ops.flip(images, -1) - tf.constant([103.939, 116.779, 123.68], images.dtype)
 
 
 def _standardised(images):
