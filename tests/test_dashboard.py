@@ -327,6 +327,30 @@ def test_a_picture_for_a_network_of_ones_own_is_shown_whole(tmp_path):
     assert joined.crop == own.crop == 1
 
 
+def test_arrays_for_a_network_of_ones_own_do_not_cut_its_files(tiny, noise):
+    own = dataclasses.replace(tiny, classes=tuple("ab"), name="own")
+    board = dashboard.Dashboard(own, filter=1, images=noise, shown=(), networks=())
+    assert board.pictures.crop == 1 and board.pictures.classes == ("a", "b")
+    board.close()
+    board = dashboard.Dashboard(tiny, filter=1, images=noise, shown=(), networks=())
+    assert board.pictures.crop < 1
+    board.close()
+
+
+def test_names_are_shortened_between_words():
+    assert dashboard.brief("Chinese tower above trees and a lake") == "Chinese tower above …"
+    assert len(dashboard.brief("stained-glass windows (the label says prayer rug)")) <= 21
+    assert dashboard.brief("IMG_20261201_121212345.jpeg") == "IMG_20261201_1212123"
+    assert dashboard.brief("coins") == "coins"
+
+
+def test_patches_come_first_once_the_answers_are_known(view):
+    before = dashboard.PANELS["patches"].cost_of(view)
+    assert before > dashboard.PANELS["feature"].cost_of(view)
+    dashboard.draw("patches", view)
+    assert dashboard.PANELS["patches"].cost_of(view) < dashboard.PANELS["feature"].cost_of(view)
+
+
 def test_good_uploads_are_kept_and_bad_ones_named(tmp_path):
     files = {"a.png": file_bytes(), "notes.txt": b"hello", "cut.png": file_bytes()[:60],
              "raw.nef": file_bytes()}
@@ -667,7 +691,7 @@ def test_all_panels_are_drawn_in_the_order_of_their_cost(tiny, pictures):
     board.wait()
     assert order == ["quick", "middle", "slow"]
     board.close()
-    costs = {name: panel.cost for name, panel in dashboard.PANELS.items()}
+    costs = {name: panel.cost_of(board.view) for name, panel in dashboard.PANELS.items()}
     assert min(costs, key=costs.get) == "activation" and max(costs, key=costs.get) == "circuit"
 
 

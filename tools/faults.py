@@ -578,8 +578,8 @@ FAULTS = tuple(Fault(*given) for given in [
      'r"#channel-(\\d+)"', 'r"#chanel-(\\d+)"', "test_page"),
     # --- the dashboard ---------------------------------------------------------------------------
     ("the dearest panel first", "techniques/dashboard/side.py",
-     "key=lambda name: self.cards[name].panel.cost",
-     "key=lambda name: -self.cards[name].panel.cost",
+     "key=lambda name: self.cards[name].panel.cost_of(view)",
+     "key=lambda name: -self.cards[name].panel.cost_of(view)",
      "test_dashboard"),
     ("finished panels forgotten", "techniques/dashboard/card.py",
      "while len(self._finished) > self._room:", "while self._finished:", "test_dashboard"),

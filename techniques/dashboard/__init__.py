@@ -36,11 +36,11 @@ from techniques.dashboard.panels import (
 from techniques.dashboard.runner import Cancelled, Job, Listener, Runner, Task, sentence
 from techniques.dashboard.sheet import Sheet
 from techniques.dashboard.side import Side, middle
-from techniques.dashboard.views import GIVEN, SIZE, View, join, names_of, resized
+from techniques.dashboard.views import GIVEN, SIZE, View, brief, join, names_of, resized
 
 __all__ = [
     "Dashboard", "View", "Panel", "Lead", "PANELS", "draw", "plot_activation", "join", "resized",
-    "names_of", "SIZE", "GIVEN", "FILTER", "PICTURE", "Runner", "Job", "Task", "Listener",
+    "brief", "names_of", "SIZE", "GIVEN", "FILTER", "PICTURE", "Runner", "Job", "Task", "Listener",
     "Cancelled", "sentence", "read_uploads", "Upload", "SheetFile", "atlas_folder", "find_sheet",
     "draw_sheet", "encoded", "image_tag", "in_words", "Card", "Kept", "Sheet", "Side", "Number",
     "middle", "asked", "page",

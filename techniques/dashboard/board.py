@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
@@ -101,7 +102,7 @@ class Dashboard(widgets.VBox):
         layer = middle(taken) if layer is None else layer
         for place in ((layer, filter), *([] if beside is None else [beside])):
             vz.kernels(taken, *place)  # refuses what is not there
-        self._first = vz.as_image_set(images) if self._given["pictures"] else vz.load_images(
+        self._first = _taken(images, taken) if self._given["pictures"] else vz.load_images(
             images, size=taken.fixed_size or 224, classes=taken.classes)
         if picture is not None:
             _check("picture", picture, self._first.names)
@@ -284,7 +285,8 @@ class Dashboard(widgets.VBox):
         count = len(self._own)
         self._told = getattr(self, "_told", 0) + 1  # another text each time: the page wrote into it
         self._sending.value = f'<div class="vzd-sending" role="status" data-n="{self._told}"></div>'
-        said = widgets.HTML(f"{count} picture{'s' * (count != 1)} of yours:&emsp;" if count else "")
+        said = widgets.HTML(f"{count} picture{'s' * (count != 1)} of yours, the middle square of "
+                            f"{'each' if count > 1 else 'it'}:&emsp;" if count else "")
         self.mine.children = [said, *(self._remover(name) for name in self._own)]
 
     def _remover(self, name: str) -> widgets.Button:
@@ -313,6 +315,14 @@ class Dashboard(widgets.VBox):
                 names = self.pictures.names
                 side.list_pictures(names.index(wanted) if wanted in names else 0)
         self._refresh()
+
+
+def _taken(images, net: vz.Network) -> vz.ImageSet:
+    """Pictures that were given; beside arrays for a network of its own classes, files are whole."""
+    pictures = vz.as_image_set(images)
+    if pictures is images or not net.classes:
+        return pictures
+    return dataclasses.replace(pictures, classes=net.classes, crop=1.0)
 
 
 def _check(kind: str, name, known) -> None:

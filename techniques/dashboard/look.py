@@ -60,6 +60,20 @@ STYLE = f"""<style>
 .vzd a {{ color: {LINK}; text-decoration: underline; }}
 </style>"""
 
+#: For a page of its own (Voilà's is light) where the reader's system is dark: JupyterLab's colours.
+DARK = """<style>@media (prefers-color-scheme: dark) {
+:root:root { color-scheme: dark;
+  --jp-layout-color0: #111111; --jp-layout-color1: #212121; --jp-layout-color2: #424242;
+  --jp-layout-color3: #616161; --jp-border-color0: #757575; --jp-border-color1: #757575;
+  --jp-border-color2: #616161; --jp-border-color3: #424242;
+  --jp-ui-font-color0: #ffffff; --jp-ui-font-color1: #e6e6e6; --jp-ui-font-color2: #bdbdbd;
+  --jp-ui-font-color3: #9e9e9e; --jp-content-font-color0: #ffffff;
+  --jp-content-font-color1: #e6e6e6; --jp-content-font-color2: #bdbdbd;
+  --jp-content-link-color: #90caf9; --jp-brand-color1: #64b5f6; --jp-error-color1: #ef9a9a;
+  --jp-rendermime-error-background: #5d1f1f; }
+:root:root body { background: var(--jp-layout-color0); color: var(--jp-ui-font-color1); }
+}</style>"""
+
 #: The copied text is what is shown; without a clipboard it is selected, to be copied by hand.
 COPY = """<button type="button" class="jupyter-button widget-button" style="width: auto"
 onclick="const said = this, code = this.previousElementSibling;

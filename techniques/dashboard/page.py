@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from techniques.dashboard.address import asked
 from techniques.dashboard.board import Dashboard
 from techniques.dashboard.files import BUILD
-from techniques.dashboard.look import paragraph
+from techniques.dashboard.look import DARK, paragraph
 from techniques.dashboard.runner import sentence
 
 #: Folded beside the heading: nothing to read stands between a reader and the pictures.
@@ -32,7 +32,8 @@ def page(query: str | None = None, **options) -> widgets.VBox:
     **options
         Of `Dashboard`; what the address says goes before them.
     """
-    wanted, problem = asked(os.environ.get("QUERY_STRING", "") if query is None else query)
+    query = os.environ.get("QUERY_STRING", "") if query is None else query
+    wanted, problem = asked(query)
     options |= {"address": True}
     try:
         board = Dashboard(**{**options, **wanted})
@@ -43,7 +44,9 @@ def page(query: str | None = None, **options) -> widgets.VBox:
     heading = ('<div style="display: flex; flex-wrap: wrap; align-items: baseline">'
                '<h1 style="font-size: 20px; margin: 2px 6px">Dashboard: what a filter looks for'
                f"</h1>{ABOUT}</div>")
-    return widgets.VBox([widgets.HTML(heading), board, widgets.HTML(_links())])
+    alone = "VIZUTILS_FILES" in os.environ and "theme=" not in query  # no JupyterLab around it
+    return widgets.VBox([widgets.HTML((DARK if alone else "") + heading), board,
+                         widgets.HTML(_links())])
 
 
 def _links() -> str:

@@ -16,7 +16,7 @@ import vizutils as vz
 from engine import style
 from techniques import accentuation, attribution, inversion
 from techniques.dashboard.runner import Task
-from techniques.dashboard.views import SIZE, View, names_of, resized
+from techniques.dashboard.views import SIZE, View, brief, names_of, resized
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ class Panel:
         Which attributes of the view matter: the panel is drawn again when one of them changes.
     width : float
         Of the figure, in inches: so much room its card takes.
-    cost : float
-        Roughly the seconds that it takes: the cheapest of those that wait is drawn first.
+    cost : float, or callable
+        Roughly the seconds that it takes, or ``cost(view)`` → those: the cheapest of the panels
+        that wait is drawn first.
     leads : callable, optional
         ``leads(view)`` → the channels in it, as `Lead`: the card has a tile for each.
     """
@@ -64,8 +65,12 @@ class Panel:
     call: Callable[[View], str]
     uses: tuple[str, ...] = ("net", "layer", "filter")
     width: float = style.WIDTH
-    cost: float = 5
+    cost: float | Callable[[View], float] = 5
     leads: Callable[[View], Sequence[Lead]] | None = None
+
+    def cost_of(self, view: View) -> float:
+        """Roughly the seconds that it takes to draw a view."""
+        return self.cost(view) if callable(self.cost) else self.cost
 
 
 def draw(name: str, view: View, *, panels: Mapping[str, Panel] | None = None):
@@ -141,16 +146,26 @@ def draw_patches(view: View, task: Task) -> tuple[Figure, str]:
                              maxima=_maxima(view, task))
     values = patches.table["value"]
     names = [names_of(view.pictures)[i] for i in patches.table["picture"]]
-    titles = [f"{value:.1f}\n{name[:16]}" for value, name in zip(values, names, strict=True)]
+    titles = [f"{value:.1f}\n{brief(name)}" for value, name in zip(values, names, strict=True)]
     figure = vz.plot_images(patches.images, titles, columns=3, width=4.0)
     return figure, (f"The {len(titles)} patches of {len(view.pictures)} pictures that excite "
                     f"{view.title} most, with pre-activation and picture: from "
                     f"≈ {values.iloc[0]:.0f} ({names[0]}) to ≈ {values.iloc[-1]:.0f}.")
 
 
+def _maxima_key(view: View) -> tuple:
+    """Where the view's memory holds all pictures' maxima."""
+    return "maxima", view.net, view.layer, view.pictures
+
+
+def cost_of_patches(view: View) -> float:
+    """Little once the layer's answers to all pictures are known."""
+    return 0.7 if _maxima_key(view) in view.memory else 3
+
+
 def _maxima(view: View, task: Task, batch: int = 8) -> vz.Maxima:
     """All pictures' maxima, a few pictures at a time, so that one can cancel in between."""
-    key = ("maxima", view.net, view.layer, view.pictures)
+    key = _maxima_key(view)
     if key not in view.memory:
         parts, count = [], len(view.pictures)
         for first in range(0, count, batch):
@@ -169,7 +184,8 @@ from techniques import dashboard
 {view.code["pictures"]}
 patches = vz.top_patches(net, pictures, {view.layer!r}, {view.filter})
 names = dashboard.names_of(pictures)
-titles = [f"{{row.value:.1f}}\\n{{names[row.picture][:16]}}" for row in patches.table.itertuples()]
+titles = [f"{{row.value:.1f}}\\n{{dashboard.brief(names[row.picture])}}"
+          for row in patches.table.itertuples()]
 figure = vz.plot_images(patches.images, titles, columns=3, width=4.0)
 figure
 """
@@ -407,7 +423,7 @@ PANELS = {
     "feature": Panel("Feature picture", draw_feature, call_feature,
                      (*FILTER, "size", "steps", "seed", "preset"), 3.0, cost=2),
     "patches": Panel("Strongest patches", draw_patches, call_patches, (*FILTER, "pictures"), 4.0,
-                     cost=3),
+                     cost=cost_of_patches),
     "kernels": Panel("Ten kernels", draw_kernels, call_kernels, FILTER, cost=1,
                      leads=leads_upstream),
     "circuit": Panel("Circuit sheet", draw_circuit, call_circuit,

@@ -4,6 +4,7 @@ They run in the page when `SCRIPT`, an HTML widget's content inside the dashboar
 
 - keep JupyterLab's shortcuts out of the dashboard (``x`` on a tile would cut the cell);
 - name the sliders' handles, which have no name, and leave a slider's number to be read only;
+- take ipywidgets' count of files off the upload's button: it says 0 once they are taken;
 - join a sheet's radio buttons by a name: one stop for the Tab key, arrow keys within;
 - stop uploads that the server would answer by closing the connection, and say that others are
   on their way. The chooser of files that ipywidgets makes is not part of the page, so it is met
@@ -42,6 +43,13 @@ const begin = tries => {
     });
     board.querySelectorAll('.vzd-sheet').forEach((sheet, i) => {
       sheet.querySelectorAll('input:not([name])').forEach(one => { one.name = group + i; });
+    });
+    board.querySelectorAll('.vzd-upload').forEach(button => {
+      button.childNodes.forEach(part => {  // a count of files that is always 0: they are listed
+        if (part.nodeType === 3 && / \(\d+\)$/.test(part.data)) {
+          part.data = part.data.replace(/ \(\d+\)$/, '');
+        }
+      });
     });
     board.querySelectorAll('[title=null]').forEach(one => one.removeAttribute('title'));
     board.querySelectorAll('[role=progressbar], .widget-progress .progress').forEach(bar => {

@@ -176,7 +176,7 @@ class Side:
     def refresh(self) -> None:
         """Show what is chosen; draw whatever was not drawn before."""
         view = self.view
-        for name in sorted(self._shown, key=lambda name: self.cards[name].panel.cost):
+        for name in sorted(self._shown, key=lambda name: self.cards[name].panel.cost_of(view)):
             card = self.cards[name]  # first, so that the thread begins while the rest is done
             if not card.is_of(view):
                 with self._home.runner.lock:
@@ -217,7 +217,7 @@ class Side:
         with self._home.runner.lock:  # nothing of the job before is heard in between
             card.wait(view)
             self._home.runner.submit(self._of(card), functools.partial(
-                _drawn, card.panel, view), card, cost=card.panel.cost)
+                _drawn, card.panel, view), card, cost=card.panel.cost_of(view))
 
     def _switch(self, card: Card) -> None:
         if card.working:

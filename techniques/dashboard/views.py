@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -88,6 +89,11 @@ def names_of(pictures: vz.ImageSet) -> tuple[str, ...]:
     if not known.keys() <= set(pictures.names):
         return pictures.names
     return tuple(known.get(name, name) for name in pictures.names)
+
+
+def brief(name: str, room: int = 20) -> str:
+    """A picture's name for a narrow title: its first words, as many as there is room for."""
+    return textwrap.shorten(name, room, placeholder=" …") if " " in name else name[:room]
 
 
 def join(pictures: vz.ImageSet, own: Mapping[str, np.ndarray]) -> vz.ImageSet:

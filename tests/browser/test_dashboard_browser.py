@@ -280,12 +280,13 @@ def a_large_picture(megabytes):
 def test_a_picture_of_17_MB_is_taken_and_all_are_counted_and_removed(page):
     choose(page, steps=8)
     upload(page, ("phone.png", "image/png", a_large_picture(17)))
-    page.get_by_text("1 picture of yours:").wait_for(timeout=60 * SECOND)
+    page.get_by_text("1 picture of yours").wait_for(timeout=60 * SECOND)
     page.locator(".vzd option:checked", has_text="phone.png").wait_for(
         state="attached", timeout=10 * SECOND)
     upload(page, ("second.png", "image/png", a_picture((90, 20, 20))))
-    page.get_by_text("2 pictures of yours:").wait_for(timeout=20 * SECOND)
+    page.get_by_text("2 pictures of yours").wait_for(timeout=20 * SECOND)
     assert page.locator(".vzd-sending").inner_text() == ""
+    assert page.locator(".vzd-upload").inner_text().strip() == "Add pictures"  # and no count of 0
     for name in ("second.png", "phone.png"):
         page.get_by_role("button", name=f"✕ {name}").click()
         page.get_by_role("button", name=f"✕ {name}").wait_for(state="detached")
@@ -303,7 +304,7 @@ def test_what_the_server_cannot_take_is_said_and_not_sent(page, tmp_path):
     page.get_by_role("alert").filter(has_text="huge.png has 205").wait_for(timeout=60 * SECOND)
     assert "this server takes 200 MB at once" in page.get_by_role("alert").inner_text()
     upload(page, ("fine.png", "image/png", a_picture((9, 9, 200))))  # it goes on as before
-    page.get_by_text("1 picture of yours:").wait_for(timeout=20 * SECOND)
+    page.get_by_text("1 picture of yours").wait_for(timeout=20 * SECOND)
     assert page.get_by_role("alert").count() == 0
     page.get_by_role("button", name="✕ fine.png").click()
 
@@ -329,7 +330,7 @@ def test_every_panels_copied_code_makes_what_it_shows(page):
     """Pasted into a new process; a picture of the user's is looked at."""
     choose(page, steps=8)
     upload(page, ("mine.png", "image/png", a_picture((20, 90, 220))))
-    page.get_by_text("1 picture of yours:").wait_for(timeout=20 * SECOND)
+    page.get_by_text("1 picture of yours").wait_for(timeout=20 * SECOND)
     for title in TITLES:
         page.get_by_label(title, exact=True).check()
     codes = {}
@@ -444,11 +445,16 @@ def test_built_pages_are_given_out_and_nothing_else(page, address):
 def test_axe_finds_nothing_serious(page):
     choose(page, steps=8, compare=True)
     for theme in ("light", "dark"):
-        page.evaluate("name => document.body.dataset.jpThemeLight = name === 'light'", theme)
+        page.emulate_media(color_scheme=theme)
+        paper = page.locator(".vzd").first.evaluate("it => getComputedStyle(it).backgroundColor")
+        assert (paper == "rgb(255, 255, 255)") == (theme == "light"), paper
+        if os.environ.get("VIZUTILS_SHOTS"):
+            page.screenshot(path=f"{os.environ['VIZUTILS_SHOTS']}/dashboard_{theme}.png")
         found = Axe().run(page, context=".vzd").response["violations"]
         said = [(one["id"], one["impact"], one["nodes"][0]["html"][:200]) for one in found]
         print(f"\naxe, {theme}: {said}")
         assert not [one for one in said if one[1] in ("serious", "critical")]
+    page.emulate_media(color_scheme="light")
     open_second_side(page, False)
 
 
