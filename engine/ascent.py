@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -75,6 +76,19 @@ class Ascent:
         if not rows.any():
             raise ValueError(f"no picture of filter {filter} here (seed {seed}).")
         return self.images[np.flatnonzero(rows)[0]]
+
+    def only(self, filters: Sequence[int]) -> Ascent:
+        """These filters' pictures (of their first seeds), in this order: for a figure of some."""
+        own = self.report["filter"].to_numpy()
+        missing = sorted(set(filters) - set(own))
+        if missing:
+            raise ValueError(f"no picture of filters {', '.join(map(str, missing))} here.")
+        rows = [int(np.flatnonzero(own == filter)[0]) for filter in filters]
+        return dataclasses.replace(
+            self, images=self.images[rows], history=self.history[:, rows],
+            report=self.report.iloc[rows].reset_index(drop=True),
+            snapshots={step: images[rows] for step, images in self.snapshots.items()},
+            importance=None if self.importance is None else self.importance[rows])
 
     @property
     def notes(self) -> list[str]:

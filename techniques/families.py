@@ -418,7 +418,8 @@ def _sentence(filter, listed, itself, verdict, members, invariant) -> str:
 
 @style.styled
 def plot_relatives(
-    found: Relatives, own: np.ndarray, pictures: Sequence[np.ndarray], *, columns: int = 5
+    found: Relatives, own: np.ndarray | vz.Ascent, pictures: Sequence[np.ndarray] | vz.Ascent, *,
+    columns: int = 5,
 ) -> Figure:
     """The filter's picture and those of its nearest relatives, with transformation and numbers.
 
@@ -427,16 +428,22 @@ def plot_relatives(
     Parameters
     ----------
     found : Relatives
-    own : ndarray, shape (h, w, 3)
-        RGB 0-255.
-    pictures : sequence of ndarray (h, w, 3)
+    own : Ascent, or ndarray, shape (h, w, 3)
+        RGB 0-255; of an ascent, whether it is weak is told.
+    pictures : Ascent, or sequence of ndarray (h, w, 3)
         In the order of ``found.table``, as many as are to be shown.
     """
+    notes = [note for given, count in ((own, 1), (pictures, None))
+             for note in (given.notes[:count] if isinstance(given, vz.Ascent) else
+                          [""] * (count or len(given)))]
+    own = own.images[0] if isinstance(own, vz.Ascent) else own
+    pictures = pictures.images if isinstance(pictures, vz.Ascent) else pictures
     own, *pictures = vz.check_each([own, *pictures])
     titles = [f"filter {found.filter}\n({found.verdict})"] + [
         f"{'● ' * row.member}filter {row.filter}\n{row.transformation}\n"
         f"response {row.response:.2f}\nkernel {row.kernel:.2f}"
         for row in found.table.head(len(pictures)).itertuples()]
+    titles = vz.titled(titles, notes[:len(titles)])
     rows = -(-len(titles) // columns)
     figure = style.blank_figure(rows * 2.05)
     panels = figure.subplots(rows, columns, squeeze=False)

@@ -452,8 +452,9 @@ def clients(net: vz.Network, layer: str, filter: int, *, top: int = 5) -> pd.Dat
 
 @style.styled
 def plot_two_hop(
-    picture: np.ndarray, inputs: Sequence[np.ndarray], ranking: pd.DataFrame, taps: np.ndarray,
-    feeders: Sequence[Sequence[np.ndarray]], feeder_rankings: Sequence[pd.DataFrame],
+    picture: np.ndarray | vz.Ascent, inputs: Sequence[np.ndarray] | vz.Ascent,
+    ranking: pd.DataFrame, taps: np.ndarray,
+    feeders: Sequence[Sequence[np.ndarray] | vz.Ascent], feeder_rankings: Sequence[pd.DataFrame],
     feeder_taps: Sequence[np.ndarray], *, title: str = "", feature: str = "", below: str = "",
     words: Sequence[str] = (), contributions: Sequence[float] = (),
     effects: Sequence[float] = (),
@@ -462,13 +463,13 @@ def plot_two_hop(
 
     Parameters
     ----------
-    picture : ndarray (h, w, 3)
+    picture : Ascent, or ndarray (h, w, 3)
         The filter's picture, RGB 0-255, shown under `title`.
-    inputs : sequence of ndarray (h, w, 3)
-        Pictures of its strongest input channels.
+    inputs : Ascent, or sequence of ndarray (h, w, 3)
+        Pictures of its strongest input channels; of ascents, which are weak is told.
     ranking, taps
         Their rows of `rank_kernels`, and their kernels, shape (rows, columns, len(inputs)).
-    feeders : sequence (an input) of sequence (a feeder) of ndarray (h, w, 3)
+    feeders : sequence (an input) of Ascent, or of sequence (a feeder) of ndarray (h, w, 3)
         For each input: the pictures of the channels that feed it most.
     feeder_rankings, feeder_taps
         For each input: as `ranking` and `taps`, for its feeders.
@@ -481,8 +482,15 @@ def plot_two_hop(
     -----
     Each hop has a colour scale of its own, for kernels of two layers differ in size.
     """
+    title = title.replace(" ", "\n", 1)
+    if isinstance(picture, vz.Ascent):
+        picture, title = picture.images[0], vz.titled([title], picture.notes[:1])[0]
+    if isinstance(inputs, vz.Ascent):
+        inputs, words = inputs.images, vz.titled(words, inputs.notes)
+    weak = [["weak" if note else "" for note in own.notes] if isinstance(own, vz.Ascent) else
+            [""] * len(own) for own in feeders]
     picture, *inputs = vz.check_each([picture, *inputs])
-    feeders = [vz.check_each(pictures) for pictures in feeders]
+    feeders = [vz.check_each(own.images if isinstance(own, vz.Ascent) else own) for own in feeders]
     rows = max(len(pictures) for pictures in feeders)
     tall, margin = 0.68, 0.9  # inches: one feeder; the headings and the colour bars
     deep = len(inputs) * (rows * tall + 0.22) + margin
@@ -509,7 +517,7 @@ def plot_two_hop(
     scale = CenteredNorm(0, np.abs(taps).max())
     scale_below = CenteredNorm(0, max(np.abs(t).max() for t in feeder_taps))
     centre = panel(5.2, deep / 2, 1.2)
-    style.show_picture(centre, picture, title.replace(" ", "\n", 1))
+    style.show_picture(centre, picture, title)
     for i, row in enumerate(ranking.itertuples()):
         middle = deep - 0.25 - (i + 0.5) * (rows * tall + 0.22)
         mine = panel(2.85, middle + 0.1, 1.0)
@@ -525,7 +533,8 @@ def plot_two_hop(
             style.show_picture(panel(0.85, height, 0.6), feeders[i][j])
             text, drawn_below = edge(1.53, height, 0.5, feeder_taps[i][:, :, j], below_row,
                                      scale_below, mine, 1 - (j + 0.5) / len(feeders[i]), l2)
-            label(0.8, height, text.replace("  ", "\n"), ha="right", va="center")
+            label(0.8, height, "\n".join(filter(None, [*text.split("  "), weak[i][j]])),
+                  ha="right", va="center")
     for x, name in ((0.85, below), (2.85, feature)):
         label(x, deep - 0.2, name, weight="bold")
     for left, drawn_on, hop in ((0.85, drawn_below, below), (4.0, drawn, feature)):

@@ -72,6 +72,15 @@ def test_one_trace_serves_ten_calls(tiny):
     assert traced[0].experimental_get_tracing_count() == 1
 
 
+def test_a_step_is_a_function_of_its_own(tiny):
+    """In the loop's own graph oneDNN leaves a max-pool's gradient to one core."""
+    vz.maximize(tiny, "block2_conv1", 0, size=24, steps=1)
+    traced = next(f for (build, *_), f in tiny._kept.items() if build is traced_ascent)
+    library = traced.get_concrete_function().graph.as_graph_def().library.function
+    alone = [f.signature.name for f in library if f.attr["_noinline"].b]
+    assert len(alone) == 1 and "step" in alone[0]
+
+
 def test_red_filter_gives_a_red_picture():
     kernel = np.zeros((3, 3, 3, 1))
     kernel[1, 1] = [[1], [-0.5], [-0.5]]

@@ -1,14 +1,17 @@
 """An ascent that ends below the photographs is said to be weak wherever it is drawn."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 import vizutils as vz
 from engine import ascent as kept
 from engine.atlas_store import contact_sheet
+from techniques import dashboard, families, pathways
 
 LAYER = "block2_conv1"
 
@@ -92,3 +95,51 @@ def test_a_contact_sheet_marks_it(tiny, tmp_path):
     changed = np.argwhere(sheets[0] != sheets[1])
     assert len(changed) and changed[:, 1].min() > 24  # above the second picture only
     assert changed[:, 0].max() < 18
+
+
+def test_some_pictures_of_an_ascent_keep_their_own_rows(tiny):
+    found = drawn(tiny, [99.0, 12.0, 50.0], importance=True)
+    some = found.only([2, 0])
+    assert some.report["filter"].tolist() == [2, 0] and some.notes == ["weak: above 50 %", ""]
+    np.testing.assert_array_equal(some.images, found.images[[2, 0]])
+    np.testing.assert_array_equal(some.history, found.history[:, [2, 0]])
+    np.testing.assert_array_equal(some.importance, found.importance[[2, 0]])
+    with pytest.raises(ValueError, match="no picture of filters 7 here"):
+        found.only([0, 7])
+
+
+def test_two_hops_tell_it_of_all_three_rows(tiny):
+    found = drawn(tiny, [12.0, 99.0, 50.0, 99.0])
+    ranking = vz.rank_kernels(tiny, LAYER, 0, top=2)
+    taps = vz.kernels(tiny, LAYER, 0)[:, :, ranking.channel]
+
+    def sheet(own, inputs, feeders):
+        figure = pathways.plot_two_hop(own, inputs, ranking, taps, [feeders] * 2, [ranking] * 2,
+                                       [taps] * 2, title="a filter", words=("lines", "dots"))
+        return "\n".join(texts(figure))
+
+    told = sheet(found.only([2]), found.only([0, 1]), found.only([2, 1]))
+    assert "a\nfilter\nweak: above 50 %" in told and "lines\nweak: above 12 %" in told
+    assert told.count("weak: above") == 2 and told.count("weak\n") + told.endswith("weak") == 2
+    assert "weak" not in sheet(found.images[2], found.images[:2], found.images[:2])
+
+
+def test_relatives_tell_it_too(tiny):
+    found = drawn(tiny, [12.0, 99.0, 50.0])
+    table = pd.DataFrame({"filter": [1, 2], "member": [True, False], "transformation": ["same"] * 2,
+                          "response": [0.5, 0.4], "kernel": [0.3, 0.2]})
+    relatives = SimpleNamespace(filter=0, verdict="family", table=table)
+    titles = texts(families.plot_relatives(relatives, found.only([0]), found.only([1, 2])))
+    assert [("weak" in title) for title in titles if title] == [True, False, True]
+    plain = texts(families.plot_relatives(relatives, found.images[0], found.images[1:]))
+    assert not any("weak" in title for title in plain)
+
+
+@pytest.mark.parametrize("preset", [None, "normalised_gradient"])
+def test_the_dashboard_tells_it(tiny, monkeypatch, preset):
+    pictures = vz.ImageSet(("a",), np.full(1, -1), 64, np.full((1, 64, 64, 3), 90.0))
+    view = dashboard.View(tiny, LAYER, 0, pictures, size=24, steps=1, preset=preset)
+    before = drawn(tiny, [3.0])
+    monkeypatch.setattr(vz, "maximize", lambda *_, **__: before)
+    figure, _ = dashboard.draw("feature", view)
+    assert any("weak: above 3 %" in text for text in texts(figure))

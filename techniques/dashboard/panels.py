@@ -5,6 +5,7 @@ A panel of your own is one more `Panel` in the dictionary that `Dashboard` is gi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -123,19 +124,21 @@ def draw_feature(view: View, task: Task) -> tuple[Figure, str]:
     row = ascent.report.iloc[0]
     beats = "" if np.isnan(row.percentile) else (
         f"; its maximum is above ≈ {row.percentile:.0f} % of the photographs' maxima")
-    figure = vz.plot_images(shown(ascent.images), [view.title], columns=1, width=3.0)
+    drawn = dataclasses.replace(ascent, images=shown(ascent.images))
+    figure = vz.plot_images(drawn, [view.title], columns=1, width=3.0)
     return figure, (f"Picture that excites {view.title}: mean pre-activation ≈ {row.start:.0f} → "
                     f"≈ {row.end_mean:.0f} in {row.steps} steps{beats}.")
 
 
 def call_feature(view: View) -> str:
     """The code of `draw_feature`."""
-    images = "vz.stretched(ascent.images)" if view.preset in vz.STRETCHED else "ascent.images"
+    stretch = ("import dataclasses\nascent = dataclasses.replace(ascent, "
+               "images=vz.stretched(ascent.images))\n" if view.preset in vz.STRETCHED else "")
     return f"""import vizutils as vz
 {view.code["net"]}
 ascent = vz.maximize(net, {view.layer!r}, {view.filter}, steps={view.steps}, size={view.size},
                      seed={view.seed}, preset={view.preset!r})
-figure = vz.plot_images({images}, [{view.title!r}], columns=1, width=3.0)
+{stretch}figure = vz.plot_images(ascent, [{view.title!r}], columns=1, width=3.0)
 figure
 """
 
@@ -248,8 +251,8 @@ def draw_circuit(view: View, task: Task) -> tuple[Figure, str]:
     own = vz.maximize(view.net, view.layer, view.filter, **{**common, "size": view.size},
                       on_step=lambda done, _: task.progress(of - options["steps"] + done, of))
     taps = vz.kernels(view.net, view.layer, view.filter)[:, :, channels]
-    figure = vz.plot_circuit(upstream.images, ranking, taps, own.images[0], layer=view.layer,
-                             filter=view.filter, feature=feature)
+    figure = vz.plot_circuit(upstream, ranking, taps, own, layer=view.layer, filter=view.filter,
+                             feature=feature)
     listed = ", ".join(f"{row.channel} ({row.kind.removeprefix('mostly ')})"
                        for row in ranking.itertuples())
     return figure, f"What feeds {view.title}: filters of {feature}, strongest first: {listed}."
@@ -266,8 +269,8 @@ ranking = vz.rank_kernels(net, layer, filter)
 upstream = vz.maximize(net, feature, ranking["channel"].tolist(), size={options["size"]}, {given})
 own = vz.maximize(net, layer, filter, size={view.size}, {given})
 taps = vz.kernels(net, layer, filter)[:, :, ranking["channel"]]
-figure = vz.plot_circuit(upstream.images, ranking, taps, own.images[0], layer=layer,
-                         filter=filter, feature=feature)
+figure = vz.plot_circuit(upstream, ranking, taps, own, layer=layer, filter=filter,
+                         feature=feature)
 figure
 """
 
