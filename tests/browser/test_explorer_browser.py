@@ -219,6 +219,45 @@ def test_words_are_looked_for_as_the_page_says(visit):
                      []]
 
 
+def test_next_stays_within_what_was_found(visit):
+    page = visit(DRAWN)
+    tags = page.evaluate(f"() => explorer.layerOf('{DRAWN}').tags")
+    word = next(word for i, word in enumerate(tags["kernels"]["words"])
+                if 2 <= sum(i in of for of in tags["kernels"]["of"]) < 6)
+    at = tags["kernels"]["words"].index(word)
+    first, second, *_ = [f for f, of in enumerate(tags["kernels"]["of"]) if at in of]
+    count = sum(at in of for of in tags["kernels"]["of"])
+    page.locator("select[name=kernels]").select_option(word)
+    arrived(page, "kernels=")
+    page.locator(".tile").first.click()
+    page.get_by_role("heading", name=f"{DRAWN}, filter {first}").wait_for(timeout=PATIENCE)
+    page.get_by_role("link", name=f"1 of {count} as chosen").wait_for(timeout=PATIENCE)
+    page.keyboard.press("n")
+    page.get_by_role("heading", name=f"{DRAWN}, filter {second}").wait_for(timeout=PATIENCE)
+    page.keyboard.press("u")  # back to what was found
+    arrived(page, "kernels=")
+    page.get_by_role("button", name="show all").click()
+    page.get_by_text("6 of 6 filters").first.wait_for(timeout=PATIENCE)
+    page.locator(".tile").first.click()
+    page.get_by_role("heading", name=f"{DRAWN}, filter 0").wait_for(timeout=PATIENCE)
+    page.keyboard.press("n")  # nothing is searched for now
+    page.get_by_role("heading", name=f"{DRAWN}, filter 1").wait_for(timeout=PATIENCE)
+
+
+def test_a_search_says_why_it_found_a_filter(visit):
+    page = visit()
+    found = page.evaluate("""() => {
+        const one = {name: "a", filters: 2, measures: {},
+          texts: ["likes a dark bar, tilted; classes: tench, great white shark", "fennec"],
+          tags: {group: {words: ["buildings and structures", "nets"], of: [[0, 1], []]}}};
+        const ask = (words, filter = 0) => explorer.why([one], {layer: one, filter}, words);
+        return [ask("build"), ask("nets"), ask("dark bar"), ask("white"), ask("fennec", 1),
+                ask("0")];
+    }""")
+    assert found == [["buildings and structures"], [], ["likes a dark bar"], ["great white shark"],
+                     ["fennec"], []]
+
+
 def test_a_search_is_soon_done(visit):
     """For thirteen layers as large as VGG16's: < 300 ms there; the bound widens with the load."""
     page = visit()

@@ -99,8 +99,9 @@
 
   // --- keys ----------------------------------------------------------------------------------
 
-  const KEYS = [["/", "find filters"], ["n or →", "next filter"], ["p or ←", "previous filter"],
-                ["u", "up: the layer, or all layers"], ["arrows", "on a sheet: another filter; "
+  const KEYS = [["/", "find filters"], ["n or →", "next filter: of those found, "
+                  + "after a search"], ["p or ←", "previous filter"],
+                ["u", "up: what was found, the layer, or all layers"], ["arrows", "on a sheet: another filter; "
                   + "in a kernel: another tap"], ["?", "these keys"]];
   const large = element("dialog", {class: "keys", "aria-label": "Keys"}, element("h2", {}, "Keys"),
     element("dl", {}, KEYS.map(([key, does]) => [element("dt", {}, element("kbd", {}, key)),

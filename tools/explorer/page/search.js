@@ -67,6 +67,23 @@
     return found;
   }
 
+  /* Why a filter answers to a search, where that is not plain: the words of a tag that is not
+     written as it was asked for, or the clause of the text in which the words stand. */
+  function why(layers, {layer, filter}, query) {
+    const {tags, texts} = prepare(layer);
+    return phrases(query).flatMap((asked) => {
+      if (/^(filter )?\d+$/.test(asked) || asked === folded(layer.name)) return [];
+      const tag = asTag(asked, layers);
+      if (tag !== undefined) {
+        return tags.flatMap(({words, of}) => of[filter].map((at) => words[at]).filter(
+          (word) => starts(word, tag) && word !== tag));
+      }
+      const [first] = asked.split(/\s+/);
+      return texts[filter].split(/[.;,:\n]/).map((part) => part.trim()).filter(
+        (part) => starts(part, first)).slice(0, 1);
+    });
+  }
+
   /* The largest first (or the smallest); those of which the number is not known last. */
   function sort(found, measure, rising = false) {
     if (!measure) return found;
@@ -94,5 +111,5 @@
   const tagsOf = (layer, filter) => Object.entries(layer.tags).flatMap(
     ([kind, {words, of}]) => of[filter].map((at) => ({kind, word: words[at]})));
 
-  Object.assign(explorer, {find, sort, choices, tagsOf});
+  Object.assign(explorer, {find, why, sort, choices, tagsOf});
 })();

@@ -1,19 +1,22 @@
 /* Contact sheets: all layers, one layer, and what a search finds. */
 (() => {
   "use strict";
-  const {element, address, picture, blank, index, number, say, find, sort, choices} = explorer;
+  const {element, address, picture, blank, index, number, say, find, why, sort, choices}
+    = explorer;
   const AT_ONCE = 512;  // tiles; a search over all layers may find thousands
   const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 
   /* A filter on a sheet: picture (or its kernels' signs), number, what it was sorted by. */
-  function tile({layer, filter}, {measure, named}) {
+  function tile({layer, filter}, {measure, named, reason}) {
     const value = measure ? layer.measures[measure]?.[filter] : undefined;
     const digits = measure ? index().measures[measure][1] : 0;
+    const because = reason({layer, filter}).join("; ");
     const words = named ? [`${layer.name},`, element("br"), `${filter}`] : `${filter}`;
     return element("a", {class: "tile", href: address(layer.name, filter), tabindex: -1},
       picture(layer, "picture", filter, {side: 80}) ?? blank(layer, filter, 80),
       element("span", {class: "name"}, words),
-      measure ? element("span", {class: "value"}, number(value ?? null, digits)) : null);
+      measure ? element("span", {class: "value"}, number(value ?? null, digits)) : null,
+      because ? element("span", {class: "why", title: because}, because) : null);
   }
 
   /* Tiles of which one can be tabbed to; arrow keys go on from there. */
@@ -79,9 +82,14 @@
     const text = `${found.length.toLocaleString("en")} of ${plural(all, "filter")}`
       + (found.length > AT_ONCE ? `, the first ${AT_ONCE} shown` : "");
     say(text);
+    // on a filter's page, "next" then stays among these
+    explorer.trail = Object.values(asked).some(Boolean) ? {
+      found, words: asked.q, at: address(layers.length > 1 ? null : layers[0].name, null, asked)}
+      : null;
+    const reason = (one) => asked.q ? why(layers, one, asked.q) : [];
     return [controls(layers, asked, go),
       element("p", {class: "count"}, element("strong", {}, text), asked.q ? ` for “${asked.q}”` : ""),
-      found.length ? tiles(found, {measure: asked.sort, named: layers.length > 1})
+      found.length ? tiles(found, {measure: asked.sort, named: layers.length > 1, reason})
         : nothing(layers, asked)];
   }
 
@@ -157,6 +165,7 @@
       return {title: "search", body: [element("h1", {}, `${index().network}: search`),
                                       ...listed(layers, asked, go)]};
     }
+    explorer.trail = null;
     const filters = layers.reduce((sum, layer) => sum + layer.filters, 0);
     const done = layers.filter((layer) => layer.analysed).map((layer) => layer.name);
     return {title: "all layers", body: [

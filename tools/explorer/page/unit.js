@@ -11,14 +11,29 @@
         kind === "family" ? `${index().tags.family}: ${word}` : word)))));
   }
 
-  function turns(layer, filter) {
-    const to = (other, words, rel) => other >= 0 && other < layer.filters
-      ? element("a", {href: address(layer.name, other), rel}, words)
+  /* Where "previous", "next" and "up" lead: among what was searched for last, if this filter was
+     found there, else among the layer's filters. */
+  function neighbours(layer, filter) {
+    const {found, words, at} = explorer.trail ?? {found: []};
+    const here = found.findIndex((one) => one.layer === layer && one.filter === filter);
+    if (here >= 0) {
+      const to = (one) => one && address(one.layer.name, one.filter);
+      return {prev: to(found[here - 1]), next: to(found[here + 1]), up: at,
+              all: `${here + 1} of ${found.length}${words ? ` found for “${words}”` : " as chosen"}`};
+    }
+    const to = (other) => other >= 0 && other < layer.filters && address(layer.name, other);
+    return {prev: to(filter - 1), next: to(filter + 1), up: address(layer.name),
+            all: `all of ${layer.name}`};
+  }
+
+  function turns(layer, {prev, next, up, all}) {
+    const to = (place, words, rel) => place ? element("a", {href: place, rel}, words)
       : element("span", {class: "quiet"}, words);
     return element("nav", {class: "turns", "aria-label": "Neighbours"},
-      to(filter - 1, "← previous", "prev"), " ",
-      element("a", {href: address(layer.name)}, `all of ${layer.name}`), " ",
-      to(filter + 1, "next →", "next"));
+      to(prev, "← previous", "prev"), " ", element("a", {href: up}, all), " ",
+      up === address(layer.name) ? "" : [element("a", {href: address(layer.name)},
+                                                 `all of ${layer.name}`), " "],
+      to(next, "next →", "next"));
   }
 
   /* Choose a second filter. */
@@ -36,11 +51,9 @@
 
   async function unitPage(layer, filter) {
     const unit = (await unitsOf(layer))[filter];
-    const title = `${layer.name}, filter ${filter}`;
-    return {title, keys: {prev: filter > 0 && address(layer.name, filter - 1),
-                          next: filter + 1 < layer.filters && address(layer.name, filter + 1),
-                          up: address(layer.name)},
-            body: [turns(layer, filter), element("h1", {}, title), chips(layer, filter),
+    const title = `${layer.name}, filter ${filter}`, near = neighbours(layer, filter);
+    return {title, keys: {prev: near.prev, next: near.next, up: near.up},
+            body: [turns(layer, near), element("h1", {}, title), chips(layer, filter),
                    ...cards.map((row) => element("div", {class: "cards"}, row.map(
                      (make) => make(layer, filter, unit)).filter(Boolean))),
                    beside(layer, filter)]};
