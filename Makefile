@@ -11,6 +11,9 @@ NOTEBOOKS := $(wildcard $(REPORT).ipynb) $(COMPANIONS)
 CELL_TIMEOUT := 1800
 # Test files and notebooks that run at a time; each needs up to 3 GB. A file's tests stay together.
 AT_ONCE ?= 2
+# Each of them computes with its share of the cores: together they would wait for each other.
+test test-notebooks: export TF_NUM_INTRAOP_THREADS ?= \
+    $(shell $(PYTHON) -c "import os; print(max(1, os.cpu_count() // $(AT_ONCE)))")
 # The slowest are listed: that is where time can be saved.
 PYTEST = $(BIN)/python -m pytest -q -n $(AT_ONCE) --dist loadfile --durations=25
 # What the tests found last, for the grading sheet.
