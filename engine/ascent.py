@@ -131,3 +131,10 @@ class Ascent:
         least = np.quantile(pull, 1 - opaque, axis=(1, 2), keepdims=True)
         opacity = np.clip(pull / np.maximum(least, 1e-12), 0, 1)[..., None]
         return (opacity * self.images + (1 - opacity) * background).astype("float32")
+
+
+def noted(pictures: Ascent | Sequence[np.ndarray]) -> tuple[Sequence[np.ndarray], list[str]]:
+    """Pictures, and what stands under each: an ascent's notes, nothing under others."""
+    if isinstance(pictures, Ascent):
+        return pictures.images, pictures.notes
+    return pictures, [""] * len(pictures)

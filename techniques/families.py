@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 import vizutils as vz
 from data.progress import Progress
 from engine import style
+from engine.ascent import noted
 from engine.units import unit_kernels
 
 #: The eight ways to lay a square on itself. Turns are anticlockwise; a mirrored one is mirrored
@@ -433,17 +434,14 @@ def plot_relatives(
     pictures : Ascent, or sequence of ndarray (h, w, 3)
         In the order of ``found.table``, as many as are to be shown.
     """
-    notes = [note for given, count in ((own, 1), (pictures, None))
-             for note in (given.notes[:count] if isinstance(given, vz.Ascent) else
-                          [""] * (count or len(given)))]
-    own = own.images[0] if isinstance(own, vz.Ascent) else own
-    pictures = pictures.images if isinstance(pictures, vz.Ascent) else pictures
+    (own, *_), (note, *_) = noted(own if isinstance(own, vz.Ascent) else [own])
+    pictures, notes = noted(pictures)
     own, *pictures = vz.check_each([own, *pictures])
     titles = [f"filter {found.filter}\n({found.verdict})"] + [
         f"{'● ' * row.member}filter {row.filter}\n{row.transformation}\n"
         f"response {row.response:.2f}\nkernel {row.kernel:.2f}"
         for row in found.table.head(len(pictures)).itertuples()]
-    titles = vz.titled(titles, notes[:len(titles)])
+    titles = vz.titled(titles, [note, *notes][:len(titles)])
     rows = -(-len(titles) // columns)
     figure = style.blank_figure(rows * 2.05)
     panels = figure.subplots(rows, columns, squeeze=False)

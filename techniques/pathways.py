@@ -21,6 +21,7 @@ from sklearn.decomposition import NMF
 
 import vizutils as vz
 from engine import style
+from engine.ascent import noted
 from engine.kinds import kind_of
 from engine.links import made_by
 from engine.units import unit_kernels
@@ -482,15 +483,13 @@ def plot_two_hop(
     -----
     Each hop has a colour scale of its own, for kernels of two layers differ in size.
     """
-    title = title.replace(" ", "\n", 1)
-    if isinstance(picture, vz.Ascent):
-        picture, title = picture.images[0], vz.titled([title], picture.notes[:1])[0]
-    if isinstance(inputs, vz.Ascent):
-        inputs, words = inputs.images, vz.titled(words, inputs.notes)
-    weak = [["weak" if note else "" for note in own.notes] if isinstance(own, vz.Ascent) else
-            [""] * len(own) for own in feeders]
+    (picture, *_), (note, *_) = noted(picture if isinstance(picture, vz.Ascent) else [picture])
+    title, = vz.titled([title.replace(" ", "\n", 1)], [note])
+    inputs, notes = noted(inputs)
+    words = vz.titled(words, notes)
+    feeders, weak = zip(*map(noted, feeders), strict=True)
     picture, *inputs = vz.check_each([picture, *inputs])
-    feeders = [vz.check_each(own.images if isinstance(own, vz.Ascent) else own) for own in feeders]
+    feeders = [vz.check_each(pictures) for pictures in feeders]
     rows = max(len(pictures) for pictures in feeders)
     tall, margin = 0.68, 0.9  # inches: one feeder; the headings and the colour bars
     deep = len(inputs) * (rows * tall + 0.22) + margin
@@ -524,16 +523,15 @@ def plot_two_hop(
         style.show_picture(mine, inputs[i])
         text, drawn = edge(4.0, middle + 0.1, 0.5, taps[:, :, i], row, scale, centre,
                            1 - (i + 0.5) / len(inputs), ranking["l2"].max())
-        word = words[i] if i < len(words) else ""
-        label(2.85, middle - 0.44, f"{text}\n{word}{vz.edge_numbers(i, contributions, effects)}",
-              va="top")
+        numbers = vz.edge_numbers(i, contributions, effects)
+        label(2.85, middle - 0.44, f"{text}\n{words[i]}{numbers}", va="top")
         l2 = feeder_rankings[i]["l2"].max()
         for j, below_row in enumerate(feeder_rankings[i].itertuples()):
             height = middle + (len(feeders[i]) / 2 - 0.5 - j) * tall
             style.show_picture(panel(0.85, height, 0.6), feeders[i][j])
             text, drawn_below = edge(1.53, height, 0.5, feeder_taps[i][:, :, j], below_row,
                                      scale_below, mine, 1 - (j + 0.5) / len(feeders[i]), l2)
-            label(0.8, height, "\n".join(filter(None, [*text.split("  "), weak[i][j]])),
+            label(0.8, height, "\n".join(filter(None, [*text.split("  "), weak[i][j] and "weak"])),
                   ha="right", va="center")
     for x, name in ((0.85, below), (2.85, feature)):
         label(x, deep - 0.2, name, weight="bold")
