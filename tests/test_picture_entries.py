@@ -25,7 +25,16 @@ import engine
 import techniques
 import vizutils as vz
 from conftest import build_tiny_vgg
-from engine import atlas_store, checks, climb_checks, decoding, parameterisations, style, transforms
+from engine import (
+    ascent,
+    atlas_store,
+    checks,
+    climb_checks,
+    decoding,
+    parameterisations,
+    style,
+    transforms,
+)
 from techniques import (
     abstraction,
     accentuation,
@@ -311,6 +320,7 @@ STARTS = {EITHER[form] for form in (vz.render, vz.Pixels, inversion.Standardised
 EXCEPTIONS = {
     vz.made: "marks what this program made, which is taken as it is",
     vz.read_image: "takes a file",
+    ascent.noted: "hands pictures on as they are, to plot functions, which check",
     climb_checks.as_start: "hands starts on to the parameterisation's `write`, which checks",
     checks.what_is_wrong: "is the check: takes one picture in any shape, and its extremes",
     atlas_store.contact_sheet: "lays out what an ascent drew",
