@@ -69,7 +69,7 @@ test-notebooks: .venv/ready-dev ## re-check every number the companions print
 	$(PYTEST) $(COMPANIONS) $(NBVAL)
 
 test-browser: .venv/ready-dev ## the page and the dashboard in a real browser (chromium)
-	$(BIN)/python -m pytest -q tests/browser
+	$(PYTEST) tests/browser
 
 test-filters: .venv/ready-dev ## (minutes) run the report on eight other filters
 	VIZUTILS_LONG=1 $(BIN)/python -m pytest -q -s tests/test_filters.py
