@@ -47,7 +47,7 @@ from engine.ascent import Ascent, titled
 from engine.atlas_store import Atlas, contact_sheet, part_of
 from engine.builders import load_network
 from engine.checks import whole
-from engine.climb_checks import as_start, check_climb
+from engine.climb_checks import as_start, check_climb, turned
 from engine.decoding import read_image
 from engine.graph import (
     InputLayer,
@@ -165,8 +165,7 @@ def classify(net: Network, images, *, top: int = 5) -> list[list[tuple[str, str,
     """
     net.check_class_names()
     whole("top", top)
-    apart = net.scores == "sigmoid"  # classes that do not exclude each other
-    probabilities = (tf.nn.sigmoid if apart else tf.nn.softmax)(logits(net, images)).numpy()
+    probabilities = net.probabilities(logits(net, images))
     return [[(*net.class_entry(i), float(row[i])) for i in np.argsort(-row)[:top]]
             for row in probabilities]
 
@@ -176,8 +175,8 @@ def logits(net: Network, images) -> np.ndarray:
 
     They are read before a softmax that the model may end in.
     """
-    forward, side = net.forward(net.logits_layer, pre_activation=True), net.fixed_size
-    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images, side=side)])
+    forward = net.forward(net.logits_layer, pre_activation=True)
+    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images)])
 
 
 # ============================================================================================
@@ -243,8 +242,7 @@ def top_patches(
     k : int
         How many (fewer if there are fewer pictures).
     maxima : Maxima, optional
-        What `image_maxima` found before, of this layer in these pictures (checked): asking for
-        many filters of a layer then costs one pass.
+        What `image_maxima` found before, of this layer in pictures of these names.
     """
     filter = net.check_filter(layer, filter)
     image_set = as_image_set(image_set, copy=False)
@@ -298,7 +296,7 @@ def patch_responses(net: Network, layer: str, patches, *, filters=None) -> np.nd
 
 
 def lit_by(net: Network, layer: str, filter: int, images) -> np.ndarray:
-    """Pictures in pale grey, red where a filter fires.
+    """Pictures in pale grey, red where a filter fires (its map stretched over the picture).
 
     Returns
     -------
@@ -481,12 +479,12 @@ STRETCHED = frozenset(PRESETS) - {"natural_spectrum"}  #: whose pictures are fai
 
 
 def held_to(net: Network, layer: str, photograph: np.ndarray, *, at: str | None = None,
-            hold: float = 10.0) -> Callable[[str, np.ndarray], Objective]:
+            hold: float = 10.0, sign: int = 1) -> Callable[[str, np.ndarray], Objective]:
     """What feature accentuation makes large, as ``objective(layer, filters)`` for `maximize`.
 
-    z − hold · d: z the mean of the filter's map, in standard deviations of its answers over the
-    photograph (RGB 0-255, shape (size, size, 3)); d the `feature_distance` to it at the layer `at`,
-    by default the one that `layer` reads. `techniques.accentuation` has the source.
+    sign · z − hold · d: z the mean of the filter's map, in standard deviations of its answers over
+    the photograph (RGB 0-255, shape (size, size, 3)); d the `feature_distance` to it at the layer
+    `at`, by default the one that `layer` reads. `techniques.accentuation` has the source.
     """
     photograph, = check_each([photograph])
     inside = unpadded_positions(net, layer, photograph.shape[1])
@@ -494,10 +492,10 @@ def held_to(net: Network, layer: str, photograph: np.ndarray, *, at: str | None 
     spread = np.maximum(maps[0, inside, inside].std((0, 1)), 1e-6)
     at = at or input_layer(net, layer).feature or layer
     near = hold * feature_distance(at, activations(net, at, made(photograph[None])))
-    return lambda layer, filters: channel(layer, filters) * (1 / spread[filters]) - near
+    return lambda layer, filters: channel(layer, filters) * (sign / spread[filters]) - near
 
 
-def _recipe(net: Network, layer: str, preset: str, start) -> dict:
+def _recipe(net: Network, layer: str, preset: str, start, sign: int) -> dict:
     """What `maximize` uses for a preset."""
     if preset in PRESETS:
         return dict(PRESETS[preset])
@@ -506,7 +504,8 @@ def _recipe(net: Network, layer: str, preset: str, start) -> dict:
                          "accentuation of a photograph (start=).")
     if np.ndim(start) < 3 or np.shape(start)[:-3] not in ((), (1,)):
         raise ValueError("accentuation needs one photograph to begin with: give it as start=.")
-    return {"objective": held_to(net, layer, start.reshape(start.shape[-3:])), "transforms": (),
+    photograph = start.reshape(start.shape[-3:])
+    return {"objective": held_to(net, layer, photograph, sign=sign), "transforms": (),
             "optimiser": Adam(0.02)}
 
 
@@ -544,7 +543,7 @@ def maximize(
         Pictures optimised together; memory grows with it, not with the number of filters. It is
         halved if memory runs out.
     sign : {1, -1}
-        −1 draws what a filter is *least* excited by.
+        −1 draws what a filter is *least* excited by (not with an objective of several readings).
     start : ndarray, shape (size, size, 3) or (n, size, size, 3), or ImageSet, optional
         Pictures to start from, one for all or one for each (filter, seed).
     interruptible : bool
@@ -580,8 +579,9 @@ def maximize(
     if sign not in (1, -1):
         raise ValueError(f"sign is 1 or −1, not {sign!r}.")
     start = as_start(start)
+    signed = preset == "accentuation" and objective is None  # the sign is in the objective
     if preset is not None:
-        recipe = _recipe(net, layer, preset, start)
+        recipe = _recipe(net, layer, preset, start, sign)
         its_own, options = recipe.pop("objective"), {**recipe, **options}
         objective = its_own if objective is None else objective
     kinds = {None: channel, "channel": channel, "unit": unit}
@@ -606,13 +606,13 @@ def maximize(
         while (first := sum(len(r.images) for r in done)) < len(jobs):
             some = jobs[first : first + batch]
             own = [f for f, _ in some]
-            goal = climbed(layer, own)
+            goal = turned(climbed(layer, own), 1 if signed else sign)
             one_each = np.ndim(start) == 4 and len(start) > 1
             begun = start[first : first + batch] if one_each else start
             try:
-                done.append(render(net, sign * goal if sign != 1 else goal, size=size, steps=steps,
-                                   measure=measured(layer, own), seed=[(s, f) for f, s in some],
-                                   start=begun, progress=progress and len(jobs) <= batch,
+                done.append(render(net, goal, size=size, steps=steps, measure=measured(layer, own),
+                                   seed=[(s, f) for f, s in some], start=begun,
+                                   progress=progress and len(jobs) <= batch,
                                    **options))
             except tf.errors.ResourceExhaustedError:
                 if batch == 1:
@@ -1251,8 +1251,8 @@ def plot_words(net: Network, layer: str, filter: int) -> Figure:
     axes.annotate("one input channel", (1.4, 3.5), (1.7, 4.75), ha="center", va="center", color=RED,
                   arrowprops={"arrowstyle": "-", "color": RED})
     stack(9.6, 1.5, 2.0, 2.0, 1, "#dfefdf")
-    axes.text(10.6, 0.95, f"output activation\nchannel {filter} of {conv.filters} of\n{layer}, "
-              f"{side_out} × {side_out}", ha="center", va="top")
+    axes.text(10.6, 0.95, f"output activation\nchannel {filter} of {net.channels(layer)} of\n"
+              f"{layer}, {side_out} × {side_out}", ha="center", va="top")
     axes.annotate("", (4.95, 2.45), (2.45, 2.45), arrowprops={"arrowstyle": "-|>", "color": RED})
     axes.annotate("edge", (3.75, 2.45), ha="center", va="bottom", xytext=(0, 3),
                   textcoords="offset points", color=RED)

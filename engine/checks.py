@@ -71,3 +71,31 @@ def whole(name: str, value, least: int = 1, *, hint: str = "") -> int:
         raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}"
                          f"{hint and '; '}{hint}.")
     return int(value)
+
+
+def channel_numbers(channels, count: int) -> np.ndarray:
+    """Numbers of channels as an int array, shape (n,), which may be empty.
+
+    Raises
+    ------
+    ValueError
+        Anything but whole numbers from 0 to `count` − 1: a mask, say, or a number from the end.
+    """
+    channels = np.atleast_1d(np.asarray(channels))
+    if channels.size == 0:
+        return np.zeros(0, int)
+    if channels.ndim > 1 or not np.issubdtype(channels.dtype, np.integer):
+        raise ValueError("channels are whole numbers in a row (np.flatnonzero makes them of a "
+                         f"mask), not {channels.dtype} of shape {channels.shape}.")
+    wrong = channels[(channels < 0) | (channels >= count)]
+    if wrong.size:
+        raise ValueError(f"channels here are 0 to {count - 1}, not {wrong[0]}.")
+    return channels
+
+
+def check_side(images, side: int | None) -> None:
+    """Refuse pictures of another side than the only one a network takes (None: it takes any)."""
+    if side is not None and tuple(images.shape[1:3]) != (side, side):
+        raise ValueError(f"this network takes pictures of {side} × {side} px only, not of "
+                         f"{images.shape[1]} × {images.shape[2]}: vz.load_images(files, "
+                         f"size={side}) reads them so.")

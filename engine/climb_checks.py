@@ -102,6 +102,22 @@ def check_objective(net: Network, objective) -> None:
             net.check_filters(layer, chosen)
 
 
+def turned(objective, sign: int):
+    """An objective, or with sign −1 its opposite, if it is one thing that is made large.
+
+    Raises
+    ------
+    ValueError
+        −1, and it reads several: a penalty among them would be made large.
+    """
+    if sign != 1 and len(getattr(objective, "readings", ())) > 1:
+        raise ValueError("sign=-1 turns round all of an objective, and this one reads "
+                         f"{len(objective.readings)} things: a penalty among them would be made "
+                         "large. Write the sign where it belongs, such as lambda layer, filters: "
+                         "-1 * vz.channel(layer, filters) - penalty.")
+    return objective if sign == 1 else sign * objective
+
+
 def check_classes(net: Network, chosen, *, named: bool = False) -> None:
     """Refuse class numbers beyond a network's classes, and names of another list of classes."""
     if named:

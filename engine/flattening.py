@@ -7,6 +7,7 @@ numbers are the same, now and after further training, and the model itself is no
 from __future__ import annotations
 
 import functools
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -208,9 +209,13 @@ def _has_size(operation, tensor) -> bool:
 
 def _first_size(model: keras.Model) -> tuple[int, int] | None:
     """The size to which a flat model brings its pictures before it looks at them."""
-    sizes = [own for own in model.operations if kind_of(own).reads == "size"
-             and is_picture(made_by(own.output)[1][0])]
-    return (sizes[-1].height, sizes[-1].width) if sizes else None
+    sizes = {own.name: (own.height, own.width) for own in model.operations
+             if kind_of(own).reads == "size" and is_picture(made_by(own.output)[1][0])}
+    if len(set(sizes.values())) > 1:
+        warnings.warn(f"{', '.join(sizes)} bring pictures to a size one after the other; here they "
+                      "are left out, and pictures of the last size are read as they are.",
+                      stacklevel=4)
+    return list(sizes.values())[-1] if sizes else None
 
 
 def _is_one_probability(tensor) -> bool:

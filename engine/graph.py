@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -48,6 +49,8 @@ class ReceptiveField:
         The last layer by which a unit *also* depends on the whole picture: a gate of
         squeeze-and-excite multiplies each channel by one number for the whole map. The square is
         then what the unit sees position by position. Empty: there is no such layer.
+    coarsest : int
+        The longest stride on the way: beyond `stride` where a layer makes a map larger.
     """
 
     size: int
@@ -56,6 +59,7 @@ class ReceptiveField:
     positions: int
     input_size: int
     through: str = ""
+    coarsest: int = 1
 
     def window(self, row: int, column: int) -> tuple[int, int, int, int]:
         """(top, left, bottom, right) of unit (row, column)'s square; may leave the picture."""
@@ -107,7 +111,7 @@ def receptive_field(net: Network, layer: str, *, input_size: int | None = None) 
     start = min(rows.start, columns.start)
     end = max(rows.start + rows.size, columns.start + columns.size)
     return ReceptiveField(end - start, rows.stride, start, rows.positions, input_size,
-                          gates[-1] if gates else "")
+                          gates[-1] if gates else "", math.lcm(rows.coarsest, columns.coarsest))
 
 
 def _walk_back(tensor, input_size: int, gates: list) -> tuple[ReceptiveField, ReceptiveField]:
@@ -128,9 +132,11 @@ def _walk_back(tensor, input_size: int, gates: list) -> tuple[ReceptiveField, Re
             known[id(tensor_done)] = (ReceptiveField(1, 1, 0, input_size, input_size),) * 2
         elif id(tensor_done) not in known:
             gates += [operation.name] if len(local) < len(inputs) else []
-            joined = [_join(operation, [known[id(x)][axis] for x in local]) for axis in (0, 1)]
-            known[id(tensor_done)] = tuple(_step(operation, joined[axis], axis)
-                                           for axis in (0, 1))
+            read = [[known[id(x)][axis] for x in local] for axis in (0, 1)]
+            stepped = [_step(operation, _join(operation, read[axis]), axis) for axis in (0, 1)]
+            known[id(tensor_done)] = tuple(
+                replace(found, coarsest=math.lcm(found.stride, *(x.coarsest for x in below)))
+                for found, below in zip(stepped, read, strict=True))
     return known[id(tensor)]
 
 
@@ -412,6 +418,9 @@ def framed(net: Network, layer: str, patches: np.ndarray) -> tuple[np.ndarray, i
     if seen.through:
         warnings.warn(f"a unit of {layer} depends on the whole picture through {seen.through}: "
                       "a patch on grey does not give what it gave in its picture.", stacklevel=3)
+    if seen.coarsest > seen.stride:
+        raise ValueError(f"{layer} lies above a map that was made larger: what a patch gives there "
+                         "depends on where it lies. Ask for whole pictures (activations).")
     if seen.unpadded.start == seen.unpadded.stop:
         raise ValueError(f"a unit of {layer} sees {seen.size} px, and every one padding too in the "
                          f"pictures of {side} px that {net.name} takes: there is no patch of it.")
@@ -427,9 +436,7 @@ def chain_below(net: Network, layer: str) -> list | None:
 
     None as well where one of them could not be built again without padding.
     """
-    own = net.layer(layer)
-    norm = net.norm(layer)
-    chain = []
+    own, norm, chain = net.layer(layer), net.norm(layer), []
     tensor = own.input if kind_of(own).rectifies else (own if norm is None else norm).output
     while True:
         operation, inputs = made_by(tensor)

@@ -100,8 +100,9 @@ class ImageSet:
                 bar.update(len(indices))
 
     def subset(self, indices: Sequence[int]) -> ImageSet:
-        """The same pictures, fewer of them, in the order of `indices`."""
-        indices = list(indices)
+        """The same pictures, fewer of them, in the order of `indices` (or those of a mask)."""
+        indices = np.asarray(indices)
+        indices = (np.flatnonzero(indices) if indices.dtype == bool else indices).tolist()
         ready = self.__dict__.get("images", self.sources)
         names, labels = tuple(self.names[i] for i in indices), self.labels[indices]
         if isinstance(ready, np.ndarray):  # pixels that were checked when they came, and a copy
@@ -256,25 +257,20 @@ def _how_to_shape(shape: tuple[int, ...]) -> str:
     return "colours are red, green, blue, on the last axis"
 
 
-def picture_batches(images, size: int = 16, *, side: int | None = None) -> Iterator[np.ndarray]:
+def picture_batches(images, size: int = 16) -> Iterator[np.ndarray]:
     """Checked pictures, `size` at a time: of an `ImageSet`, or of an array (any sides).
 
     Raises
     ------
     ValueError
-        As `check_pictures`; pictures that are not `side` px wide and high, if that is given.
+        As `check_pictures`.
     """
     if isinstance(images, ImageSet):
         batches = (batch for _, batch in as_image_set(images, copy=False).batches(size))
     else:
         array = check_pictures(images)
         batches = (array[first : first + size] for first in range(0, len(array), size))
-    for batch in batches:
-        if side is not None and batch.shape[1:3] != (side, side):
-            raise ValueError(f"this network takes pictures of {side} × {side} px only, not of "
-                             f"{batch.shape[1]} × {batch.shape[2]}: vz.load_images(files, "
-                             f"size={side}) reads them so.")
-        yield batch
+    yield from batches
 
 
 def as_image_set(images, *, copy: bool = True) -> ImageSet:

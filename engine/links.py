@@ -41,13 +41,18 @@ def norm_of(model: keras.Model, layer: keras.layers.Layer):
 
 
 def after_norm(model: keras.Model, tensor):
-    """A convolution's map after batch normalisation and activation, if nothing else reads it."""
+    """A convolution's map after batch normalisation and activation, where it has these.
+
+    Each is a layer that alone reads the one before; what comes after the activation is no part of
+    the unit.
+    """
     reading = readers(model, tensor)
     if len(reading) != 1:
         return tensor
-    follows = kind_of(reading[0]).rectifies or isinstance(
-        reading[0], keras.layers.BatchNormalization)
-    return after_norm(model, reading[0].output) if follows else tensor
+    if kind_of(reading[0]).rectifies:
+        return reading[0].output
+    normalises = isinstance(reading[0], keras.layers.BatchNormalization)
+    return after_norm(model, reading[0].output) if normalises else tensor
 
 
 def below(tensor) -> Iterator[keras.layers.Layer]:

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from data import weights
 from engine import class_names
+from engine.checks import check_side
 from engine.keys import are_same, is_value, settings_of
 from engine.kinds import kind_of
 from engine.links import after_norm, made_by, norm_of
@@ -194,6 +195,10 @@ class Network:
         name = getattr(getattr(last, "activation", None), "__name__", type(last).__name__.lower())
         return "sigmoid" if name == "sigmoid" else "softmax"
 
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Logits, shape (n, classes), as probabilities, by `scores`."""
+        return getattr(tf.nn, self.scores)(logits).numpy()
+
     def check_class_names(self) -> None:
         """Refuse a network whose classes have no names that are known."""
         if self.classes is None and self.class_count != class_names.IMAGENET:
@@ -258,17 +263,17 @@ class Network:
 
         A convolution that a batch normalisation directly follows is one unit with it: before its
         activation it is the normalised output. After it, it is that of the activation layer that
-        follows; or with ``whole=False`` what the convolution itself gives.
+        follows, with a norm between or not; with ``whole=False`` what the convolution itself gives.
         """
         own, norm = self.layer(layer), self.norm(layer)
         if norm is not None and pre_activation:
             return norm.output
-        if norm is not None and whole:
+        linear = getattr(own, "activation", None) in (None, keras.activations.linear)
+        if whole and not pre_activation and linear and kind_of(own).convolves:
             return after_norm(self.graph, own.output)
         if pre_activation and kind_of(own).rectifies:
             return own.input
-        activation = getattr(own, "activation", None)
-        if not pre_activation or activation in (None, keras.activations.linear):
+        if not pre_activation or linear:
             return own.output
         return self.kept(_linear_output, layer)
 
@@ -382,13 +387,17 @@ def _traced_forward(net: Network, layer: str | tuple[str, ...], pre_activation: 
     names = [layer] if isinstance(layer, str) else layer
     outputs = [net.output(name, pre_activation=pre_activation) for name in names]
     cut = keras.Model(net.graph.input, outputs[0] if isinstance(layer, str) else outputs)
-    return traced(lambda images: cut(net.preprocess(images), training=False), PICTURES)
+    forward = traced(lambda images: cut(net.preprocess(images), training=False), PICTURES)
+
+    def checked(images):
+        check_side(images, net.fixed_size)
+        return forward(images)
+
+    return checked if net.fixed_size else forward
 
 
 LOGITS = "(class logits)"  #: in an objective, stands for the network's class logits
 PICTURE = "(the picture)"  #: in an objective, stands for the picture itself
-
-
 #: What most traced functions take: RGB pictures, as many and as large as they come.
 PICTURES = tf.TensorSpec((None, None, None, 3), tf.float32)
 
@@ -411,26 +420,19 @@ def traced(function: Callable, *signature) -> Callable:
 def prepare_device() -> str:
     """Make a GPU's numbers as reproducible as TensorFlow allows, and name the device.
 
-    A CPU is left as it is. Where there is a GPU, two of TensorFlow's switches are set:
+    A CPU is left as it is. On a GPU two of TensorFlow's switches are set: TensorFloat-32 off, which
+    rounds what convolutions read to 10 bits of precision [1]_; and deterministic operations on,
+    usually slower: random ones then need a seed, and one without a deterministic version ends in
+    ``tf.errors.UnimplementedError`` [2]_.
 
-    * TensorFloat-32 off. It is on by default and rounds what convolutions and matrix products
-      read to 10 bits of precision, on NVIDIA GPUs from the Ampere generation on [1]_.
-    * Deterministic operations on: the same inputs on the same hardware give the same outputs,
-      usually more slowly; random operations of TensorFlow then need a seed, and an operation
-      without a deterministic version ends in ``tf.errors.UnimplementedError`` [2]_.
+    Call it before anything else is computed; only a new process switches deterministic operations
+    off again. Both effects are as TensorFlow's documentation states them: this was written without
+    a GPU, and how far its numbers are from the committed ones was not tried.
 
     Returns
     -------
     str
         A sentence for the notebook: the device, and what was asked of it.
-
-    Notes
-    -----
-    Both effects are as TensorFlow's documentation states them. This was written without a GPU:
-    whether every operation used here has a deterministic version there, and how far a GPU's
-    numbers are from the committed ones, was not tried. A CPU's numbers differ a little from
-    another CPU's too, which is why notebooks print them after the sign ≈. Call this before
-    anything else is computed; only a new process switches deterministic operations off again.
 
     References
     ----------

@@ -100,6 +100,10 @@ class Normalised:
     rate: float = 10.0
     by: str = "norm"
 
+    def __post_init__(self):
+        if self.by not in ("norm", "rms"):
+            raise ValueError(f'a gradient is divided by its "norm" or "rms", not {self.by!r}.')
+
     def memory(self, numbers: np.ndarray) -> tuple[()]:
         """Nothing is remembered."""
         return ()

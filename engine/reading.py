@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import keras
@@ -9,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from engine.graph import ReceptiveField, receptive_field, unpadded_positions
+from engine.kinds import kind_of
+from engine.links import below
 from engine.network import LOGITS, PICTURE, Network
 from engine.objectives import Reading
 
@@ -101,7 +104,7 @@ def seen_by(net: Network, names, readings, size: int) -> tuple[slice, slice]:
     """Rows and columns of the picture that matter to an objective.
 
     All of them, unless it reads single positions only: then the square that these can see. It
-    starts and ends at multiples of the stride, so that pools fall as they do on the whole picture.
+    starts and ends at multiples of the coarsest stride, so that pools fall as they do on all of it.
     """
     windows, steps = [], [1]
     for name, reading in zip(names, readings, strict=True):
@@ -109,9 +112,11 @@ def seen_by(net: Network, names, readings, size: int) -> tuple[slice, slice]:
             return slice(0, size), slice(0, size)
         seen = receptive_field(net, name, input_size=size)
         windows.append(seen.window(*_position(reading, seen)))
-        steps.append(seen.stride)
-    step = max(steps)
-    if size % step or net.model.input_shape[1] is not None:  # only the whole picture will do
+        steps.append(seen.coarsest)
+    step = math.lcm(*steps)
+    bordered = any(kind_of(own).reads == "border" for name in names
+                   for own in below(net.layer(name).output))  # at a cut's border it acts anew
+    if size % step or net.fixed_size or bordered:  # only the whole picture will do
         return slice(0, size), slice(0, size)
     low = np.maximum(np.min(windows, 0)[:2] // step * step, 0)
     high = np.minimum(-(-np.max(windows, 0)[2:] // step) * step, size)

@@ -70,20 +70,20 @@ def layer_costs(net: vz.Network, *, size: int | None = None) -> pd.DataFrame:
     if fixed not in (None, size):
         raise ValueError(f"{net.name} takes pictures of {fixed} px only, not of {size}: leave size "
                          "out, or load it by vz.load_network, which frees it where it can.")
-    probe = keras.Model(net.model.input, [x.output for x in layers])
+    probe = keras.Model(net.model.input, [[x.output, x.input] for x in layers])
     shapes = probe.compute_output_spec(keras.KerasTensor(  # computes nothing
         (1, size, size, net.model.input_shape[-1] or 3)))
     rows = []
-    for layer, seen in zip(layers, tf.nest.flatten(shapes), strict=True):
+    for layer, (seen, read) in zip(layers, shapes, strict=True):
         positions = int(np.prod(seen.shape[1:-1]))  # 1 for a dense layer behind pooling
         products = sum(int(np.prod(w.shape)) for w in layer.weights if len(w.shape) > 1)
-        if kind_of(layer).reads == "spread":  # each weight is used once an input position
-            products /= np.prod(layer.strides)
+        spread = kind_of(layer).reads == "spread"  # each weight is used once an input position
+        used = int(np.prod((read if spread else seen).shape[1:-1]))
         kind = type(layer).__name__
         if isinstance(layer, keras.layers.Conv2D):  # 1×1 and 3×3 are told apart
             kind += f" {'×'.join(map(str, layer.kernel.shape[:-2]))}"
         rows.append((layer.name, kind, positions, layer.count_params(),
-                     int(positions * products)))
+                     used * products))
     return pd.DataFrame(
         rows, columns=["layer", "kind", "positions", "parameters", "multiply_adds"])
 

@@ -11,10 +11,9 @@ channel the product of that channel's kernel with the window of activations it r
 
 What inhibition does as a whole is asked in `inhibition`, what lies above in `silencing`.
 
-The unit is the convolution's own output before its activation. Where batch normalisation
-follows, that is the value before the normalisation: the terms still add up exactly, but a
-negative scale would turn excitation into inhibition for whatever lies above. `vz.rank_kernels`
-folds that scale into its signs; here kernels are read as they are stored.
+The unit is the convolution's output before its activation. Where batch normalisation directly
+follows, it is the normalised output: its scale and shift are folded into the kernels and the bias,
+as `vz.rank_kernels` does, so that the terms add up to what the activation reads.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from matplotlib.figure import Figure
 
 import vizutils as vz
 from engine import style
+from engine.checks import channel_numbers, check_side
 from engine.network import PICTURES, traced
 from engine.units import unit_weights
 
@@ -112,6 +112,7 @@ def layer_windows(net: vz.Network, layer: str) -> Callable:
     taps = (*conv.kernel_size, conv.kernel.shape[2])
 
     def read_and_write(picture):
+        check_side(picture, net.fixed_size)
         read, written = forward(picture)
         unfolded = tf.image.extract_patches(
             read, [1, *conv.kernel_size, 1], [1, *conv.strides, 1],
@@ -355,7 +356,7 @@ def response(
         input that the filter never sees; the mean removes the information and keeps the level.
     """
     gone = np.zeros(found.taps.shape[2], bool)
-    gone[np.asarray(cut, int)] = True
+    gone[channel_numbers(cut, len(gone))] = True
     gone ^= keep_only
     terms = contributions(found)
     level = 0.0
@@ -533,15 +534,11 @@ def ablate(
     Network
         A copy; `net` is not changed.
     """
-    conv = net.plain_convolution(layer)
+    net.plain_convolution(layer)
     taps = vz.kernels(net, layer, filter)
     if channels is None:
         return rewired(net, layer, filter, 0 * taps, f"{layer} filter {filter} silenced", bias=0)
-    wrong = [c for c in channels if not 0 <= c < conv.input.shape[-1]]
-    if wrong:
-        raise ValueError(f"{layer} reads channels 0 to {conv.input.shape[-1] - 1}, "
-                         f"not {wrong[0]}.")
-    gone = np.isin(np.arange(taps.shape[2]), channels) ^ keep_only
+    gone = np.isin(np.arange(taps.shape[2]), channel_numbers(channels, taps.shape[2])) ^ keep_only
     return rewired(net, layer, filter, np.where(gone, 0, taps),
                     f"{int(gone.sum())} edges of {layer} filter {filter} cut")
 

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 import vizutils as vz
 from engine import style
+from engine.checks import channel_numbers
 from techniques import circuits, rebuilding, samples
 
 COUNTS = (1, 3, 10, 30)  #: edges that are kept
@@ -121,7 +122,8 @@ def layer_ladder(
     DataFrame, one row a filter, ranking and count
         ``filter, ranking, edges, r`` (for ``random``: the median over the sets).
     """
-    filters = np.arange(kernels.shape[3]) if filters is None else np.asarray(filters, int)
+    filters = np.arange(kernels.shape[3]) if filters is None else channel_numbers(
+        filters, kernels.shape[3])
     rng = np.random.default_rng(seed)
     chosen = kernels[..., filters]
     rows = []
@@ -187,9 +189,9 @@ def fair_cuts(
         ``percentile``: random sets (%) that leave more; ``holding``: random sets (%) with the
         named set's largest kernel.
     """
-    channels = np.unique(np.asarray(channels, int))
     l2 = np.linalg.norm(top.taps.astype("float64"), axis=(0, 1))
-    if len(channels) < 2 or channels[0] < 0 or channels[-1] >= len(l2):
+    channels = np.unique(channel_numbers(channels, len(l2)))
+    if len(channels) < 2:
         raise ValueError(f"a named set is two or more of the channels 0 to {len(l2) - 1}, "
                          f"not {channels.tolist()}.")
     table = pd.DataFrame({"channel": np.arange(len(l2)), "l2": l2})

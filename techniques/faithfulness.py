@@ -24,7 +24,6 @@ from dataclasses import dataclass
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from matplotlib.colors import CenteredNorm
 from matplotlib.figure import Figure
 from scipy import ndimage, stats
@@ -442,7 +441,7 @@ def _scorer(net: vz.Network, score: str) -> Callable:
 
     def scored(pictures, target):
         values = vz.logits(net, vz.made(pictures))
-        values = tf.nn.softmax(values).numpy() if score == "probability" else values
+        values = net.probabilities(values) if score == "probability" else values
         return values[:, target].astype("float64")
 
     return scored

@@ -69,7 +69,8 @@ def averaging(net: vz.Network, layer: str, images) -> pd.DataFrame:
     mean = kernel.mean(2, keepdims=True)
     read = vz.activations(net, vz.input_layer(net, layer).tensor, images)
     own = vz.activations(net, layer, images, pre_activation=True)
-    averaged = tf.nn.conv2d(read.sum(3, keepdims=True), mean, conv.strides, conv.padding.upper())
+    averaged = tf.nn.conv2d(read.sum(3, keepdims=True), mean, conv.strides, conv.padding.upper(),
+                            dilations=conv.dilation_rate)
     flat = [np.asarray(m, "float64").reshape(-1, kernel.shape[3]) for m in (averaged, own)]
     a, b = (_standard(f) for f in flat)
     return pd.DataFrame({"mass": kernel.shape[2] * (mean**2).sum((0, 1, 2))

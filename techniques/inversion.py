@@ -432,7 +432,7 @@ def _verdicts(net: vz.Network, inversion: Inversion) -> pd.DataFrame:
     return pd.DataFrame({
         "seen": [net.class_name(i) for i in seen],
         "found": [net.class_name(i) for i in after.argmax(1)],
-        "rank": rank, "probability": tf.nn.softmax(after).numpy()[each, seen],
+        "rank": rank, "probability": net.probabilities(after)[each, seen],
         "top1": rank == 1, "top5": rank <= 5,
     })
 

@@ -22,6 +22,7 @@ from sklearn.decomposition import NMF
 import vizutils as vz
 from engine import style
 from engine.ascent import noted
+from engine.checks import channel_numbers
 from engine.kinds import kind_of
 from engine.links import made_by
 from engine.units import unit_kernels
@@ -355,12 +356,10 @@ def factors(
     .. [1] C. Voss et al., "Visualizing weights", Distill 2021, section "One-sided NMF",
        doi:10.23915/distill.00024.007.
     """
-    channels = np.asarray(channels, int)
+    channels = channel_numbers(channels, found.taps.shape[2])
     if not 1 <= count <= len(channels):
         raise ValueError(f"count must be 1 to {len(channels)}, the number of channels, "
                          f"not {count}.")
-    if channels.min() < 0 or channels.max() >= found.taps.shape[2]:
-        raise ValueError(f"the filter reads channels 0 to {found.taps.shape[2] - 1}.")
     inputs = found.inputs[..., channels].reshape(-1, len(channels)).astype("float64")
     if inputs.min() < 0:
         raise ValueError("the inputs are negative in places; non-negative factors need a layer "

@@ -75,6 +75,8 @@ def pruned(
     ValueError
         A network whose layers are no chain of convolutions, pools and dense layers.
     """
+    for name, goes in merged.items():
+        net.check_filters(name, [*goes, *goes.values()] or [0])
     x = inputs = keras.Input(net.model.input_shape[1:])
     gone: Merged = {}
     gains: dict[int, float] = {}
@@ -140,7 +142,7 @@ def judged(
         named first (missing without a label).
     """
     images = vz.as_image_set(images, copy=False)
-    before = _probabilities(net, images)
+    before = net.probabilities(vz.logits(net, images).astype("float64"))
     rows, first = np.arange(len(before)), before.argmax(1)
     known = images.labels >= 0
 
@@ -152,10 +154,5 @@ def judged(
                              "lost": 100 * (before - after)[rows, first],
                              "right_before": right(before), "right_after": right(after)})
 
-    return {name: table(_probabilities(one, images)) for name, one in smaller.items()}
-
-
-def _probabilities(net: vz.Network, images: vz.ImageSet) -> np.ndarray:
-    scores = vz.logits(net, images).astype("float64")
-    odds = np.exp(scores - scores.max(1, keepdims=True))
-    return odds / odds.sum(1, keepdims=True)
+    return {name: table(one.probabilities(vz.logits(one, images).astype("float64")))
+            for name, one in smaller.items()}

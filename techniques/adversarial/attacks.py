@@ -126,7 +126,7 @@ def pgd(
     random_start : bool
         Start anywhere in the ball instead of at the picture.
     seed : int
-        Of the random start.
+        Of the random starts, drawn for all pictures in a row: a picture's depends on its place.
 
     Returns
     -------

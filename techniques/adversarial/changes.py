@@ -40,7 +40,7 @@ def layer_change(
     rows = []
     for i in Progress(range(len(found.images)), "layers", delay=1):
         pair = np.stack([found.before.images[i], found.images[i]])
-        maps = [net.preprocess(tf.constant(pair)), *forward(pair)]
+        maps = [net.preprocess(tf.constant(pair)), *tf.nest.flatten(forward(pair))]
         for name, (before, after) in zip(["pixels", *names], maps, strict=True):
             change = float(_relative(after.numpy(), before.numpy(), None))
             rows.append((found.method, name, i, change))

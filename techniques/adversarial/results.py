@@ -143,8 +143,8 @@ def look(net: vz.Network, images, targets=None) -> Before:
     Raises
     ------
     ValueError
-        No classifier; pictures of a wrong shape or range; a class that does not exist, or that
-        a picture has already.
+        No classifier, or one whose classes do not exclude each other; pictures of a wrong shape or
+        range; a class that does not exist, or that a picture has already.
     """
     if isinstance(images, Before):
         if targets is not None:
@@ -152,6 +152,9 @@ def look(net: vz.Network, images, targets=None) -> Before:
                              "give targets to look(), not to the attack.")
         return images
     images = vz.one_or_more(images, copy=True)
+    if net.scores == "sigmoid":
+        raise ValueError(f"{net.name} answers each class by itself (sigmoids): an attack changes "
+                         "which one of classes that exclude each other is named (a softmax).")
     logits = vz.logits(net, images)
     if targets is None:
         return Before(images, logits, logits.argmax(1), False, net.classes)

@@ -88,7 +88,8 @@ def _cam_pass(net: vz.Network, layer: str) -> Callable:
 
 
 def _traced_cam(net: vz.Network, layer: str) -> Callable:
-    network = vz.submodel(net, [layer, net.logits_layer], pre_activation=[False, True])
+    read, _ = made_by(net.output(layer, pre_activation=False))  # after its norm and activation
+    network = vz.submodel(net, [read.name, net.logits_layer], pre_activation=[False, True])
     if len(network.outputs[0].shape) != 4:
         raise ValueError(f"{layer} has no map (its output is {network.outputs[0].shape}); Grad-CAM "
                          f"needs one: {', '.join(net.conv_layers[-3:])}, for example.")
@@ -106,7 +107,11 @@ def _traced_cam(net: vz.Network, layer: str) -> Callable:
 
 
 def _enlarged(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinearly to the picture's size; a position's number sits in the middle of its pixels."""
+    """Bilinearly to the picture's size; a position's number sits in the middle of its pixels.
+
+    As usual the map is stretched over the whole picture: where layers below have no padding, places
+    near the border come out too far from its middle.
+    """
     return tf.image.resize(maps[..., None], size)[..., 0].numpy()
 
 

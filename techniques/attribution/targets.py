@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import vizutils as vz
+from engine.checks import check_side
 from techniques.attribution.passes import all_logits
 
 
@@ -60,11 +61,7 @@ def _pictures(net: vz.Network, images) -> np.ndarray:
     """Pictures as float32 (n, h, w, 3), refused with a reason where the network cannot use them."""
     _ = net.logits_layer  # refuses a network without a classifier
     images = vz.one_or_more(images)
-    wanted = net.model.input_shape[1:3]
-    if any(side not in (None, given) for side, given in zip(wanted, images.shape[1:3],
-                                                           strict=True)):
-        raise ValueError(f"{net.name} takes pictures of {wanted[0]} × {wanted[1]} px, not "
-                         f"{images.shape[1]} × {images.shape[2]}; resize them first.")
+    check_side(images, net.fixed_size)
     return images
 
 
