@@ -37,7 +37,7 @@ FAULTS = tuple(Fault(*given) for given in [
     ("a penalty is made large", "engine/climb_checks.py", "if sign != 1 and len(",
      "if False and len(", "test_plain_keras"),
     ("what is held is pushed away", "vizutils.py", "(sign / spread[filters]) - near",
-     "(1 / spread[filters]) - sign * near", "test_plain_keras"),
+     "(sign / spread[filters]) - sign * near", "test_plain_keras"),
     ("a crop falls between the pools", "engine/reading.py", "steps.append(seen.coarsest)",
      "steps.append(seen.stride)", "test_plain_keras"),
     ("a cut's border is cut once more", "engine/reading.py", "or net.fixed_size or bordered:",
