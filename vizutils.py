@@ -175,8 +175,8 @@ def logits(net: Network, images) -> np.ndarray:
 
     They are read before a softmax that the model may end in.
     """
-    forward = net.forward(net.logits_layer, pre_activation=True)
-    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images)])
+    forward, side = net.forward(net.logits_layer, pre_activation=True), net.fixed_size
+    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images, side=side)])
 
 
 # ============================================================================================
@@ -199,8 +199,8 @@ def activations(net: Network, layer, images, *, pre_activation: bool = False) ->
         All of it in memory: for many pictures use `image_maxima`, which keeps one number a
         picture and filter.
     """
-    forward = net.forward(layer, pre_activation=pre_activation)
-    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images)])
+    forward, side = net.forward(layer, pre_activation=pre_activation), net.fixed_size
+    return np.concatenate([forward(batch).numpy() for batch in picture_batches(images, side=side)])
 
 
 def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None) -> Maxima:
@@ -214,7 +214,7 @@ def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None)
     filters = None if filters is None else net.check_filters(layer, filters)
     forward = net.forward(layer, pre_activation=True)
     values, places = [], []
-    for batch in image_set.watched(f"{layer}: pictures"):
+    for batch in image_set.watched(f"{layer}: pictures", side=net.fixed_size):
         maps = forward(batch)[:, inside, inside, :]
         if filters is not None:
             maps = tf.gather(maps, filters, axis=3)

@@ -89,13 +89,13 @@ def channel_numbers(channels, count: int) -> np.ndarray:
                          f"mask), not {channels.dtype} of shape {channels.shape}.")
     wrong = channels[(channels < 0) | (channels >= count)]
     if wrong.size:
-        raise ValueError(f"channels here are 0 to {count - 1}, not {wrong[0]}.")
+        raise ValueError(f"channels are 0 to {count - 1} here; {wrong[0]} is out of range.")
     return channels
 
 
-def check_side(images, side: int | None) -> None:
+def check_side(shape: tuple[int, ...], side: int | None) -> None:
     """Refuse pictures of another side than the only one a network takes (None: it takes any)."""
-    if side is not None and tuple(images.shape[1:3]) != (side, side):
+    if side is not None and shape[1:3] != (side, side):
         raise ValueError(f"this network takes pictures of {side} × {side} px only, not of "
-                         f"{images.shape[1]} × {images.shape[2]}: vz.load_images(files, "
-                         f"size={side}) reads them so.")
+                         f"{shape[1]} × {shape[2]}: vz.load_images(files, size={side}) reads them "
+                         "so.")

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from data.progress import Progress
-from engine.checks import ROUNDING, SCALED_BELOW, what_is_wrong
+from engine.checks import ROUNDING, SCALED_BELOW, check_side, what_is_wrong
 from engine.decoding import CROP, read_image
 
 
@@ -92,8 +92,12 @@ class ImageSet:
                     ahead = reader.submit(self.read, following)
                 yield indices, images
 
-    def watched(self, words: str) -> Iterator[np.ndarray]:
-        """The pictures, batch by batch, with a progress bar of that name if it takes over 2 s."""
+    def watched(self, words: str, *, side: int | None) -> Iterator[np.ndarray]:
+        """The pictures, batch by batch, with a progress bar of that name if it takes over 2 s.
+
+        Refused where `side` is given, the only one a network takes, and theirs is another.
+        """
+        check_side((len(self), self.size, self.size), side)
         with Progress(total=len(self), desc=words, delay=2) as bar:
             for indices, images in self.batches():
                 yield images
@@ -257,20 +261,22 @@ def _how_to_shape(shape: tuple[int, ...]) -> str:
     return "colours are red, green, blue, on the last axis"
 
 
-def picture_batches(images, size: int = 16) -> Iterator[np.ndarray]:
+def picture_batches(images, size: int = 16, *, side: int | None = None) -> Iterator[np.ndarray]:
     """Checked pictures, `size` at a time: of an `ImageSet`, or of an array (any sides).
 
     Raises
     ------
     ValueError
-        As `check_pictures`.
+        As `check_pictures`; pictures that are not `side` px wide and high, if that is given.
     """
     if isinstance(images, ImageSet):
         batches = (batch for _, batch in as_image_set(images, copy=False).batches(size))
     else:
         array = check_pictures(images)
         batches = (array[first : first + size] for first in range(0, len(array), size))
-    yield from batches
+    for batch in batches:
+        check_side(batch.shape, side)
+        yield batch
 
 
 def as_image_set(images, *, copy: bool = True) -> ImageSet:

@@ -19,7 +19,6 @@ import tensorflow as tf
 
 from data import weights
 from engine import class_names
-from engine.checks import check_side
 from engine.keys import are_same, is_value, settings_of
 from engine.kinds import kind_of
 from engine.links import after_norm, made_by, norm_of
@@ -387,13 +386,7 @@ def _traced_forward(net: Network, layer: str | tuple[str, ...], pre_activation: 
     names = [layer] if isinstance(layer, str) else layer
     outputs = [net.output(name, pre_activation=pre_activation) for name in names]
     cut = keras.Model(net.graph.input, outputs[0] if isinstance(layer, str) else outputs)
-    forward = traced(lambda images: cut(net.preprocess(images), training=False), PICTURES)
-
-    def checked(images):
-        check_side(images, net.fixed_size)
-        return forward(images)
-
-    return checked if net.fixed_size else forward
+    return traced(lambda images: cut(net.preprocess(images), training=False), PICTURES)
 
 
 LOGITS = "(class logits)"  #: in an objective, stands for the network's class logits

@@ -112,7 +112,7 @@ def layer_windows(net: vz.Network, layer: str) -> Callable:
     taps = (*conv.kernel_size, conv.kernel.shape[2])
 
     def read_and_write(picture):
-        check_side(picture, net.fixed_size)
+        check_side(picture.shape, net.fixed_size)
         read, written = forward(picture)
         unfolded = tf.image.extract_patches(
             read, [1, *conv.kernel_size, 1], [1, *conv.strides, 1],
@@ -181,8 +181,9 @@ def spectrum_places(
     image_set = vz.as_image_set(image_set, copy=False)
     inside = vz.unpadded_positions(net, layer, image_set.size)
     forward = net.forward(layer, pre_activation=True)
+    batches = image_set.watched(f"{layer}: pictures", side=net.fixed_size)
     maps = np.concatenate([forward(batch)[:, inside, inside, filter].numpy()  # one channel is kept
-                           for batch in image_set.watched(f"{layer}: pictures")])
+                           for batch in batches])
     values = maps.ravel()
     level = np.searchsorted(np.quantile(values, levels)[1:], values, side="right")
     if levels[0] > 0:

@@ -211,7 +211,7 @@ def _answers(
     inside = vz.unpadded_positions(net, layer, image_set.size)
     rng = np.random.default_rng(seed)
     found = []
-    for batch in image_set.watched(f"{layer}: pictures"):
+    for batch in image_set.watched(f"{layer}: pictures", side=net.fixed_size):
         maps = keras.ops.conv(reads(batch), taps, conv.strides, conv.padding, "channels_last",
                               conv.dilation_rate).numpy()[:, inside, inside] + bias
         side = maps.shape[2]

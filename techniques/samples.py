@@ -75,7 +75,9 @@ def sample(
     answers, read = [], []
     forward = (circuits.layer_windows(net, layer) if inputs else
                net.forward(layer, pre_activation=True))
-    for image, row, column in zip(_one_by_one(image_set, layer), rows, columns, strict=True):
+    batches = image_set.watched(f"{layer}: random places", side=net.fixed_size)
+    pictures = (picture for batch in batches for picture in batch[:, None])
+    for image, row, column in zip(pictures, rows, columns, strict=True):
         if inputs:
             windows, maps = forward(image)
             read.append(windows[row, column])
@@ -86,11 +88,6 @@ def sample(
                            "row": rows.ravel(), "column": columns.ravel()})
     return Sample(layer, places, np.concatenate(answers),
                   np.concatenate(read) if inputs else None)
-
-
-def _one_by_one(image_set: vz.ImageSet, layer: str) -> Iterator[np.ndarray]:
-    for batch in image_set.watched(f"{layer}: random places"):
-        yield from batch[:, None]
 
 
 def patches(

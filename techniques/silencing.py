@@ -93,8 +93,9 @@ def class_effect(
         raise ValueError(f"the control silences other filters of {layer}, which has {others.size}: "
                          f"controls must be at least 1, not {controls}.")
     filters = np.r_[filter, drawn]
+    batches = image_set.watched(f"{layer}: pictures", side=net.fixed_size)
     peaks = np.concatenate([np.abs(lower(batch)[0].numpy()).max((1, 2))[:, filters]
-                            for batch in image_set.watched(f"{layer}: pictures")])
+                            for batch in batches])
     ranks = np.argsort(np.argsort(-peaks, axis=0, kind="stable"), axis=0)
     jobs = (ranks < pictures) & (peaks > 0)  # (pictures, filters)
     changes = squares = 0.0

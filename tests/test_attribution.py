@@ -146,7 +146,7 @@ def test_networks_that_cannot_be_asked(tiny, noise, ramp):
         attribution.saliency(tiny, noise)
     with pytest.raises(ValueError, match="not in one row of logits"):
         attribution.saliency(vz.as_network(tiny.model, head="original"), noise)
-    with pytest.raises(ValueError, match="8 × 8 px, not 64 × 64"):
+    with pytest.raises(ValueError, match="8 × 8 px only, not of 64 × 64"):
         attribution.saliency(ramp[0], noise)
 
 

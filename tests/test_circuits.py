@@ -153,7 +153,8 @@ def test_controls_hold_as_much_weight_and_never_overlap():
 
 @pytest.mark.parametrize(("layer", "filter", "channels", "message"), [
     ("block2_pool", 0, [0], "not a convolution"), ("block3_conv1", 8, [0], "filters 0 to 7"),
-    ("block3_conv1", 0, [6], "channels 0 to 5"), ("block3_conv1", 0, [-1], "channels 0 to 5"),
+    ("block3_conv1", 0, [6], "are 0 to 5 here; 6"),
+    ("block3_conv1", 0, [-1], "are 0 to 5 here; -1"),
 ])
 def test_bad_input(tiny, layer, filter, channels, message):
     with pytest.raises(ValueError, match=message):

@@ -162,11 +162,13 @@ def test_the_pre_activation_of_a_layer_that_only_rectifies_is_what_it_reads(kind
     inputs = keras.Input((None, None, 3))
     x = keras.layers.Conv2D(5, 3, name="conv")(inputs)
     net = vz.as_network(keras.Model(inputs, kind(name="rectified")(x)))
-    read = vz.activations(net, "conv", noise[:1])
+    read = vz.activations(net, "conv", noise[:1], pre_activation=True)
     assert read.min() < 0
     np.testing.assert_array_equal(
         vz.activations(net, "rectified", noise[:1], pre_activation=True), read)
-    assert not np.array_equal(vz.activations(net, "rectified", noise[:1]), read)
+    after = vz.activations(net, "rectified", noise[:1])
+    assert not np.array_equal(after, read)
+    np.testing.assert_array_equal(vz.activations(net, "conv", noise[:1]), after)  # one unit
     patches = noise[:, 20:23, 30:33]  # one receptive field each
     np.testing.assert_allclose(vz.patch_responses(net, "rectified", patches),
                                vz.patch_responses(net, "conv", patches), rtol=1e-5)

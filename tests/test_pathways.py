@@ -136,7 +136,7 @@ def test_factors_need_inputs_that_are_never_negative():
         pathways.factors(windows, [1, 2], count=1)
     with pytest.raises(ValueError, match="count must be 1 to 2"):
         pathways.factors(windows, [2, 3], count=3)
-    with pytest.raises(ValueError, match="channels 0 to 7"):
+    with pytest.raises(ValueError, match="are 0 to 7 here"):
         pathways.factors(windows, [2, 8], count=1)
 
 

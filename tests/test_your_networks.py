@@ -268,7 +268,7 @@ def test_layers_of_one_name_are_called_by_as_much_of_their_path_as_is_needed():
         net.layer("left/only_left")
     shown = pictures_of(12)
     for part, name in zip(parts, net.conv_layers, strict=True):
-        np.testing.assert_allclose(vz.activations(net, name, shown),
+        np.testing.assert_allclose(vz.activations(net, name, shown, pre_activation=True),
                                    part.layers[0](shown).numpy(), rtol=1e-4, atol=1e-3)
         assert vz.maximize(net, name, 0, steps=2, size=12).images.shape == (1, 12, 12, 3)
     silent = circuits.ablate(net, "left/conv", 0)

@@ -61,7 +61,7 @@ def _pictures(net: vz.Network, images) -> np.ndarray:
     """Pictures as float32 (n, h, w, 3), refused with a reason where the network cannot use them."""
     _ = net.logits_layer  # refuses a network without a classifier
     images = vz.one_or_more(images)
-    check_side(images, net.fixed_size)
+    check_side(images.shape, net.fixed_size)
     return images
 
 
