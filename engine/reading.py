@@ -32,6 +32,13 @@ def reader(
     return read
 
 
+def warn_of_padding(net: Network, readings: Sequence[Reading], size: int) -> None:
+    """Say where all that will be measured of a layer sees padding: at each call, not each trace."""
+    for reading in readings:
+        if reading.layer not in (PICTURE, LOGITS) and reading.at is None and not reading.padded:
+            unpadded_positions(net, reading.layer, size, needed=False)
+
+
 def _map_reader(
     net: Network, readings: Sequence[Reading], size: int, unpadded: bool
 ) -> Callable:
@@ -135,9 +142,10 @@ def _position(reading: Reading, seen: ReceptiveField) -> tuple[int, int]:
 def _kept(net: Network, name: str, reading: Reading, size: int, unpadded: bool, corner):
     """Rows and columns of a map that are read (None: all), the picture being cut at `corner`."""
     if reading.at is None:
-        measured = unpadded and not reading.padded
-        inside = unpadded_positions(net, name, size, needed=False) if measured else None
-        return None if inside is None else (inside, inside)
+        if not unpadded or reading.padded or len(net.layer(name).output.shape) != 4:
+            return None
+        inside = receptive_field(net, name, input_size=size).unpadded
+        return (inside, inside) if inside.start < inside.stop else None
     seen = receptive_field(net, name, input_size=size)
     return tuple(slice(i, i + 1) for i in (
         place - start // seen.stride

@@ -19,7 +19,7 @@ from engine.network import PICTURE, Network, traced
 from engine.objectives import Objective, Reading
 from engine.optimisers import Adam, Optimiser
 from engine.parameterisations import Fourier, Parameterisation
-from engine.reading import reader
+from engine.reading import reader, warn_of_padding
 from engine.transforms import TRANSFORMS, draw_warps, warp
 from engine.wrapping import greyed
 
@@ -169,6 +169,8 @@ def render(
         check_objective(net, goal)
     transforms, start = as_transforms(transforms), as_start(start)
     size = size or _size_for(net, objective)
+    if not as_climbed:
+        warn_of_padding(net, measure.readings, size)
     count = _count_pictures(objective, measure, seed, start)
     objective, measure = _for_each(objective, count), _for_each(measure, count)
     seeds = [(seed, i) for i in range(count)] if np.ndim(seed) == 0 else list(seed)

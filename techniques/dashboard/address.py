@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 #: Names in an address that are whole numbers.
 _NUMBERS = ("filter", "size", "steps", "seed")
-_WORDS = ("network", "layer", "picture", "preset")
+_WORDS = ("network", "layer", "picture", "preset", "beside_network", "beside_picture")
 
 
 def asked(query: str) -> tuple[dict, str]:

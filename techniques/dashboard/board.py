@@ -21,7 +21,7 @@ from techniques.dashboard.panels import PANELS, Panel, check_panels
 from techniques.dashboard.runner import Runner
 from techniques.dashboard.script import script, state
 from techniques.dashboard.side import Side, middle
-from techniques.dashboard.views import GIVEN, SIZE, View, join
+from techniques.dashboard.views import GIVEN, SIZE, STEPS, View, join
 
 SHOWN = ("feature", "patches")  #: panels at first
 
@@ -60,6 +60,8 @@ class Dashboard(widgets.VBox):
         Name of the picture that is looked at first.
     beside : (str, int), optional
         A layer and a filter for the second side, which is then shown.
+    beside_network, beside_picture : str, optional
+        What the second side looks into and at, if not the first one's.
     address : bool
         Whether the page's address follows what is chosen: on a page of its own.
 
@@ -80,9 +82,10 @@ class Dashboard(widgets.VBox):
         panels: Mapping[str, Panel] | None = None,
         shown: Sequence[str] = SHOWN,
         networks: Sequence[str] = ("vgg16", "efficientnet_lite0"), size: int = SIZE,
-        steps: int = 128, seed: int = 0, preset: str | None = None, folder=None, classes=None,
+        steps: int = STEPS, seed: int = 0, preset: str | None = None, folder=None, classes=None,
         preprocess=None, uploads=None, network: str | None = None, picture: str | None = None,
-        beside: tuple[str, int] | None = None, address: bool = False,
+        beside: tuple[str, int] | None = None, beside_network: str | None = None,
+        beside_picture: str | None = None, address: bool = False,
     ):
         self.runner, self.sheets, self.kept = Runner(), Runner(), Kept()
         self.panels = dict(PANELS if panels is None else panels)
@@ -97,15 +100,19 @@ class Dashboard(widgets.VBox):
         network = self.networks[0] if network is None else network
         _check("network", network, self.networks)
         _check("recipe", preset, (None, *vz.PRESETS))
+        other = network if beside_network is None else beside_network
+        _check("network", other, self.networks)
         self.load(network)
         taken = self.nets[network]
         layer = middle(taken) if layer is None else layer
-        for place in ((layer, filter), *([] if beside is None else [beside])):
-            vz.kernels(taken, *place)  # refuses what is not there
+        vz.kernels(taken, layer, filter)  # refuses what is not there
+        if beside is not None:
+            self.load(other)
+            vz.kernels(self.nets[other], *beside)
         self._first = _taken(images, taken) if self._given["pictures"] else vz.load_images(
             images, size=taken.fixed_size or 224, classes=taken.classes)
-        if picture is not None:
-            _check("picture", picture, self._first.names)
+        for name in {picture, beside_picture} - {None}:
+            _check("picture", name, self._first.names)
         self.pictures, self._own, self.memory, self.folder = self._first, {}, {}, folder
         self._uploads, self._address = uploads, address
         controls = self._controls(shown, size, steps, seed, preset)
@@ -117,7 +124,8 @@ class Dashboard(widgets.VBox):
         at = 0 if picture is None else self._first.names.index(picture)
         self.sides[0].begin(network, layer, filter, at)
         if beside is not None:
-            self.sides[1].begin(network, *beside, at)
+            self.sides[1].begin(other, *beside, at if beside_picture is None else
+                                self._first.names.index(beside_picture))
             self.compare.value = True
         self._arrange()
 
@@ -148,17 +156,25 @@ class Dashboard(widgets.VBox):
         if tuple(self.shown) != SHOWN:
             chosen["shown"] = self.shown
         chosen |= {name: field.value for name, field, usual in (
-            ("size", self.size, SIZE), ("steps", self.steps, 128), ("seed", self.seed, 0),
-            ("preset", self.preset, None)) if field.value != usual}
-        if self.compare.value and second.begun and second.network.value == first.network.value:
+            ("size", self.size, SIZE), ("steps", self.steps, STEPS), ("seed", self.seed, 0),
+            ("preset", self.preset, "")) if field.value != usual}
+        if self.compare.value and second.begun:
             chosen["beside"] = (second.layer.value, second.filter.value)
+            if second.network.value != first.network.value:
+                chosen["beside_network"] = second.network.value
+            other = self.pictures.names[second.picture.index]
+            if other != name and other in self._first.names:
+                chosen["beside_picture"] = other
         return chosen
 
     def tell(self) -> None:
         """Let the page's address, and the call below the cards, follow what is chosen."""
         chosen = self.choices
         given = {"images": self._given["folder"]} if self._given["folder"] else {}
-        self._call.value = code_block("This view as a call", call({**given, **chosen}))
+        looked_at = {self.pictures.names[side.picture.index] for side in
+                     self.sides[: 1 + self.compare.value] if side.begun}
+        without = " (without your own picture)" if looked_at & set(self._own) else ""
+        self._call.value = code_block(f"This view as a call{without}", call({**given, **chosen}))
         as_words = {name: ",".join(value) if name == "shown" else
                     "/".join(map(str, value)) if name == "beside" else value
                     for name, value in chosen.items()}
@@ -227,9 +243,9 @@ class Dashboard(widgets.VBox):
             for words, value, low, high in (("Size (px)", size, 16, 512),
                                             ("Steps", steps, 1, 4096), ("Seed", seed, 0, 9999)))
         self.preset = widgets.Dropdown(
-            options=[("default", None), *((name.replace("_", " "), name) for name in vz.PRESETS)],
-            description="Recipe", layout=widgets.Layout(width="240px"))
-        self.preset.index = [None, *vz.PRESETS].index(preset)  # None alone would choose nothing
+            options=[("default", ""), *((name.replace("_", " "), name) for name in vz.PRESETS)],
+            value=preset or "", description="Recipe",  # None would choose nothing
+            layout=widgets.Layout(width="240px"))
         self.message, self._sending, self._call, self._state = (widgets.HTML() for _ in range(4))
         self.mine = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap", align_items="center"))
         self._list_own("")
@@ -246,6 +262,7 @@ class Dashboard(widgets.VBox):
             self._sending, self.mine, self.message])
 
     def _refresh(self) -> None:
+        self._say("")  # what was wrong before is over
         for side in self.sides:
             if side.begun:
                 side.refresh()
@@ -270,8 +287,9 @@ class Dashboard(widgets.VBox):
         """Take uploads, choose the first of them on the first side, and name what is no picture."""
         if not self.upload.value:
             return
-        found, problem = read_uploads(self.upload.value, size=self._first.size,
-                                      crop=self._first.crop, folder=self._uploads)
+        found, problem = read_uploads(
+            self.upload.value, size=self._first.size, crop=self._first.crop, folder=self._uploads,
+            taken=self._own)
         if isinstance(self.upload.value, tuple):  # ipywidgets 8 counts on the button what is here
             self.upload.value = ()
         self._own = {**found, **self._own, **found}  # the newest first, whatever the name

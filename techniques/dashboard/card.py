@@ -244,6 +244,8 @@ class Card(Listener):
         name = f"dashboard_{self.name}_{view.net.name}_{view.layer}_{view.filter}"
         if "picture" in self.panel.uses:
             name += f"_{Path(view.pictures.names[view.picture]).stem}"
+        name += "".join(f"_{what}_{value}" for what, value, usual in view.settings
+                        if what in self.panel.uses and value != usual)  # each has its own file
         try:
             saved = vz.save_figure(self.figure, name.replace(" ", "_"), alt=self.alt,
                                    panel=self.name, recipe=self.panel.call(view),
@@ -254,5 +256,6 @@ class Card(Listener):
             return
         place, home = saved.path.resolve(), HOME.parent.resolve()
         place = place.relative_to(home) if place.is_relative_to(home) else place
-        self.status.value = (f"<span role='status'>saved as {html.escape(str(place))}</span> "
+        self.status.value = (f"<span role='status' style='overflow-wrap: anywhere'>saved as "
+                             f"{html.escape(str(place))}</span> "
                              f"{download(content, saved.path.name)}")

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class Upload:
 
 
 def read_uploads(
-    uploads, *, size: int = 224, crop: float | None = None, folder=None
+    uploads, *, size: int = 224, crop: float | None = None, folder=None,
+    taken: Mapping[str, Upload] | None = None,
 ) -> tuple[dict[str, Upload], str]:
     """Read the pictures among uploaded files, and keep them as files.
 
@@ -54,6 +56,8 @@ def read_uploads(
         `vz.load_images`.
     folder : path, optional
         Where they are kept, each in a folder named by its content; ``build/uploads`` by default.
+    taken : mapping of str to Upload, optional
+        Those that are there already: another picture of the same name gets a number.
 
     Returns
     -------
@@ -61,20 +65,29 @@ def read_uploads(
         File name → picture; and a sentence for each file that cannot be read as one.
     """
     folder = Path(folder or BUILD / "uploads")
-    if not isinstance(uploads, Mapping):
-        uploads = {file["name"]: file for file in uploads}
+    named = uploads.items() if isinstance(uploads, Mapping) else (
+        (file["name"], file) for file in uploads)
     pictures, problems = {}, []
-    for name, file in uploads.items():
+    for name, file in named:
         try:
             image = vz.load_images({name: file}, size=size, crop=crop).images[0]
             content = bytes(file["content"])
-            path = folder / hashlib.sha256(content).hexdigest()[:12] / Path(name).name
+            own = folder / hashlib.sha256(content).hexdigest()[:12]
+            name = _free(Path(name), own, {**(taken or {}), **pictures})
+            path = own / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             pictures[name] = Upload(image, path)
         except (OSError, ValueError) as problem:
             problems.append(sentence(problem))
     return pictures, " ".join(problems)
+
+
+def _free(name: Path, own: Path, taken: Mapping[str, Upload]) -> str:
+    """A picture's name, with a number where another picture (in another folder) has it."""
+    tried = itertools.chain([name.name], (f"{name.stem} ({n}){name.suffix}"
+                                          for n in itertools.count(2)))
+    return next(one for one in tried if one not in taken or taken[one].path.parent == own)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ STYLE = f"""<style>
 .vzd-wait {{ background: {FAINT}; height: 240px; display: flex; align-items: center;
   justify-content: center; }}
 .vzd pre {{ background: {FAINT}; color: {INK}; padding: 6px; overflow-x: auto; font-size: 12px;
-  margin: 4px 0; }}
+  font-family: monospace; white-space: pre; margin: 4px 0; }}
 .vzd summary {{ cursor: pointer; }}
 .vzd-problem {{ border-left: 4px solid var(--jp-error-color1, #b2182b); padding: 4px 8px;
   background: {FAINT}; }}

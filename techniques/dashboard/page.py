@@ -18,8 +18,9 @@ ABOUT = """<details style="margin: 0 6px; max-width: 60rem"><summary>What is thi
 <p style="line-height: 1.4">A filter of a layer answers to some patterns and not to others. Its
 <em>feature picture</em> is drawn from noise until it excites the filter, without any photograph.
 The chosen photograph is what the panels about a picture look at, such as the <em>activation
-map</em>; <em>strongest patches</em> come from all packaged pictures. Small pictures on the sheet
-are drawn in few steps, to browse by.</p></details>"""
+map</em>; <em>strongest patches</em> come from all pictures on offer, yours too, but not from their
+borders, where a filter sees what lies beyond the picture. Small pictures on the sheet are drawn in
+few steps, to browse by.</p></details>"""
 
 
 def page(query: str | None = None, **options) -> widgets.VBox:

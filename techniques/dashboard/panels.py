@@ -111,6 +111,11 @@ def _stops(steps: int, size: int) -> list[int]:
     return sorted({1, 2, *range(every, steps + 1, every), steps} & set(range(1, steps + 1)))
 
 
+def told(value: float) -> str:
+    """An activation in words: whole numbers where they are large, never "-0"."""
+    return f"{value:.0f}" if abs(value) >= 9.5 else f"{round(float(value), 1) + 0:.1f}"
+
+
 def draw_feature(view: View, task: Task) -> tuple[Figure, str]:
     """The filter's picture, growing as the ascent climbs."""
     def on_step(done, pictures):
@@ -123,11 +128,11 @@ def draw_feature(view: View, task: Task) -> tuple[Figure, str]:
                          snapshots=_stops(view.steps, view.size), on_step=on_step, progress=False)
     row = ascent.report.iloc[0]
     beats = "" if np.isnan(row.percentile) else (
-        f"; its maximum is above ≈ {row.percentile:.0f} % of the photographs' maxima")
+        f"; its maximum is above ≈ {int(row.percentile)} % of the photographs' maxima")
     drawn = dataclasses.replace(ascent, images=shown(ascent.images))
     figure = vz.plot_images(drawn, [view.title], columns=1, width=3.0)
-    return figure, (f"Picture that excites {view.title}: mean pre-activation ≈ {row.start:.0f} → "
-                    f"≈ {row.end_mean:.0f} in {row.steps} steps{beats}.")
+    return figure, (f"Picture that excites {view.title}: mean pre-activation ≈ {told(row.start)} → "
+                    f"≈ {told(row.end_mean)} in {row.steps} steps{beats}.")
 
 
 def call_feature(view: View) -> str:
@@ -153,7 +158,8 @@ def draw_patches(view: View, task: Task) -> tuple[Figure, str]:
     figure = vz.plot_images(patches.images, titles, columns=3, width=4.0)
     return figure, (f"The {len(titles)} patches of {len(view.pictures)} pictures that excite "
                     f"{view.title} most, with pre-activation and picture: from "
-                    f"≈ {values.iloc[0]:.0f} ({names[0]}) to ≈ {values.iloc[-1]:.0f}.")
+                    f"≈ {told(values.iloc[0])} ({names[0]}) to ≈ {told(values.iloc[-1])}; places "
+                    "that see beyond a picture's border are left out.")
 
 
 def _maxima_key(view: View) -> tuple:
@@ -307,7 +313,7 @@ def draw_activation(view: View, task: Task) -> tuple[Figure, str]:
     rows, columns = values.shape
     row, column = np.unravel_index(values.argmax(), values.shape)
     said = (f"active at ≈ {100 * (values > 0).mean():.0f} % of {rows} × {columns} positions, most "
-            f"in row {row}, column {column} (≈ {values.max():.0f})" if values.max() > 0
+            f"in row {row}, column {column} (≈ {told(values.max())})" if values.max() > 0
             else "silent everywhere")
     return (plot_activation(view.image, values, title=view.title),
             f"Activation map of {view.title} over {view.picture_name}: {said}.")

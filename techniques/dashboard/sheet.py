@@ -70,8 +70,8 @@ class Sheet(Listener):
     def _refresh(self) -> None:
         """Lay the pictures under the tiles."""
         what = "not drawn yet" if self._found is None else self._found.words
-        self.draw.description = ("Draw this layer's sheet" if self._found is None else
-                                 "Draw larger pictures")
+        self.draw.description = ("Draw this layer's sheet (minutes)" if self._found is None else
+                                 "Draw larger pictures (minutes)")
         self.label.value = f"{self._layer}: {self._count} filters, {what}"
         self._look.value = "" if self._found is None else self._styles(self._found)
 
@@ -107,7 +107,8 @@ class Sheet(Listener):
     def _stop(self) -> None:
         self._runner.cancel(self._class)
         self._idle()
-        self.status.value = "cancelled; what is finished is kept"
+        kept = self._found is not None and not self._found.shipped
+        self.status.value = "cancelled" + "; what is finished is kept" * kept
 
     def _idle(self) -> None:
         """Nothing is being drawn: offer it, if there is anything left to draw."""

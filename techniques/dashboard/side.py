@@ -104,7 +104,7 @@ class Side:
         return View(self.net, self.layer.value, self.filter.value, home.pictures,
                     self.picture.index, self.net.fixed_size or home.size.value,
                     home.steps.value, home.seed.value,
-                    home.preset.value, home.code(self._name), home.memory)
+                    home.preset.value or None, home.code(self._name), home.memory)
 
     def _say(self, problem: str) -> None:
         """A sentence below the choices; empty takes the one before away."""

@@ -13,6 +13,7 @@ import vizutils as vz
 from data import fetch
 
 SIZE = 96  #: side of drawn pictures, in px: frames follow each other fast enough to watch
+STEPS = 128  #: of an ascent or an inversion
 
 #: What stands for a network and pictures that come from outside, in lines of code.
 GIVEN = {"net": "# net: the network that the dashboard was given",
@@ -51,7 +52,7 @@ class View:
     pictures: vz.ImageSet
     picture: int = 0
     size: int = SIZE
-    steps: int = 128
+    steps: int = STEPS
     seed: int = 0
     preset: str | None = None
     code: Mapping[str, str] = field(default_factory=lambda: dict(GIVEN))
@@ -71,6 +72,12 @@ class View:
     def picture_name(self) -> str:
         """What the chosen picture is called where people read it."""
         return names_of(self.pictures)[self.picture]
+
+    @property
+    def settings(self) -> tuple[tuple[str, object, object], ...]:
+        """How pictures are drawn: (name, value, the usual value) of each setting."""
+        return (("size", self.size, SIZE), ("steps", self.steps, STEPS), ("seed", self.seed, 0),
+                ("preset", self.preset, None))
 
     @property
     def parameters(self) -> dict:
