@@ -462,6 +462,13 @@ def test_another_recipe_draws_the_filters_picture_anew(board):
     assert "preset=&#x27;natural_spectrum&#x27;" in card.code.value
 
 
+def test_the_default_recipe_can_be_chosen_again(board):
+    board.preset.value = "natural_spectrum"
+    board.preset.index = 0  # what the browser sends
+    assert board.preset.label == "default" and board.preset.index == 0
+    assert board.sides[0].view.preset is None and "preset" not in board.choices
+
+
 def test_a_panel_is_drawn_when_it_is_ticked(board):
     board.ticks["activation"].value = True
     board.ticks["kernels"].value = False
@@ -544,6 +551,25 @@ def test_the_code_of_uploaded_pictures_makes_them(board, tmp_path, monkeypatch):
     exec(board.sides[0].view.code["pictures"], scope)
     np.testing.assert_array_equal(scope["pictures"].images, board.pictures.images)
     assert scope["pictures"].names == board.pictures.names
+
+
+def test_two_pictures_of_one_name_are_two(board):
+    other = file_bytes((30, 30))
+    upload(board, ("image.png", file_bytes()))
+    upload(board, ("image.png", other))
+    upload(board, ("image.png", file_bytes()))  # the first one again
+    assert set(board.sides[0].picture.options[:2]) == {"image.png", "image (2).png"}
+    assert board.sides[0].picture.options[2:] == ("a", "b", "c", "d")
+    assert board.mine.children[0].value.startswith("2 pictures of yours")
+    scope = {"net": None, "pictures": board._first, "vz": vz}
+    exec(board.sides[0].view.code["pictures"], scope)
+    assert scope["pictures"].names == board.pictures.names
+
+
+@pytest.mark.skipif(int(widgets.__version__.split(".")[0]) < 8, reason="a mapping cannot hold two")
+def test_two_pictures_of_one_name_sent_together_are_two(board):
+    upload(board, ("image.png", file_bytes()), ("image.png", file_bytes((30, 30))))
+    assert set(board.sides[0].picture.options[:2]) == {"image.png", "image (2).png"}
 
 
 def test_uploads_are_counted_and_removed_with_their_files(board, tmp_path):
@@ -725,10 +751,37 @@ def test_the_circuits_tiles_lead_on_too_and_the_first_layers_have_none(view, tin
     assert dashboard.PANELS["kernels"].leads(first) == []
 
 
+def test_figures_of_other_settings_have_files_of_their_own(board, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIZUTILS_FIGURES", str(tmp_path / "figures"))
+    board.ticks["feature"].value = True
+    card = board.sides[0].cards["feature"]
+    for change in (lambda: None, lambda: setattr(board.seed, "value", 3),
+                   lambda: setattr(board.preset, "value", "lecture_rms")):
+        change()
+        finished(card).save.click()
+    own = "dashboard_feature_tiny_vgg_block2_conv2_3_size_32_steps_2"
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        f"{own}.png", f"{own}_seed_3.png", f"{own}_seed_3_preset_lecture_rms.png"}
+
+
+def test_small_numbers_keep_a_decimal():
+    said = [dashboard.panels.told(value) for value in (3.46, 2.7, -0.04, -21.6, 6095.2)]
+    assert said == ["3.5", "2.7", "0.0", "-22", "6095"]
+
+
+def test_a_wrong_setting_is_forgotten_once_another_is_chosen(board):
+    board.seed.widget.value = "17.5"
+    assert board.message.value
+    board.steps.value = 3
+    assert not board.message.value
+
+
 def test_a_canvas_that_is_too_small_can_be_made_larger_by_a_button(board):
     board.sides[0].layer.value = "block4_conv1"
     board.ticks["feature"].value = True
     card = finished(board.sides[0].cards["feature"])
+    board.sides[0].filter.value = 2  # said of each filter, not of the first alone
+    assert "avoids" in finished(card).words.value and card.larger.layout.display == ""
     advised = int(re.search(r"size=(\d+) avoids", card.words.value)[1])
     assert card.larger.description == f"Draw at {advised} px"
     assert card.larger.layout.display == ""
@@ -775,6 +828,23 @@ def test_what_is_chosen_is_a_call_and_an_address_that_open_it_again(board, tiny,
     again = dashboard.Dashboard(tiny, images=pictures, **wanted)
     assert again.choices == board.choices and again.sides[1].filter.value == 2
     again.close()
+
+
+def test_both_sides_are_in_the_address(board, tiny, pictures, monkeypatch):
+    monkeypatch.setattr(vz, "load_network", lambda name, weights: tiny)
+    first, second = board.sides
+    board.compare.value = True
+    second.network.value = "vgg16"
+    wait_for(lambda: second.view.code["net"].startswith("net = vz.load_network('vgg16'"))
+    second.picture.index = 3
+    assert board.choices["beside_network"] == "vgg16"
+    assert board.choices["beside_picture"] == "d" and "picture" not in board.choices
+    again = dashboard.Dashboard(tiny, images=pictures, **board.choices)
+    assert again.choices == board.choices
+    assert [side.picture.value for side in again.sides] == ["a", "d"]
+    again.close()
+    upload(board, ("mine.png", file_bytes()))
+    assert "without your own picture" in board._call.value
 
 
 def test_companion_6_shows_the_picture_that_the_browser_test_made():
