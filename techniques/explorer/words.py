@@ -6,6 +6,7 @@ Every word comes from a rule that stands elsewhere (`stimuli.Summary.properties`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -77,7 +78,7 @@ def texts(groups: Groups | None, analysed: LayerPass | None, filters: int) -> li
     said = [""] * filters if groups is None else [
         ", ".join(names).replace("_", " ") for names in groups.classes]
     for f, row in () if analysed is None else zip(analysed.filters, analysed.rows, strict=True):
-        said[f] += " · " + row["hypothesis"]
+        said[f] += " · " + re.sub(r"^Filter \d+ of \S+ ", "", row["hypothesis"])
     return said
 
 

@@ -186,13 +186,13 @@ def test_search_choice_and_order_lead_to_the_filters_they_name(visit):
     page.reload()  # the search is in the address
     page.get_by_text(f"for “{word}”").wait_for(timeout=PATIENCE)
     assert tiles(page) == wanted
-    page.get_by_role("button", name="show all").click()
+    page.get_by_role("button", name="clear").click()
     page.get_by_text("6 of 6 filters").first.wait_for(timeout=PATIENCE)
     verdict = tags["verdict"]["words"][0]
     page.get_by_label("verdict").select_option(verdict)
     arrived(page, "verdict=")
     assert tiles(page) == [f for f, of in enumerate(tags["verdict"]["of"]) if 0 in of]
-    page.get_by_role("button", name="show all").click()
+    page.get_by_role("button", name="clear").click()
     page.get_by_label("sort by").select_option("outgoing")
     arrived(page, "sort=outgoing")
     falling = values(page, rising=False)
@@ -232,30 +232,71 @@ def test_next_stays_within_what_was_found(visit):
     page.locator(".tile").first.click()
     page.get_by_role("heading", name=f"{DRAWN}, filter {first}").wait_for(timeout=PATIENCE)
     page.get_by_role("link", name=f"1 of {count} as chosen").wait_for(timeout=PATIENCE)
+    page.reload()  # it is still known what was found
+    page.get_by_role("link", name=f"1 of {count} as chosen").wait_for(timeout=PATIENCE)
     page.keyboard.press("n")
     page.get_by_role("heading", name=f"{DRAWN}, filter {second}").wait_for(timeout=PATIENCE)
     page.keyboard.press("u")  # back to what was found
     arrived(page, "kernels=")
-    page.get_by_role("button", name="show all").click()
+    page.get_by_role("button", name="clear").click()
     page.get_by_text("6 of 6 filters").first.wait_for(timeout=PATIENCE)
     page.locator(".tile").first.click()
     page.get_by_role("heading", name=f"{DRAWN}, filter 0").wait_for(timeout=PATIENCE)
+    page.reload()
+    page.get_by_role("link", name=f"all of {DRAWN}").wait_for(timeout=PATIENCE)
     page.keyboard.press("n")  # nothing is searched for now
     page.get_by_role("heading", name=f"{DRAWN}, filter 1").wait_for(timeout=PATIENCE)
+
+
+def test_whole_words_go_before_beginnings(visit):
+    page = visit()
+    found = page.evaluate("""() => {
+        const layer = (name, texts, of) => ({name, filters: 3, texts, measures: {},
+          tags: {group: {words: ["cats and other carnivores", "buildings", "household"], of}}});
+        const layers = [
+          layer("block1_conv2", ["sports car", "school bus", "tench"], [[0], [1], [2]]),
+          layer("block3_conv2", ["tile house", "carton", "dark"], [[1], [], [0]])];
+        const ask = words => explorer.find(layers, words).map(
+            o => `${o.layer.name[5]} ${o.filter}`);
+        return [ask("car"), ask("cars"), ask("bus"), ask("house"), ask("build"), ask("carni"),
+                ask("block3"), ask("conv2").length, ask("block3_conv2, dark"), ask("block"),
+                explorer.areTags("not, buildings", layers), explorer.areTags("cats", layers)];
+    }""")
+    assert found == [["1 0"], ["1 0"], ["1 1"], ["3 0"], ["1 1", "3 0"], ["1 0", "3 2"],
+                     ["3 0", "3 1", "3 2"], 6, ["3 2"], [], False, True]
+
+
+def test_what_is_not_here_is_offered_where_it_is(visit):
+    page = visit(DRAWN, asked=f"?q={BARE}")
+    assert tiles(page) == []
+    page.get_by_role("link", name="in all layers").click()
+    page.locator(".tile").first.wait_for(timeout=PATIENCE)
+    page = visit(DRAWN, asked="?sort=foo")  # no such order
+    assert tiles(page) == list(range(6))
+
+
+def test_what_is_empty_lies_over_nothing(visit):
+    page = visit(DRAWN, 1)
+    readout = page.locator(".readout").first
+    assert readout.evaluate("one => getComputedStyle(one).position") == "static"
+    page.locator(".kernel").first.locator("g").nth(4).hover()
+    assert readout.evaluate("one => getComputedStyle(one).position") == "sticky"
 
 
 def test_a_search_says_why_it_found_a_filter(visit):
     page = visit()
     found = page.evaluate("""() => {
         const one = {name: "a", filters: 2, measures: {},
-          texts: ["likes a dark bar, tilted; classes: tench, great white shark", "fennec"],
+          texts: ["tench, great white shark · likes a cyan disc (3.5 px, 45°), a dark bar",
+                  "fennec"],
           tags: {group: {words: ["buildings and structures", "nets"], of: [[0, 1], []]}}};
         const ask = (words, filter = 0) => explorer.why([one], {layer: one, filter}, words);
         return [ask("build"), ask("nets"), ask("dark bar"), ask("white"), ask("fennec", 1),
-                ask("0")];
+                ask("0"), ask("cyan"), ask("cyan bar")];
     }""")
-    assert found == [["buildings and structures"], [], ["likes a dark bar"], ["great white shark"],
-                     ["fennec"], []]
+    assert found == [["buildings and structures"], [], ["a dark bar"], ["great white shark"],
+                     ["fennec"], [], ["likes a cyan disc (3.5 px, 45°)"],
+                     ["likes a cyan disc (3.5 px, 45°)"]]
 
 
 def test_a_search_is_soon_done(visit):

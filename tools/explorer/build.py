@@ -167,7 +167,10 @@ def build(
             "signs": [[round(float(layer.inputs.sign_index[c, f]), 2)
                        for c in layer.inputs.ranked(f, explorer.TOP)]
                       for f in range(layer.filters)]})
-    index = {"network": net.name, "source": net.weights_source, "pictures": len(image_set),
+    colours = {"R": "red", "G": "green", "B": "blue"}
+    index = {"network": net.name, "source": net.weights_source,
+             "inputs": [colours.get(one, one) for one in net.input_channels],
+             "pictures": len(image_set),
              "top": explorer.TOP, "command": said.command,
              "calls": explorer.templates(net=said.net, shown=said.pictures),
              "tags": explorer.TAGS,

@@ -46,14 +46,18 @@
   function kernels(layer, filter, unit, {name = "ranking"} = {}) {
     const up = layer.reads ? layerOf(layer.reads) : null;
     const scale = Math.max(...unit.edges.flatMap((edge) => edge.taps.map(Math.abs)), 1e-12);
-    const readout = element("p", {class: "readout", "aria-live": "polite"}, " ");
-    const tell = (text) => { readout.textContent = text || "\u00a0"; };
+    const readout = element("p", {class: "readout idle", "aria-live": "polite"}, "\u00a0");
+    const tell = (text) => {
+      readout.textContent = text || "\u00a0";
+      readout.classList.toggle("idle", !text);  // empty, it lies over nothing
+    };
     const list = element("ol", {class: "edges"}), calls = element("div", {});
     const edges = new Map(unit.edges.map((edge) => [edge.c, edge]));
 
     function one(channel, at) {
       const edge = edges.get(channel);
-      const whose = `channel ${channel} of ${layer.reads ?? "the picture"}`;
+      const whose = layer.reads ? `channel ${channel} of ${layer.reads}`
+        : `channel ${channel} (${index().inputs[channel]}) of the picture`;
       const taps = edge.taps.map((tap) => signed(tap, 3)).join(", ");
       return element("li", {},
         up ? unitLink(up, channel, {side: 72, words: `channel ${channel}`})
@@ -172,17 +176,17 @@
   function curve([family, points]) {
     const top = Math.max(...points.map(([, value]) => value), 1e-9);
     const last = Math.max(...points.map(([angle]) => angle));
-    const place = ([angle, value]) => [34 + 196 * angle / last, 96 - 80 * value / top];
+    const place = ([angle, value]) => [44 + 186 * angle / last, 96 - 80 * value / top];
     const line = points.map((point, i) => `${i ? "L" : "M"}${place(point).map(
       (x) => x.toFixed(1)).join(" ")}`).join("");
     const text = points.map(([angle, value]) => `${angle}°: ${number(value, 1)}`).join(", ");
     return element("figure", {}, element("svg", {class: "curve", viewBox: "0 0 240 120", role: "img",
       "aria-label": `Response to a ${family} by orientation: ${text}`},
-    element("path", {class: "axis", d: "M34 10V96H232"}), element("path", {class: "line", d: line}),
+    element("path", {class: "axis", d: "M44 10V96H232"}), element("path", {class: "line", d: line}),
     points.map((point) => element("circle", {cx: place(point)[0], cy: place(point)[1], r: 2.5})),
-    element("text", {x: 30, y: 16, class: "end"}, number(top, 0)),
-    element("text", {x: 30, y: 98, class: "end"}, "0"),
-    element("text", {x: 34, y: 112}, "0°"),
+    element("text", {x: 40, y: 16, class: "end"}, number(top, 0)),
+    element("text", {x: 40, y: 98, class: "end"}, "0"),
+    element("text", {x: 44, y: 112}, "0°"),
     element("text", {x: 230, y: 112, class: "end"}, `${last}°`)),
     element("figcaption", {}, `Response to the best ${family}, by orientation`));
   }

@@ -18,6 +18,7 @@
   /* The page of an address: {title, body, keys}. */
   async function pageOf({parts, asked}) {
     const [network, name, number, word, other, second] = parts;
+    if (asked.sort && !(asked.sort in index().measures)) delete asked.sort;  // by number, then
     if (network === undefined) return explorer.home(asked);
     if (network !== index().network) return nowhere(`“${network}” is no network here: this is ${
       index().network}.`);

@@ -1,8 +1,8 @@
 /* Contact sheets: all layers, one layer, and what a search finds. */
 (() => {
   "use strict";
-  const {element, address, picture, blank, index, number, say, find, why, sort, choices}
-    = explorer;
+  const {element, address, picture, blank, index, number, say, find, why, areTags, sort, choices,
+         layerOf} = explorer;
   const AT_ONCE = 512;  // tiles; a search over all layers may find thousands
   const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 
@@ -65,7 +65,7 @@
       select("order", "order", asked.sort ? [["", "largest first"], ["rising", "smallest first"]]
         : [["", "smallest first"]], asked.order ?? "", change("order"), {disabled: !asked.sort}),
       Object.values(asked).some(Boolean) ? element("button", {
-        type: "button", onclick: () => go({})}, "show all") : null));
+        type: "button", onclick: () => go({})}, "clear") : null));
   }
 
   /* What the address asks for, of some layers. */
@@ -75,6 +75,29 @@
     return sort(find(layers, asked.q ?? "", chosen), asked.sort, asked.order === "rising");
   }
 
+  /* On a filter's page "next" then stays among what was found, after a reload too. */
+  const KEPT = `found in ${location.pathname}`;
+  function remember(layers, asked, found) {
+    const scope = layers.length > 1 ? null : layers[0].name, any = Object.values(asked).some(Boolean);
+    explorer.trail = any ? {found, words: asked.q, at: address(scope, null, asked)} : null;
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify(any ? {scope, asked} : null));
+    } catch {
+      return;  // no storage here: it is known until the page is left
+    }
+  }
+
+  function restored() {
+    try {
+      const {scope, asked} = JSON.parse(sessionStorage.getItem(KEPT)) ?? {};
+      const layers = scope ? [layerOf(scope)] : index().layers;
+      if (asked && layers[0]) remember(layers, asked, results(layers, asked));
+    } catch {
+      explorer.trail = null;
+    }
+    explorer.trail ??= null;
+  }
+
   function listed(layers, asked, go) {
     const began = performance.now(), found = results(layers, asked);
     explorer.took = performance.now() - began;  // of the search alone, for the tests
@@ -82,10 +105,7 @@
     const text = `${found.length.toLocaleString("en")} of ${plural(all, "filter")}`
       + (found.length > AT_ONCE ? `, the first ${AT_ONCE} shown` : "");
     say(text);
-    // on a filter's page, "next" then stays among these
-    explorer.trail = Object.values(asked).some(Boolean) ? {
-      found, words: asked.q, at: address(layers.length > 1 ? null : layers[0].name, null, asked)}
-      : null;
+    remember(layers, asked, found);
     const reason = (one) => asked.q ? why(layers, one, asked.q) : [];
     return [controls(layers, asked, go),
       element("p", {class: "count"}, element("strong", {}, text), asked.q ? ` for “${asked.q}”` : ""),
@@ -99,9 +119,13 @@
     const known = Object.keys(index().tags).map((kind) => [kind, choices(layers, kind)])
       .filter(([, words]) => words.length);
     const apart = (asked.q ?? "").trim().split(/[\s,;]+/).join(", ");
-    const perhaps = apart.includes(",") && apart !== asked.q && results(layers, {...asked, q: apart});
+    const perhaps = apart.includes(",") && apart !== asked.q && areTags(apart, layers)
+      && results(layers, {...asked, q: apart});
+    const elsewhere = layer && asked.q ? results(index().layers, {q: asked.q}).length : 0;
     return element("div", {}, perhaps?.length ? element("p", {}, "Do you mean ", element("a", {
       href: address(layer, null, {...asked, q: apart})}, `“${apart}”`), `: ${perhaps.length}?`) : "",
+    elsewhere ? element("p", {}, element("a", {href: address(null, null, {q: asked.q})},
+      `${plural(elsewhere, "filter")} in all layers`), ".") : "",
     element("p", {}, "No filter answers to all of this. Separate words by "
       + "commas. Properties are known by these words; other words are looked for in hypotheses "
       + `and in the names of ImageNet's classes${layers.some((one) => !one.analysed)
@@ -165,7 +189,7 @@
       return {title: "search", body: [element("h1", {}, `${index().network}: search`),
                                       ...listed(layers, asked, go)]};
     }
-    explorer.trail = null;
+    remember(layers, {}, []);
     const filters = layers.reduce((sum, layer) => sum + layer.filters, 0);
     const done = layers.filter((layer) => layer.analysed).map((layer) => layer.name);
     return {title: "all layers", body: [
@@ -189,5 +213,5 @@
       element("p", {class: "small"}, `Weights: ${index().source}.`)]};
   }
 
-  Object.assign(explorer, {layerPage, home, results});
+  Object.assign(explorer, {layerPage, home, results, restored});
 })();

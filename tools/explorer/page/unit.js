@@ -14,6 +14,7 @@
   /* Where "previous", "next" and "up" lead: among what was searched for last, if this filter was
      found there, else among the layer's filters. */
   function neighbours(layer, filter) {
+    if (explorer.trail === undefined) explorer.restored();
     const {found, words, at} = explorer.trail ?? {found: []};
     const here = found.findIndex((one) => one.layer === layer && one.filter === filter);
     if (here >= 0) {
