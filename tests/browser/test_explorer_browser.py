@@ -108,7 +108,7 @@ def heading(page, text):
 
 def tiles(page):
     """The filters on a sheet, in its order."""
-    return [int(name) for name in page.locator(".tile .name").all_inner_texts()]
+    return [int(name) for name in page.locator(".tile .name").all_text_contents()]  # laid out or not
 
 
 def test_from_a_filter_to_its_strongest_input_and_back(visit, network):
