@@ -107,8 +107,8 @@ def heading(page, text):
 
 
 def tiles(page):
-    """The filters on a sheet, in its order."""
-    return [int(name) for name in page.locator(".tile .name").all_text_contents()]  # laid out or not
+    """The filters on a sheet, in its order, laid out already or not."""
+    return [int(name) for name in page.locator(".tile .name").all_text_contents()]
 
 
 def test_from_a_filter_to_its_strongest_input_and_back(visit, network):
