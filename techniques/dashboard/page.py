@@ -20,7 +20,12 @@ ABOUT = """<details style="margin: 0 6px; max-width: 60rem"><summary>What is thi
 The chosen photograph is what the panels about a picture look at, such as the <em>activation
 map</em>; <em>strongest patches</em> come from all pictures on offer, yours too, but not from their
 borders, where a filter sees what lies beyond the picture. Small pictures on the sheet are drawn in
-few steps, to browse by.</p></details>"""
+few steps, to browse by.</p>
+<p style="line-height: 1.4"><em>Pre-activation</em>: a filter's value before its ReLU cuts off what
+is below zero. <em>Weak</em>: a picture whose largest answer beats fewer than 95 % of photographs.
+<em>L2 norm</em>: a kernel's size, the root of the sum of its squared weights. <em>Logit</em>: a
+class's score before it becomes a probability. <em>SSIM</em>: how alike two pictures are, 1 for the
+same. <em>Padding</em>: the zeros that stand beyond a picture's border.</p></details>"""
 
 
 def page(query: str | None = None, **options) -> widgets.VBox:
