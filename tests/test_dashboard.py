@@ -869,6 +869,13 @@ def test_the_page_begins_where_it_can(tiny, pictures, monkeypatch):
     assert (board.view.layer, board.view.filter) == ("block2_conv1", 1)
     assert "block9" in board.message.value and 'role="alert"' in board.message.value
     board.close()
+    for wrong, said in (("beside=block2_conv1/99", "0 to"), ("picture=z", "a, b, c, d"),
+                        ("preset=mine", "lecture_rms"), ("network=mine", "tiny_vgg")):
+        board = dashboard.page(f"{wrong}&filter=3&steps=5", net=tiny, images=pictures,
+                               layer="block2_conv1", filter=1, shown=()).children[1]
+        assert said in board.message.value and board.steps.value == 5  # the rest is kept
+        assert board.view.filter == (1 if wrong == "network=mine" else 3)
+        board.close()
     board = dashboard.page("filter=2", net=tiny, images=pictures, shown=()).children[1]
     assert board.view.filter == 2 and board.message.value == ""
     assert "history.replaceState(null, &#x27;&#x27;, &#x27;?layer=" in board._state.value

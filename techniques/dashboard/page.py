@@ -40,19 +40,31 @@ def page(query: str | None = None, **options) -> widgets.VBox:
     """
     query = os.environ.get("QUERY_STRING", "") if query is None else query
     wanted, problem = asked(query)
-    options |= {"address": True}
-    try:
-        board = Dashboard(**{**options, **wanted})
-    except (ValueError, FileNotFoundError) as error:
-        problem = f"{problem} {sentence(error)} The page begins as it does without that.".strip()
-        board = Dashboard(**options)
-    board.message.value = paragraph(problem, problem=True)
+    board, refused = _begun(options | {"address": True}, wanted)
+    board.message.value = paragraph(f"{problem} {refused}".strip(), problem=True)
     heading = ('<div style="display: flex; flex-wrap: wrap; align-items: baseline">'
                '<h1 style="font-size: 20px; margin: 2px 6px">Dashboard: what a filter looks for'
                f"</h1>{ABOUT}</div>")
     alone = "VIZUTILS_FILES" in os.environ and "theme=" not in query  # no JupyterLab around it
     return widgets.VBox([widgets.HTML((DARK if alone else "") + heading), board,
                          widgets.HTML(_links())])
+
+
+#: What is left out of an address together, where it cannot be had.
+_TOGETHER = (("beside", "beside_network", "beside_picture"), ("picture",), ("preset",), ("shown",),
+             ("filter",), ("layer", "filter"), ("network", "layer", "filter"))
+
+
+def _begun(options: dict, wanted: dict) -> tuple[Dashboard, str]:
+    """The dashboard with as much of what is wanted as can be had, and why that is not all."""
+    problem = ""
+    for left_out in ((), *(some for some in _TOGETHER if set(some) & set(wanted)), tuple(wanted)):
+        kept = {name: value for name, value in wanted.items() if name not in left_out}
+        try:
+            return Dashboard(**{**options, **kept}), problem
+        except (ValueError, FileNotFoundError) as error:
+            problem = problem or f"{sentence(error)} The page begins as it does without that."
+    raise ValueError(problem)  # nor without an address
 
 
 def _links() -> str:
