@@ -830,6 +830,16 @@ def test_what_is_chosen_is_a_call_and_an_address_that_open_it_again(board, tiny,
     again.close()
 
 
+def test_a_page_that_has_come_is_told_again(board, monkeypatch):
+    card, again = finished(board.sides[0].cards["kernels"]), []
+    monkeypatch.setattr(widgets.Widget, "send_state", lambda self, key=None: again.append(self))
+    board.arrived.click()  # as the script in the page does
+    shown = {card.status, card.picture, card.bar, card.save, card.tiles, card.larger.layout,
+             *card.tiles.children, board.sides[0].sheet.tiles, board.sides[0].message}
+    assert shown <= set(again)
+    assert again.index(card.tiles.children[0]) < again.index(card.tiles)  # what is held goes first
+
+
 def test_both_sides_are_in_the_address(board, tiny, pictures, monkeypatch):
     monkeypatch.setattr(vz, "load_network", lambda name, weights: tiny)
     first, second = board.sides

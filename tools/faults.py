@@ -65,6 +65,8 @@ FAULTS = tuple(Fault(*given) for given in [
      "if what in self.panel.uses and value != usual)", "if False)", "test_dashboard"),
     ("the second side's picture is not in the address", "techniques/dashboard/board.py",
      'chosen["beside_picture"] = other', "pass", "test_dashboard"),
+    ("a page that was loading is told nothing again", "techniques/dashboard/board.py",
+     "                widget.send_state()", "                pass", "test_dashboard"),
     ("an averaged kernel is not dilated", "techniques/feature_maps.py",
      "dilations=conv.dilation_rate)", "dilations=1)", "test_plain_keras"),
     ("red and blue swapped", "engine/wrapping.py", "return keras.ops.flip(images, -1) - ",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlencode
 
 import ipywidgets as widgets
@@ -118,8 +118,12 @@ class Dashboard(widgets.VBox):
         controls = self._controls(shown, size, steps, seed, preset)
         self.sides = (Side(self, "A"), Side(self, "B"))
         self._columns = widgets.HBox()
+        self.arrived = widgets.Button(tooltip="The page is there",
+                                      layout=widgets.Layout(display="none"))
+        self.arrived.add_class("vzd-arrived")
+        self.arrived.on_click(lambda _: self.tell_again())
         super().__init__([widgets.HTML(STYLE + script()), controls, self._columns, self._call,
-                          self._state])
+                          self._state, self.arrived])
         self.add_class("vzd")
         at = 0 if picture is None else self._first.names.index(picture)
         self.sides[0].begin(network, layer, filter, at)
@@ -179,6 +183,17 @@ class Dashboard(widgets.VBox):
                     "/".join(map(str, value)) if name == "beside" else value
                     for name, value in chosen.items()}
         self._state.value = state(urlencode(as_words, safe=",/"), address=self._address)
+
+    def tell_again(self) -> None:
+        """Send once more what is shown: a page that was loading has missed some of it.
+
+        ipywidgets asks for all states when a page is opened; what is told between its answer and
+        the page's being ready for more is lost, and a panel would seem to work for ever.
+        """
+        with self.runner.lock, self.sheets.lock:
+            for widget in _within(self):
+                widget.layout.send_state()
+                widget.send_state()
 
     def resize(self, size: int) -> None:
         """Have pictures drawn at another size."""
@@ -333,6 +348,13 @@ class Dashboard(widgets.VBox):
                 names = self.pictures.names
                 side.list_pictures(names.index(wanted) if wanted in names else 0)
         self._refresh()
+
+
+def _within(widget: widgets.Widget) -> Iterator[widgets.Widget]:
+    """A widget and all that it holds, what is held first."""
+    for held in getattr(widget, "children", ()):
+        yield from _within(held)
+    yield widget
 
 
 def _taken(images, net: vz.Network) -> vz.ImageSet:

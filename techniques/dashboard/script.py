@@ -5,6 +5,7 @@ They run in the page when `SCRIPT`, an HTML widget's content inside the dashboar
 - keep JupyterLab's shortcuts out of the dashboard (``x`` on a tile would cut the cell);
 - name the sliders' handles, which have no name, and leave a slider's number to be read only;
 - take ipywidgets' count of files off the upload's button: it says 0 once they are taken;
+- say that the page has come, by a button that nobody sees (`Dashboard.tell_again`);
 - join a sheet's radio buttons by a name: one stop for the Tab key, arrow keys within;
 - stop uploads that the server would answer by closing the connection, and say that others are
   on their way. The chooser of files that ipywidgets makes is not part of the page, so it is met
@@ -50,6 +51,10 @@ const begin = tries => {
           part.data = part.data.replace(/ \(\d+\)$/, '');
         }
       });
+    });
+    board.querySelectorAll('.vzd-arrived:not([data-told])').forEach(button => {
+      button.dataset.told = 'true';
+      button.click();
     });
     board.querySelectorAll('[title=null]').forEach(one => one.removeAttribute('title'));
     board.querySelectorAll('[role=progressbar], .widget-progress .progress').forEach(bar => {

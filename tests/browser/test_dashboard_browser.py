@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -476,6 +477,40 @@ def test_the_picture_of_it_for_readers(browser, address, tmp_path):
     assert committed.stat().st_size <= PICTURE  # another sheet may have been drawn here
     with Image.open(committed) as shown, Image.open(target) as now:
         assert shown.size == now.size == (1280, 900)
+
+
+def test_what_a_loading_page_missed_is_told_again(browser, address):
+    """ipywidgets loses what the kernel tells between the states a page asks for and their use."""
+    page, lost = browser.new_page(), []
+
+    def lose(page_side):
+        kernel, arrived = page_side.connect_to_server(), []
+
+        def to_kernel(message):
+            if b'"event":"click"' in as_bytes(message):  # what the dashboard's script says first
+                arrived.append(time.monotonic())
+            kernel.send(message)
+
+        def to_page(message):
+            update = re.search(rb'"method": ?"update"', as_bytes(message)) is not None
+            if update and not arrived:
+                lost.append(message)
+            else:
+                page_side.send(message)
+
+        page_side.on_message(to_kernel)
+        kernel.on_message(to_page)
+
+    page.route_web_socket(re.compile("/channels"), lose)
+    page.goto(f"{address}/?shown=feature&size=64&steps=1000", timeout=180 * SECOND)
+    finished(page, "Feature picture")
+    assert lost  # it was drawn while the page loaded
+    assert card(page, "Feature picture").locator("img").count() == 1
+    page.close()
+
+
+def as_bytes(message):
+    return message.encode() if isinstance(message, str) else message
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920])
