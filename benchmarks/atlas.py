@@ -2,16 +2,17 @@
 
     python benchmarks/atlas.py [--layer block3_conv1] [--sample 16]
     python benchmarks/atlas.py --blocks 1 2 3 [--part 8] [--only 32] [--folder NEW]
+    python benchmarks/atlas.py --layers block4_conv3 block5_conv2 --part 8
 
 The first draws one layer with `vz.atlas` into a new folder, 32, 64, 128 and all filters (each from
 nothing), and compares `end_max` of a seeded sample with the same filters after 512 steps of
 `vz.maximize` at its defaults on the same canvas.
 
-The second draws whole blocks as the explorer does (64 px or more), or a seeded part of each layer:
-an eighth with `--part 8`, or at most that many filters with `--only`, and says what the whole layer
-takes at that rate. Processor seconds of all threads stand beside the clock: they hardly move when
-the machine is doing other work. Tracing is counted. With `--folder`, pictures of whole layers stay
-there, for `make explorer`.
+The others draw whole blocks, or single layers, as the explorer does (64 px or more), or a seeded
+part of each: an eighth with `--part 8`, or at most that many filters with `--only`, and say what
+the whole layer takes at that rate. Processor seconds of all threads stand beside the clock: they
+hardly move when the machine is doing other work. Tracing is counted. With `--folder`, pictures of
+whole layers stay there, for `make explorer`.
 """
 
 import argparse
@@ -65,7 +66,7 @@ def chosen(whole: int, part: int, only: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(whole, count, replace=False))
 
 
-def blocks(net, layers: list[str], options) -> None:
+def several(net, layers: list[str], options) -> None:
     """Print a row a layer: seconds, for the whole layer, share of the long climb's `end_max`."""
     print("| layer | px | drawn | seconds | processor seconds | whole layer: seconds | processor | "
           "of 512 steps: median, lowest | flat |\n|---|---|---|---|---|---|---|---|---|")
@@ -101,14 +102,15 @@ def main():
     parser.add_argument("--layer", default="block3_conv1")
     parser.add_argument("--sample", type=int, default=16, help="filters climbed for long, a layer")
     parser.add_argument("--blocks", type=int, nargs="+", help="draw these blocks' layers instead")
+    parser.add_argument("--layers", nargs="+", default=[], help="draw these layers instead")
     parser.add_argument("--part", type=int, default=1, help="draw one filter of so many")
     parser.add_argument("--only", type=int, default=0, help="draw at most so many of a layer")
     parser.add_argument("--folder", help="a new folder, where pictures stay")
     options = parser.parse_args()
     net = vz.load_network("vgg16", weights="packaged")
-    if options.blocks:
-        wanted = tuple(f"block{block}_" for block in options.blocks)
-        blocks(net, [name for name in net.conv_layers if name.startswith(wanted)], options)
+    wanted = (*options.layers, *(f"block{block}_" for block in options.blocks or ()))
+    if wanted:
+        several(net, [name for name in net.conv_layers if name.startswith(wanted)], options)
     else:
         one_layer(net, options.layer, options.sample)
 

@@ -462,7 +462,7 @@ def test_a_seeded_part_of_a_layer_is_drawn_and_held_against_long_climbs(tiny, ca
     assert len(atlas.chosen(256, 8, 0)) == 32 and len(atlas.chosen(256, 8, 5)) == 5
     assert atlas.chosen(8, 1, 0).tolist() == list(range(8))
     options = argparse.Namespace(part=2, only=0, folder=None, sample=1)
-    atlas.blocks(tiny, ["block1_conv1"], options)
+    atlas.several(tiny, ["block1_conv1"], options)
     row = re.search(r"\| block1_conv1 \| 64 \| 2 of 4 \|.* (\d+) %, (\d+) % \| \d \|",
                     capsys.readouterr().out)
     assert row and row[1] == row[2]  # of one filter
