@@ -491,6 +491,24 @@ def test_numbers_say_no_more_than_they_know(visit):
     assert told == ["8,891", "−1,235", "99.9", "100", "0.00", "0.13", "–", "100"]
 
 
+def test_a_hypothesis_says_at_once_what_tests_refute_of_it(visit):
+    told = 0
+    for filter in range(6):
+        page = visit(DRAWN, filter)
+        card = page.locator("section").filter(
+            has=page.get_by_role("heading", name="Hypothesis and verdict"))
+        rows = [row.locator("th, td").all_inner_texts() for row in card.locator("tr").all()]
+        refuted = [claim for claim, *rest in rows if rest[:1] in (["refuted"],
+                                                                  ["refuted; not counted"])]
+        said = card.locator(".refutes")
+        assert said.count() == bool(refuted)
+        if refuted:
+            words = said.inner_text()
+            assert all(claim in words for claim in refuted)
+            told += 1
+    assert told, "no hypothesis of these is refuted in part"
+
+
 def test_the_quiz_counts_what_is_right(visit):
     page = visit(DRAWN, "quiz", asked="?seed=5")
     asked = int(page.locator(".quiz h2").inner_text().split()[-1])

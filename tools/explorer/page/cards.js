@@ -150,8 +150,11 @@
     const lists = [["likes", 1], ["dislikes", -1]].map(([title, sign]) => element("div", {},
       element("h3", {}, title), element("ul", {}, part(sign).length ? part(sign)
         : element("li", {}, "nothing"))));
+    const refuted = found.claims.filter((one) => one.verdict === "refuted");
     return card("Hypothesis and verdict",
       element("p", {}, found.hypothesis),
+      refuted.length ? element("p", {class: "refutes"}, element("strong", {}, "Of its claims, tests refute: "),
+        `${refuted.map((one) => one.claim).join("; ")}.`) : null,
       element("p", {class: "small"}, "This was fitted to patches of photographs. The words at the "
         + "top of the page come from drawn stimuli (Tuning) and from photographs of 1,000 classes: "
         + "other questions, whose answers may differ."),
