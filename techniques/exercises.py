@@ -39,9 +39,9 @@ class Function(NamedTuple):
 #: `adversarial.fgsm` return.
 FUNCTIONS = (
     Function("visualize_filter", "vz.visualize_filter(net, layer, filter)", "Figure",
-             "one filter's picture, its ascent printed", 1),
+             "one filter's picture, its ascent printed", 8),
     Function("maximize_filter_activation", "vz.maximize(net, layer, filter)", "Ascent",
-             "picture, history and report", 1),
+             "picture, history and report", 8),
     Function("analyze_filter_specialization", "vz.class_table(net, layer, filter, pictures)",
              "DataFrame", "classes of the pictures that excite it most", 1),
     Function("calculate_image_similarity", "inversion.likeness(image, images[1])", "dict",

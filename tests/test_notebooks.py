@@ -94,8 +94,7 @@ def test_is_valid_and_its_cells_have_ids_of_their_own(notebook):
 
 
 def test_is_small(path, notebook):
-    most = 2.5e6 if path.name[0] == "1" else 1.5e6  # GitHub shows larger ones unreliably
-    assert path.stat().st_size <= most
+    assert path.stat().st_size <= 1.5e6  # GitHub shows larger ones unreliably
     lines = [code_lines(cell) for cell in code_cells(notebook)]
     assert statistics.median(lines) <= 8
     assert max(lines) <= 30

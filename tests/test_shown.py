@@ -386,7 +386,7 @@ def test_copied_code_that_stands_alone_shows_its_figure(kernel, vgg16):
 SOLUTION = re.compile(r"<details>.*?```python\n(.*?)```.*?</details>", re.DOTALL)
 #: Those that take longer than 20 s with what they need of their notebook.
 HEAVY = {"1.3", "2.1", "2.2", "2.3", "3.2", "3.3", "4.1", "4.2", "4.3", "5.1", "5.2", "6.1", "6.2",
-         "6.3", "7.1", "7.2", "7.3"}
+         "6.3", "7.1", "7.2", "7.3", "8.3"}
 #: Parameters of companions that are made smaller unless VIZUTILS_LONG is set.
 QUICK = {"3": "SIZE, STEPS, COPIES, SAMPLES = 64, 4, 2, 16", "5": "STEPS = 8"}
 

@@ -1,4 +1,4 @@
-"""Draw ``data/eyes.webp``: six units of block5_conv1 at 224 px, as large as companion 1 needs them.
+"""Draw ``data/eyes.webp``: six units of block5_conv1 at 224 px, as large as companion 8 needs them.
 
     python -m tools.make_eyes
 
