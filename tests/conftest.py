@@ -47,10 +47,30 @@ def sampled_halves(net, layer):
             for seed, half in enumerate((range(4), range(4, 8)))]
 
 
+@pytest.fixture(scope="module")
+def tinies():
+    """Where a file's tests leave the tiny network to each other: what it has traced is kept."""
+    return []
+
+
 @pytest.fixture
-def tiny():
-    """The tiny VGG on pictures divided by 128, fresh for each test."""
-    return vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
+def tiny(tinies):
+    """The tiny VGG on pictures divided by 128, as new: whoever changes it is its last user."""
+    if not tinies:
+        made = vz.as_network(build_tiny_vgg(), preprocess=lambda images: images / 128 - 1)
+        tinies[:] = made, state(made)
+    net, before = tinies
+    yield net
+    if state(net) != before:
+        tinies.clear()
+
+
+def state(net):
+    """What a test may change in a network, in a form that can be compared."""
+    fields = {name: id(value) for name, value in vars(net).items()
+              if name not in ("_kept", "_built")}
+    return fields, net.digest, str(net.model.get_config()), [
+        (layer.name, layer.trainable, sorted(map(str, vars(layer)))) for layer in net.model.layers]
 
 
 @pytest.fixture(scope="module")

@@ -272,6 +272,7 @@ def test_a_climb_that_blows_up_tells_of_its_last_sound_picture(tiny):
 
 
 def test_other_weights_and_targets_cost_no_trace(tiny, noise):
+    tiny._kept.clear()  # another test may have used it
     for picture, weight in zip(noise, (1e-7, 1e-6, 1e-5, 0.0), strict=True):
         inversion.invert(tiny, "block2_conv1", picture, steps=2, alpha_weight=weight, seed=1)
     traced = [f for (build, *_), f in tiny._kept.items() if build is traced_ascent]
