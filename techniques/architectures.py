@@ -280,6 +280,7 @@ class Similarity:
 def similarity(
     net: vz.Network, other: vz.Network, images, layers: Sequence[str],
     other_layers: Sequence[str], *, grid: int = 7, draws: int = 100, seed: int = 0,
+    ours: Sequence[np.ndarray] | None = None,
 ) -> Similarity:
     """CKA between layers of two networks (or of one with itself) over pictures.
 
@@ -293,10 +294,15 @@ def similarity(
         read alike and what lies where still counts. 1: channels' averages only.
     draws : int
         How many shuffles of the pictures make the control.
+    ours : sequence of ndarray, optional
+        ``grams(net, layers, images, grid=grid)``, if they are there already.
     """
     image_set = vz.as_image_set(images, copy=False)
-    ours, theirs = (_grams(n, names, image_set, grid)
-                    for n, names in ((net, layers), (other, other_layers)))
+    ours = grams(net, layers, image_set, grid=grid) if ours is None else ours
+    theirs = grams(other, other_layers, image_set, grid=grid)
+    if len(ours) != len(layers):
+        raise ValueError(f"ours holds {len(ours)} matrices for {len(layers)} layers: make it with "
+                         "grams(net, layers, images).")
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(image_set)) for _ in range(draws)]
 
@@ -313,8 +319,17 @@ def similarity(
                       shuffled(True, 95), shuffled(False, 50), len(image_set))
 
 
-def _grams(net, layers: Sequence[str], image_set, grid: int) -> list[np.ndarray]:
-    """Gram matrices of layers' maps, each averaged to a coarse grid batch by batch."""
+def grams(
+    net: vz.Network, layers: Sequence[str], images, *, grid: int = 7,
+) -> list[np.ndarray]:
+    """What `similarity` compares: inner products between pictures, one matrix a layer.
+
+    Parameters
+    ----------
+    images, layers, grid
+        As in `similarity`: for a network that is compared with several others, read once.
+    """
+    image_set = vz.as_image_set(images, copy=False)
     forward = net.forward(tuple(layers), pre_activation=False)
     kept: list[list] = [[] for _ in layers]
     for _, batch in Progress(image_set.batches(4), f"{net.name}: layers", -(-len(image_set) // 4),

@@ -152,6 +152,12 @@ def test_similarity_finds_the_same_layer(tiny, noise):
     assert again.values.shape == (1, 3)
     first = vz.activations(tiny, "block1_conv1", images).reshape(8, 4, 16, 4, 16, 4).mean((2, 4))
     assert again.values.iloc[0, 0] == pytest.approx(ar.cka(coarse, first), rel=1e-4)
+    kept = ar.similarity(tiny, tiny, images, layers, layers, draws=20,
+                         ours=ar.grams(tiny, layers, images))
+    np.testing.assert_array_equal(kept.values, found.values)  # what was there already is used
+    np.testing.assert_array_equal(kept.chance, found.chance)
+    with pytest.raises(ValueError, match="for 2 layers"):
+        ar.similarity(tiny, tiny, images, layers[:2], layers, ours=ar.grams(tiny, layers, images))
 
 
 # --- partners -----------------------------------------------------------------------------------
