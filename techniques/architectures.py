@@ -300,8 +300,9 @@ def similarity(
     image_set = vz.as_image_set(images, copy=False)
     ours = grams(net, layers, image_set, grid=grid) if ours is None else ours
     theirs = grams(other, other_layers, image_set, grid=grid)
-    if len(ours) != len(layers):
-        raise ValueError(f"ours holds {len(ours)} matrices for {len(layers)} layers: make it with "
+    if [np.shape(one) for one in ours] != [(len(image_set),) * 2] * len(layers):
+        raise ValueError(f"ours holds {len(ours)} matrices of shapes {[np.shape(m) for m in ours]} "
+                         f"for {len(layers)} layers and {len(image_set)} pictures: make it with "
                          "grams(net, layers, images).")
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(image_set)) for _ in range(draws)]
@@ -328,6 +329,10 @@ def grams(
     ----------
     images, layers, grid
         As in `similarity`: for a network that is compared with several others, read once.
+
+    Returns
+    -------
+    list of float64 ndarray, each of shape (pictures, pictures)
     """
     image_set = vz.as_image_set(images, copy=False)
     forward = net.forward(tuple(layers), pre_activation=False)

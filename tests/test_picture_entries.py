@@ -192,6 +192,7 @@ BATCHES = {
     analysis.analyse: lambda net, x: analysis.analyse(net, LAYER, 1, x, top=2, **QUIET),
     analysis.share: lambda net, x: analysis.share(net, LAYER, x, **QUIET).maxima.values,
     architectures.compare: lambda net, x: architectures.compare([net], x),
+    architectures.grams: lambda net, x: architectures.grams(net, [LAYER], x)[0],
     architectures.similarity: lambda net, x: architectures.similarity(
         net, net, x, [LAYER], [DEEP], draws=2),
     architectures.match_units: lambda net, x: architectures.match_units(
