@@ -301,8 +301,7 @@ def similarity(
     ours = grams(net, layers, image_set, grid=grid) if ours is None else ours
     theirs = grams(other, other_layers, image_set, grid=grid)
     if [np.shape(one) for one in ours] != [(len(image_set),) * 2] * len(layers):
-        raise ValueError(f"ours holds {len(ours)} matrices of shapes {[np.shape(m) for m in ours]} "
-                         f"for {len(layers)} layers and {len(image_set)} pictures: make it with "
+        raise ValueError("ours belongs to other layers or pictures: make it with "
                          "grams(net, layers, images).")
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(image_set)) for _ in range(draws)]
@@ -320,15 +319,10 @@ def similarity(
                       shuffled(True, 95), shuffled(False, 50), len(image_set))
 
 
-def grams(
-    net: vz.Network, layers: Sequence[str], images, *, grid: int = 7,
-) -> list[np.ndarray]:
+def grams(net: vz.Network, layers: Sequence[str], images, *, grid: int = 7) -> list[np.ndarray]:
     """What `similarity` compares: inner products between pictures, one matrix a layer.
 
-    Parameters
-    ----------
-    images, layers, grid
-        As in `similarity`: for a network that is compared with several others, read once.
+    Its arguments are `similarity`'s: a network that is compared with several is read once.
 
     Returns
     -------

@@ -156,8 +156,9 @@ def test_similarity_finds_the_same_layer(tiny, noise):
                          ours=ar.grams(tiny, layers, images))
     np.testing.assert_array_equal(kept.values, found.values)  # what was there already is used
     np.testing.assert_array_equal(kept.chance, found.chance)
-    with pytest.raises(ValueError, match="for 2 layers"):
-        ar.similarity(tiny, tiny, images, layers[:2], layers, ours=ar.grams(tiny, layers, images))
+    for which, pictures in ((layers[:2], images), (layers, images[:6])):
+        with pytest.raises(ValueError, match="other layers or pictures"):
+            ar.similarity(tiny, tiny, pictures, which, layers, ours=ar.grams(tiny, layers, images))
 
 
 # --- partners -----------------------------------------------------------------------------------
