@@ -481,20 +481,19 @@ def test_the_picture_of_it_for_readers(browser, address, tmp_path):
 
 def test_what_a_loading_page_missed_is_told_again(browser, address):
     """ipywidgets loses what the kernel tells between the states a page asks for and their use."""
-    page, lost = browser.new_page(), []
+    page, arrived, lost, losing = browser.new_page(), [], [], []
 
     def lose(page_side):
-        kernel, arrived = page_side.connect_to_server(), []
+        kernel = page_side.connect_to_server()
 
         def to_kernel(message):
-            if b'"event":"click"' in as_bytes(message):  # what the dashboard's script says first
-                arrived.append(time.monotonic())
+            if b'"event":"click"' in as_bytes(message):
+                arrived.append(message)
             kernel.send(message)
 
         def to_page(message):
-            update = re.search(rb'"method": ?"update"', as_bytes(message)) is not None
-            if update and not arrived:
-                lost.append(message)
+            if losing and re.search(rb'"method": ?"update"', as_bytes(message)):
+                lost.append(as_bytes(message))
             else:
                 page_side.send(message)
 
@@ -502,10 +501,20 @@ def test_what_a_loading_page_missed_is_told_again(browser, address):
         kernel.on_message(to_page)
 
     page.route_web_socket(re.compile("/channels"), lose)
-    page.goto(f"{address}/?shown=feature&size=64&steps=1000", timeout=180 * SECOND)
-    finished(page, "Feature picture")
-    assert lost  # it was drawn while the page loaded
-    assert card(page, "Feature picture").locator("img").count() == 1
+    page.goto(f"{address}/?shown=activation", timeout=180 * SECOND)
+    finished(page, "Activation map")
+    assert len(arrived) == 1  # nobody clicked: the script says that the page is there
+    losing.append(True)
+    page.get_by_label("Layer").first.select_option("block3_conv3")
+    until = time.monotonic() + 120
+    while not any(b'"done"' in message for message in lost):
+        assert time.monotonic() < until
+        page.wait_for_timeout(200)
+    losing.clear()
+    assert card(page, "Activation map").get_by_text("block3_conv3").count() == 0
+    page.locator(".vzd-arrived").evaluate("button => button.click()")  # as the script does
+    card(page, "Activation map").get_by_text("block3_conv3").first.wait_for(timeout=60 * SECOND)
+    finished(page, "Activation map")
     page.close()
 
 
