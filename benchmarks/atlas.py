@@ -109,6 +109,11 @@ def main():
     options = parser.parse_args()
     net = vz.load_network("vgg16", weights="packaged")
     wanted = (*options.layers, *(f"block{block}_" for block in options.blocks or ()))
+    unknown = [start for start in wanted
+               if not any(name.startswith(start) for name in net.conv_layers)]
+    if unknown:
+        parser.error(f"no layer begins with {', '.join(unknown)}; there are "
+                     f"{', '.join(net.conv_layers)}.")
     if wanted:
         several(net, [name for name in net.conv_layers if name.startswith(wanted)], options)
     else:

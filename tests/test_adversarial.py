@@ -196,6 +196,17 @@ def test_eight_bits_are_whole_grey_levels_within_epsilon(net, images):
 # --- same call, same answer; nothing is changed -----------------------------------------
 
 
+def test_some_of_an_attack_are_the_same_attack_on_some(net, images):
+    before = adv.look(net, images)
+    whole = adv.fgsm(net, before, epsilon=2)
+    for rows in ([2, 0], np.arange(len(images)) > 0):
+        some, alone = whole.subset(rows), adv.fgsm(net, before.subset(rows), epsilon=2)
+        np.testing.assert_array_equal(some.images, alone.images)
+        np.testing.assert_allclose(some.logits, alone.logits, rtol=1e-4, atol=1e-5)
+        assert some.success.tolist() == whole.success[rows].tolist()
+        assert some.flat.tolist() == alone.flat.tolist() and some.method == whole.method
+
+
 def test_one_trace_for_all_and_seeded(net, images):
     first = adv.pgd(net, images[:5], epsilon=4, steps=2, seed=3)  # a batch of 4, one of 1
     again = adv.pgd(net, images[:5], epsilon=4, steps=2, seed=3)

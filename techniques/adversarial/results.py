@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -79,6 +79,11 @@ class Adversaries:
     epsilon: float
     method: str
     flat: np.ndarray
+
+    def subset(self, rows) -> Adversaries:
+        """The attack on some pictures, in the order of `rows` (indices, a slice or a mask)."""
+        return replace(self, before=self.before.subset(rows), images=self.images[rows],
+                       logits=self.logits[rows], flat=self.flat[rows])
 
     @property
     def perturbation(self) -> np.ndarray:

@@ -153,7 +153,8 @@
     const refuted = found.claims.filter((one) => one.verdict === "refuted");
     return card("Hypothesis and verdict",
       element("p", {}, found.hypothesis),
-      refuted.length ? element("p", {class: "refutes"}, element("strong", {}, "Of its claims, tests refute: "),
+      refuted.length ? element("p", {class: "refutes"},
+        element("strong", {}, "Of its claims, tests refute: "),
         `${refuted.map((one) => one.claim).join("; ")}.`) : null,
       element("p", {class: "small"}, "This was fitted to patches of photographs. The words at the "
         + "top of the page come from drawn stimuli (Tuning) and from photographs of 1,000 classes: "
