@@ -6,28 +6,36 @@ themselves are printed (`pytest -s`).
 """
 
 import contextlib
-import io
 import json
 import os
-import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from dashboard_page import (
+    FIRST_FRAME,
+    SECOND,
+    a_large_picture,
+    a_picture,
+    busy,
+    card,
+    choose,
+    finished,
+    open_second_side,
+    picture_of,
+    remove_uploads,
+    upload,
+)
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 TITLES = ("Feature picture", "Strongest patches", "Ten kernels", "Circuit sheet", "Activation map",
           "What the filter sees in the picture", "Saliency and Grad-CAM", "Inversion")
 
-SECOND = 1000  # Playwright counts in milliseconds
 FRAMES = 2  # a second, at least
-FIRST_FRAME = 2.0  # seconds, for a block 3 layer not yet traced
-PICTURE = 150_000  # bytes of the picture for readers
 SOON = 0.5  # seconds, for another filter
 
 #: Notes when an element that matches appears: frames are new <img> elements.
@@ -40,66 +48,6 @@ WATCH = """selector => {
     window.began = performance.now();
 }"""
 SEEN = "() => window.seen.map(at => (at - window.began) / 1000)"
-
-
-def busy():
-    """How many times the cores are over-committed; 1 on a machine that is at rest."""
-    return max(1.0, os.getloadavg()[0] / os.cpu_count())
-
-
-def open_second_side(page, wanted):
-    button = page.get_by_role("button", name="Compare")
-    if ("mod-active" in button.get_attribute("class")) != wanted:
-        button.click()
-    card(page, "Feature picture").nth(1).wait_for(state="attached" if wanted else "detached")
-
-
-def choose(page, *, layer="block3_conv2", filter=17, steps=128, compare=False):
-    """Put the dashboard into a known state, and wait until it has drawn it."""
-    open_second_side(page, False)  # the second side would begin with what the first shows now
-    page.get_by_label("Layer").first.select_option(layer)
-    for label, value in (("Steps", steps), ("Filter no.", filter)):
-        page.get_by_label(label).first.fill(str(value))
-        page.get_by_label(label).first.press("Enter")
-    card(page, "Feature picture").first.get_by_text(f"{layer}, filter {filter}:").wait_for(
-        timeout=120 * SECOND)
-    finished(page, "Feature picture")
-    if compare:
-        open_second_side(page, True)
-
-
-def card(page, title):
-    return page.locator(".vzd-card").filter(has=page.get_by_role("heading", name=title))
-
-
-def finished(page, title):
-    card(page, title).first.get_by_text("done", exact=True).wait_for(timeout=120 * SECOND)
-
-
-def picture_of(page, title):
-    return card(page, title).locator("img").get_attribute("src")
-
-
-def upload(page, *files):
-    """Give files as a reader does: through the button's file dialogue."""
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Add pictures").click()
-    chooser.value.set_files([{"name": name, "mimeType": kind, "buffer": content}
-                             for name, kind, content in files])
-
-
-def remove_uploads(page):
-    """Take all pictures of the user's away."""
-    while page.locator(".vzd button", has_text="✕").count():
-        page.locator(".vzd button", has_text="✕").first.click()
-        page.wait_for_timeout(300)
-
-
-def a_picture(colour):
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 255, (64, 80, 3)) // 2 + np.array(colour) // 2
-    Image.fromarray(pixels.astype("uint8")).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def frames_after(page, act, title="Feature picture"):
@@ -251,31 +199,6 @@ def test_what_is_shown_is_saved_and_its_call_can_be_copied(page, figures):
     assert "vz.maximize(net, 'block3_conv2', 17, steps=128" in one.locator("pre").inner_text()
     one.get_by_role("button", name="Copy the call").click()
     one.get_by_text("Copied").or_(one.get_by_text("press Ctrl+C")).wait_for(timeout=5 * SECOND)
-
-
-def test_a_click_right_at_the_start_is_answered(browser, address):
-    page = browser.new_page()
-    page.goto(f"{address}/?shown=feature&steps=32", timeout=180 * SECOND)
-    tile = page.get_by_role("radio", name="22", exact=True)
-    tile.wait_for(state="attached", timeout=180 * SECOND)
-    began = page.evaluate("() => performance.now()")
-    tile.check(force=True)
-    card(page, "Feature picture").get_by_text("block3_conv2, filter 22").first.wait_for(
-        timeout=60 * SECOND)
-    took = (page.evaluate("() => performance.now()") - began) / 1000
-    print(f"\na click at once was answered after {took:.1f} s")
-    assert page.get_by_label("Filter no.").input_value() == "22"
-    assert took <= FIRST_FRAME * busy()
-    page.close()
-
-
-def a_large_picture(megabytes):
-    """A PNG that cannot be made smaller: noise."""
-    side = round((megabytes * 1e6 / 3) ** 0.5)
-    pixels = np.random.default_rng(1).integers(0, 256, (side, side, 3), "uint8")
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=0)
-    return buffer.getvalue()
 
 
 def test_a_picture_of_17_MB_is_taken_and_all_are_counted_and_removed(page):
@@ -459,69 +382,6 @@ def test_axe_finds_nothing_serious(page):
     open_second_side(page, False)
 
 
-def test_the_picture_of_it_for_readers(browser, address, tmp_path):
-    """As the README and companion 6 show it; VIZUTILS_PICTURE=1 renews the committed one."""
-    page = browser.new_page()
-    page.set_viewport_size({"width": 1280, "height": 900})
-    page.goto(f"{address}/?shown=feature,patches,activation&steps=64", timeout=180 * SECOND)
-    for title in ("Activation map", "Feature picture", "Strongest patches"):
-        card(page, title).get_by_text("done", exact=True).wait_for(timeout=180 * SECOND)
-    page.wait_for_timeout(SECOND)
-    assert page.locator(".vzd-sheet div label").count() == 256
-    assert page.locator(".vzd-sheet").bounding_box()["y"] < 300  # nothing to read before it
-    assert card(page, "Feature picture").bounding_box()["y"] < 560
-    committed = ROOT / "figures" / "dashboard.jpg"
-    target = committed if os.environ.get("VIZUTILS_PICTURE") else tmp_path / committed.name
-    page.screenshot(path=target, type="jpeg", quality=52)
-    page.close()
-    assert committed.stat().st_size <= PICTURE  # another sheet may have been drawn here
-    with Image.open(committed) as shown, Image.open(target) as now:
-        assert shown.size == now.size == (1280, 900)
-
-
-def test_what_a_loading_page_missed_is_told_again(browser, address):
-    """ipywidgets loses what the kernel tells between the states a page asks for and their use."""
-    page, arrived, lost, losing = browser.new_page(), [], [], []
-
-    def lose(page_side):
-        kernel = page_side.connect_to_server()
-
-        def to_kernel(message):
-            if b'"event":"click"' in as_bytes(message):
-                arrived.append(message)
-            kernel.send(message)
-
-        def to_page(message):
-            if losing and re.search(rb'"method": ?"update"', as_bytes(message)):
-                lost.append(as_bytes(message))
-            else:
-                page_side.send(message)
-
-        page_side.on_message(to_kernel)
-        kernel.on_message(to_page)
-
-    page.route_web_socket(re.compile("/channels"), lose)
-    page.goto(f"{address}/?shown=activation", timeout=180 * SECOND)
-    finished(page, "Activation map")
-    assert len(arrived) == 1  # nobody clicked: the script says that the page is there
-    losing.append(True)
-    page.get_by_label("Layer").first.select_option("block3_conv3")
-    until = time.monotonic() + 120
-    while not any(b'"done"' in message for message in lost):
-        assert time.monotonic() < until
-        page.wait_for_timeout(200)
-    losing.clear()
-    assert card(page, "Activation map").get_by_text("block3_conv3").count() == 0
-    page.locator(".vzd-arrived").evaluate("button => button.click()")  # as the script does
-    card(page, "Activation map").get_by_text("block3_conv3").first.wait_for(timeout=60 * SECOND)
-    finished(page, "Activation map")
-    page.close()
-
-
-def as_bytes(message):
-    return message.encode() if isinstance(message, str) else message
-
-
 @pytest.mark.parametrize("width", [390, 1280, 1920])
 def test_nothing_is_wider_than_the_window(page, width):
     page.set_viewport_size({"width": width, "height": 900})
@@ -540,23 +400,3 @@ def test_every_control_has_a_name(page):
         !element.getAttribute('aria-label')).map(e => e.outerHTML.slice(0, 120))""")
     assert nameless == []
     assert page.locator(".vzd img:not([alt])").count() == 0
-
-
-def test_a_kernel_whose_page_vanished_is_ended(browser, serving, tmp_path):
-    """The page does not say good-bye: its connection is cut, as when a phone loses its network."""
-    quick = ("--no-browser", "--Voila.ip=127.0.0.1", "--MappingKernelManager.cull_interval=2",
-             "--MappingKernelManager.cull_idle_timeout=3")
-    with serving(["tools.serve", "dashboard", *quick], tmp_path, "voila/static/",
-                 PYTHONPATH=str(ROOT), TF_CPP_MIN_LOG_LEVEL="3") as address:
-        page = browser.new_page()
-        page.add_init_script("navigator.sendBeacon = () => true")
-        page.goto(f"{address}/?shown=feature&steps=8", timeout=180 * SECOND)
-        finished(page, "Feature picture")
-        page.wait_for_timeout(8 * SECOND)  # a kernel that is looked at stays
-        assert "Kernel shutdown" not in (tmp_path / "log").read_text()
-        page.goto("about:blank")
-        until = time.monotonic() + 60
-        while "Culling" not in (tmp_path / "log").read_text():
-            assert time.monotonic() < until, (tmp_path / "log").read_text()[-1000:]
-            time.sleep(0.5)
-        page.close()

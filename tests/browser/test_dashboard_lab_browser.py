@@ -6,7 +6,7 @@ The companion's own cells are run, without those that draw figures.
 import nbformat
 import numpy as np
 import pytest
-from test_dashboard_browser import SECOND, a_large_picture, a_picture, busy, card, upload
+from dashboard_page import SECOND, a_large_picture, a_picture, busy, card, upload
 from test_lab_browser import ROOT, opened
 
 NEEDED = ("n6-002", "n6-004", "n6-006", "n6-008", "n6-038")  # set-up, parameters, the live cell
