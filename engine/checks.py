@@ -73,20 +73,25 @@ def whole(name: str, value, least: int = 1, *, hint: str = "") -> int:
     return int(value)
 
 
-def channel_numbers(channels, count: int) -> np.ndarray:
-    """Numbers of channels as an int array, shape (n,), which may be empty.
+def whole_numbers(what: str, values) -> np.ndarray:
+    """One whole number, or a row of them, as an int array, shape (n,), which may be empty.
 
     Raises
     ------
     ValueError
-        Anything but whole numbers from 0 to `count` − 1: a mask, say, or a number from the end.
+        Fractions, a mask, an array of several axes; `what` says in the plural what is meant.
     """
-    channels = np.atleast_1d(np.asarray(channels))
-    if channels.size == 0:
-        return np.zeros(0, int)
-    if channels.ndim > 1 or not np.issubdtype(channels.dtype, np.integer):
-        raise ValueError("channels are whole numbers in a row (np.flatnonzero makes them of a "
-                         f"mask), not {channels.dtype} of shape {channels.shape}.")
+    found = np.atleast_1d(np.asarray(values))
+    if found.ndim > 1 or found.size and not np.issubdtype(found.dtype, np.integer):
+        given = f"an array of shape {found.shape}" if found.ndim > 1 else repr(values)
+        hint = " (np.flatnonzero makes them of a mask)" * (found.dtype == bool)
+        raise ValueError(f"{what} are whole numbers, one or a row of them, not {given}{hint}.")
+    return found.astype(int)
+
+
+def channel_numbers(channels, count: int) -> np.ndarray:
+    """`whole_numbers` of channels, each from 0 to `count` − 1 (none is counted from the end)."""
+    channels = whole_numbers("channels", channels)
     wrong = channels[(channels < 0) | (channels >= count)]
     if wrong.size:
         raise ValueError(f"channels are 0 to {count - 1} here; {wrong[0]} is out of range.")

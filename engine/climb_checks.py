@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from data import classes as imagenet
-from engine.checks import whole
+from engine.checks import whole, whole_numbers
 from engine.images import ImageSet
 from engine.network import LOGITS, PICTURE, Network
 
@@ -136,11 +136,3 @@ def class_numbers(classes) -> tuple[np.ndarray, bool]:
     named = any(isinstance(one, str) for one in listed)
     return whole_numbers("classes", [
         imagenet.find_class(one) if isinstance(one, str) else one for one in listed]), named
-
-
-def whole_numbers(what: str, values) -> np.ndarray:
-    """Numbers of channels, classes, groups: one, or a row of them."""
-    found = np.atleast_1d(values)
-    if found.ndim > 1 or found.size and not np.issubdtype(found.dtype, np.integer):
-        raise ValueError(f"{what} are whole numbers, one or a row of them, not {values!r}.")
-    return found.astype("int32")

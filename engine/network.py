@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from data import weights
 from engine import class_names
+from engine.checks import whole_numbers
 from engine.keys import are_same, is_value, settings_of
 from engine.kinds import kind_of
 from engine.links import after_norm, made_by, norm_of
@@ -236,14 +237,9 @@ class Network:
     def check_filters(self, layer: str, filters) -> np.ndarray:
         """Filter numbers as an int array, each within the layer's range."""
         count = self.channels(layer)
-        filters = np.atleast_1d(np.asarray(filters))
+        filters = whole_numbers("filters", filters)
         if filters.size == 0:
             raise ValueError("no filter given: name at least one.")
-        if filters.ndim > 1:
-            raise ValueError("filters are one number or a row of them, not an array of shape "
-                             f"{filters.shape}.")
-        if not np.issubdtype(filters.dtype, np.integer):
-            raise ValueError(f"filters are whole numbers, not {filters.dtype}.")
         wrong = filters[(filters < 0) | (filters >= count)]
         if wrong.size:
             raise ValueError(f"{layer} has filters 0 to {count - 1}; {wrong[0]} is out of range.")

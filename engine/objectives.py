@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from engine.climb_checks import class_numbers, whole_numbers
+from engine.checks import whole_numbers
+from engine.climb_checks import class_numbers
 from engine.network import LOGITS
 
 

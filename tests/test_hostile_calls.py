@@ -65,6 +65,8 @@ def test_one_filter_may_come_as_any_whole_number(tiny):
         assert tiny.check_filter(LAYER, one) == 3
     with pytest.raises(ValueError, match="not an array of shape"):
         vz.maximize(tiny, LAYER, [[1, 2]])
+    with pytest.raises(ValueError, match=f"{2**32 + 3} is out of range"):
+        vz.render(tiny, vz.channel(LAYER, 2**32 + 3), steps=1)  # as 32 bits it would be filter 3
 
 
 # --- classes -------------------------------------------------------------------------------------
