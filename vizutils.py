@@ -13,16 +13,14 @@ The machinery is in `engine`; the parts of it that notebooks use are imported he
 
 Conventions, everywhere in this file: pictures are RGB, 0-255, shape ``(n, rows, columns, 3)``;
 a network's own preprocessing (for VGG16: BGR, mean subtracted) happens inside the function that
-TensorFlow derives, so that gradients pass through it; a *filter* is the whole weight tensor of
-one output channel, a *kernel* the slice of it that reads one input channel; *activation* is the
+TensorFlow differentiates, so that gradients pass through it; a *filter* is the whole weight tensor
+of one output channel, a *kernel* the slice of it that reads one input channel; *activation* is the
 output after the ReLU, *pre-activation* the value before it. No function changes the Keras model.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import os
 import sys
 import warnings
@@ -44,7 +42,7 @@ from matplotlib.patches import ConnectionPatch, Rectangle
 from data import HOME, fetch, weights
 from engine import class_names
 from engine.ascent import Ascent, titled
-from engine.atlas_store import Atlas, contact_sheet, part_of
+from engine.atlas_store import Atlas, contact_sheet, folder_for, part_of
 from engine.builders import load_network
 from engine.checks import whole
 from engine.climb_checks import as_start, check_climb, turned
@@ -105,6 +103,7 @@ from engine.style import (
     ShownFigure,
     blank_figure,
     draw_kernel,
+    edge_look,
     show_picture,
     show_table,
     styled,
@@ -128,9 +127,8 @@ __all__ = [
     "lit_by", "class_responses", "class_table", "group_table", "split_halves", "PRESETS",
     "STRETCHED", "held_to", "Ascent", "titled", "maximize", "picture_vectors", "atlas",
     "visualize_filter", "MOSTLY_ZERO", "EXCITATORY", "INHIBITORY", "kernels", "filter_bias",
-    "kernel_table", "rank_kernels", "plot_images", "plot_input", "plot_history", "plot_groups",
-    "plot_norms", "plot_kernels", "plot_circuit", "plot_words", "edge_numbers", "report_table",
-    "answer",
+    "kernel_kinds", "kernel_table", "rank_kernels", "plot_images", "plot_input", "plot_groups",
+    "plot_norms", "plot_kernels", "plot_circuit", "plot_words", "edge_numbers", "answer",
 ]
 
 
@@ -221,7 +219,7 @@ def image_maxima(net: Network, layer: str, image_set: ImageSet, *, filters=None)
         side = maps.shape[2]
         flat = tf.transpose(tf.reshape(maps, (len(batch), -1, maps.shape[-1])), (0, 2, 1))
         values.append(tf.reduce_max(flat, 2).numpy())
-        places.append(tf.argmax(flat, 2).numpy())  # along memory: half the time of across it
+        places.append(tf.argmax(flat, 2).numpy())  # the last axis, next to each other in memory
     rows, columns = np.divmod(np.concatenate(places), side)
     return Maxima(np.concatenate(values), rows + inside.start, columns + inside.start, layer,
                   None if filters is None else tuple(filters.tolist()), tuple(image_set.names),
@@ -367,7 +365,8 @@ def class_table(
     image_set : ImageSet, optional
         Pictures with class labels; VGG16's stored answers to 1,000 photographs by default.
     own : bool
-        In standard deviations over the pictures, less the mean of all filters for a picture.
+        Each filter's values are standardised over the pictures; then the mean over all filters is
+        subtracted for each picture. What is left is what this filter answers to, others do not.
     each : bool
         A row for each picture by itself instead of one for each class.
 
@@ -388,7 +387,7 @@ def class_table(
     if image_set is not None and net.classes is not None:
         net.check_labels(image_set)
     if own:
-        values = values.astype("float64")  # else a constant filter's rounding passes for answers
+        values = values.astype("float64")  # float32's rounding errors would be scaled up
         values = (values - values[known].mean(0)) / np.maximum(values[known].std(0), 1e-12)
         values -= values.mean(1, keepdims=True)
     rows = np.arange(known.sum()) if each else labels[known]
@@ -711,7 +710,8 @@ def picture_vectors(net: Network, layer: str, images) -> np.ndarray:
     """
     own = convolution_below(net, layer)
     if own is None:
-        raise ValueError(f"{layer} has no one layer below whose channels it reads.")
+        raise ValueError(f"{layer} has no single layer below whose channels it reads; take a "
+                         "convolution that reads another layer.")
     below = activations(net, input_layer(net, own).tensor, images).mean((1, 2))
     return below / np.maximum(np.linalg.norm(below, axis=1, keepdims=True), 1e-12)
 
@@ -778,9 +778,7 @@ def atlas(
                "weights": weights.tensor_digest(*submodel(net, layer).get_weights()),
                "steps": steps, "seed": seed, "optimiser": repr(optimiser), "calm": calm,
                "batch": batch} | ({} if sign == 1 else {"sign": sign})
-    key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
-    home = Path(folder or HOME.parent / "build" / "atlas")
-    home = home / f"{net.name}_{layer.replace('/', '-')}_{key}"
+    home = folder_for(Path(folder or HOME.parent / "build" / "atlas"), made_by)
     home.mkdir(parents=True, exist_ok=True)
 
     def draw(some):
@@ -814,8 +812,8 @@ def visualize_filter(
 ) -> Figure:
     """Draw one filter and print how the ascent goes, as textbooks' functions do.
 
-    Prints the objective at the start and after at most ten steps, evenly spaced, the last one
-    included; each line gives the value at exactly the step it names.
+    Prints the mean pre-activation, whatever is climbed on, at the start and after at most ten
+    steps, evenly spaced, the last one included; each line is for exactly the step it names.
 
     Parameters
     ----------
@@ -871,8 +869,8 @@ def kernels(net: Network, layer: str, filter: int, *, fold: bool = True) -> np.n
     filter : int
     fold : bool
         Multiply by the scale γ/√(σ² + ε) of a batch normalisation that directly follows [1]_:
-        a negative γ turns excitation into inhibition for whatever reads the filter. The order of
-        the kernels, and each one's share, are the same either way. Without such a layer (VGG16)
+        a negative γ turns excitation by the filter's inputs into inhibition. The order of the
+        kernels, and each one's share, are the same either way. Without such a layer (VGG16)
         nothing changes. False: the weights as they are stored, which add up to the convolution's
         own output.
 
@@ -916,6 +914,12 @@ def filter_bias(net: Network, layer: str, filter: int, *, fold: bool = True) -> 
     return float(own * scale[filter] + shift[filter]) if fold else own
 
 
+def kernel_kinds(index: np.ndarray) -> np.ndarray:
+    """A sign index, -1 to 1, in words: mostly excitatory, mostly inhibitory or mixed."""
+    return np.select([index > EXCITATORY, index < INHIBITORY],
+                     ["mostly excitatory", "mostly inhibitory"], "mixed")
+
+
 def kernel_table(net: Network, layer: str, filter: int) -> pd.DataFrame:
     """Every kernel of a filter, the largest L2 norm first.
 
@@ -941,11 +945,9 @@ def kernel_table(net: Network, layer: str, filter: int) -> pd.DataFrame:
     mass = np.abs(taps).sum(0)
     l2 = np.sqrt((taps.astype("float64") ** 2).sum(0))
     index = np.divide(taps.sum(0), mass, out=np.zeros_like(mass), where=mass > 0)
-    kind = np.select([index > EXCITATORY, index < INHIBITORY],
-                     ["mostly excitatory", "mostly inhibitory"], "mixed")
     table = pd.DataFrame({
         "channel": np.arange(len(l2)), "l2": l2, "sign_index": index,
-        "positive_share": (taps > 0).mean(0), "kind": kind,
+        "positive_share": (taps > 0).mean(0), "kind": kernel_kinds(index),
         "mostly_zero": l2 < MOSTLY_ZERO * l2.max(),
     })
     return table.sort_values("l2", ascending=False, kind="stable", ignore_index=True)
@@ -1045,21 +1047,6 @@ def plot_input(original: np.ndarray, crop: np.ndarray, net: Network) -> Figure:
         drawn = panel.imshow(received[..., channel_index], cmap=SIGNED, norm=norm)
         panel.set(xticks=[], yticks=[], title=f"input channel {channel_index}\n({channel_name})")
     figure.colorbar(drawn, ax=axes[2:], shrink=0.8, label="value received")
-    return figure
-
-
-@styled
-def plot_history(ascent: Ascent) -> Figure:
-    """How the mean pre-activation rose, one line a picture."""
-    figure = blank_figure(2.2)
-    axes = figure.subplots()
-    for i, row in ascent.report.iterrows():
-        axes.plot(ascent.measured, ascent.history[list(ascent.measured), i],
-                  label=f"filter {row['filter']}, seed {row['seed']}")
-    axes.axhline(0, color=GREY, linewidth=0.8)
-    axes.set(xlabel="step", ylabel="mean pre-activation\n(clean picture)")
-    if len(ascent.report) <= 6:
-        axes.legend(frameon=False)
     return figure
 
 
@@ -1189,8 +1176,7 @@ def plot_circuit(
         edge = figure.add_axes([x_kernel, bottom + (side - small) / 2, small, small] / box)
         edge.set_url(f"#kernel-{row.channel}")
         drawn = draw_kernel(edge, taps[:, :, i], norm)
-        sign = {"mostly excitatory": "+", "mostly inhibitory": "−"}.get(row.kind, "±")
-        colour = {"+": RED, "−": BLUE, "±": GREY}[sign]
+        sign, colour, line = edge_look(row.kind)
         figure.text((WIDTH - 0.1 if right else 0.1) / WIDTH, (bottom - 0.04) / deep,
                     f"{i + 1}. {below} {row.channel}  {sign} {row.l2:.2f}\n{words[i]}"
                     + edge_numbers(i, contributions, effects), fontsize=8,
@@ -1199,8 +1185,7 @@ def plot_circuit(
         figure.add_artist(ConnectionPatch(
             (0 if right else 1, 0.5), (1 if right else 0, level), edge.transAxes,
             centre.transAxes, arrowstyle="-|>", color=colour, alpha=0.8,
-            linewidth=0.8 + 2.2 * row.l2 / ranking["l2"].max(),
-            linestyle={"+": "-", "−": "--", "±": ":"}[sign]))
+            linewidth=0.8 + 2.2 * row.l2 / ranking["l2"].max(), linestyle=line))
     low = max(0.09, 0.4 / deep)  # a figure of few edges is low, its letters are not
     bar = figure.add_axes([0.42, low, 0.16, 0.015])
     figure.colorbar(drawn, cax=bar, orientation="horizontal", label="weight")
@@ -1264,22 +1249,6 @@ def plot_words(net: Network, layer: str, filter: int) -> Figure:
         steps += {"linear": []}.get(after, [f"then {after.replace('relu', 'ReLU')}"])
     axes.text(8.25, 2.65, ",\n".join(steps), ha="center", va="bottom")
     return figure
-
-
-def report_table(report: pd.DataFrame) -> pd.DataFrame:
-    """An ascent's report for reading: rounded, and ≈ before what varies between machines.
-
-    Parameters
-    ----------
-    report : DataFrame
-        ``Ascent.report``, or some of its columns and rows; other columns pass unchanged.
-    """
-    digits = {"start": 0, "end_mean": 0, "end_max": 0, "best": 0, "percentile": 1, "agreement": 2}
-    shown = report.reset_index(drop=True).astype(object)
-    for column in shown.columns.intersection(list(digits)):
-        shown[column] = ["–" if np.isnan(value) else f"≈ {value:,.{digits[column]}f}"
-                         for value in shown[column]]
-    return shown.rename(columns=lambda name: name.replace("_", " "))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -74,7 +74,12 @@ class Ascent:
         if seed is not None:
             rows &= self.report["seed"] == seed
         if not rows.any():
-            raise ValueError(f"no picture of filter {filter} here (seed {seed}).")
+            there = self.report["filter"] == filter
+            raise ValueError(
+                f"no picture of filter {filter} with seed {seed} here; its seeds are "
+                f"{', '.join(map(str, self.report['seed'][there]))}." if there.any() else
+                f"no picture of filter {filter} here; there are those of filters "
+                f"{', '.join(map(str, self.report['filter'].unique()[:20]))}.")
         return self.images[np.flatnonzero(rows)[0]]
 
     def only(self, filters: Sequence[int]) -> Ascent:
@@ -82,7 +87,8 @@ class Ascent:
         own = self.report["filter"].to_numpy()
         missing = sorted(set(filters) - set(own))
         if missing:
-            raise ValueError(f"no picture of filters {', '.join(map(str, missing))} here.")
+            raise ValueError(f"no picture of filters {', '.join(map(str, missing))} here; there "
+                             f"are those of filters {', '.join(map(str, np.unique(own)[:20]))}.")
         rows = [int(np.flatnonzero(own == filter)[0]) for filter in filters]
         return dataclasses.replace(
             self, images=self.images[rows], history=self.history[:, rows],

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,18 @@ class Atlas:
     report: pd.DataFrame
     sheet: Path
     index: Path
+
+
+def folder_for(home: Path, made_by: Mapping) -> Path:
+    """The folder in `home` for what is made by these settings, which all count for its name.
+
+    Parameters
+    ----------
+    made_by : mapping
+        What JSON can hold; ``network`` and ``layer`` are read in the name.
+    """
+    key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
+    return home / f"{made_by['network']}_{made_by['layer'].replace('/', '-')}_{key}"
 
 
 def part_of(draw: Callable, filters: np.ndarray, home: Path) -> tuple[np.ndarray, pd.DataFrame]:

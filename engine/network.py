@@ -160,7 +160,7 @@ class Network:
     @property
     def last_layer(self) -> str:
         """Name of the layer whose output the model returns: class logits, if it has any."""
-        return self.model.output._keras_history.operation.name  # noqa: SLF001
+        return made_by(self.model.output)[0].name
 
     @property
     def logits_layer(self) -> str:

@@ -28,6 +28,7 @@ STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "xtick.labels
          "axes.spines.right": False}
 SIGNED = "RdBu_r"
 RED, BLUE, GREY = "#b2182b", "#2166ac", "#555555"
+SIGNS = {"mostly excitatory": "+", "mostly inhibitory": "−", "mixed": "±"}  #: of kernels, by kind
 NAMED = 12  #: panels that an alternative text names at most
 COLOURS = 128, 256  #: of a figure's palette, where so few do
 FAITHFUL = 16  #: grey levels by which a palette may miss a pixel; one in a thousand more
@@ -195,6 +196,12 @@ def show_picture(axes, image, title: str = "", colour: str | None = None):
     axes.set_title(title, pad=3)
     for spine in axes.spines.values():
         spine.set(visible=colour is not None, color=colour, linewidth=2.5)
+
+
+def edge_look(kind: str) -> tuple[str, str, str]:
+    """Sign, colour and line style of a kernel's edge, by its kind (`vizutils.kernel_kinds`)."""
+    sign = SIGNS[kind]
+    return sign, {"+": RED, "−": BLUE, "±": GREY}[sign], {"+": "-", "−": "--", "±": ":"}[sign]
 
 
 def draw_kernel(axes, kernel: np.ndarray, norm, *, marks: bool = True):

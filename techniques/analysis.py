@@ -1,6 +1,6 @@
 """One filter taken apart in one call: hypothesis on half A, tests on half B, verdict by rule.
 
-`observe` looks at half A and ends in a hypothesis with predictions; `test` puts them to half B;
+`observe` looks at half A and ends in a hypothesis with predictions; `examine` puts them to half B;
 `analyse` does both and judges. The parts are those of the other techniques, called with one seed
 and kept, so that a report can show each of them and a claim can be traced to its numbers.
 """

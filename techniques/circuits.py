@@ -92,7 +92,9 @@ def windows(
         unfolded, written = forward(image_set.read([picture]))
         side = written.shape[:2]
         if (rows >= side[0]).any() or (columns >= side[1]).any() or min(*rows, *columns) < 0:
-            raise ValueError(f"a place lies outside the {side[0]} × {side[1]} map of {layer}.")
+            raise ValueError(
+                f"a place of picture {picture} lies outside the {side[0]} × {side[1]} map of "
+                f"{layer}: it was found in another layer, or in pictures of another size.")
         inputs[here] = unfolded[rows, columns]
         values[here] = written[rows, columns, filter]
     return Windows(inputs, taps, vz.filter_bias(net, layer, filter), values)

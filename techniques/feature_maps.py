@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from matplotlib.colors import CenteredNorm, Normalize
+from matplotlib.colors import CenteredNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
 
 import vizutils as vz
@@ -398,7 +398,7 @@ def plot_redundancy(real: pd.DataFrame, shuffled: pd.DataFrame) -> Figure:
 # --- sheets -------------------------------------------------------------------------------------
 
 
-RED = (178.0, 24.0, 43.0)  #: vizutils.RED as RGB 0-255
+RED = 255 * np.array(to_rgb(style.RED))  #: RGB 0-255
 
 
 def mosaic(

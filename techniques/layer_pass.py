@@ -30,6 +30,7 @@ from scipy.stats import binomtest
 import vizutils as vz
 from data import HOME, weights
 from data.progress import Progress
+from engine.atlas_store import folder_for
 from engine.units import unit_kernels
 from techniques import (
     alterations,
@@ -124,9 +125,7 @@ def home_of(
     made_by = {"version": VERSION, "network": net.name, "layer": layer, "seed": seed,
                "weights": weights.tensor_digest(*vz.submodel(net, layer).get_weights()),
                "pictures": digest, "block": BLOCK}
-    key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:12]
-    home = Path(folder or HOME.parent / "build" / "passes")
-    return home / f"{net.name}_{layer.replace('/', '-')}_{key}"
+    return folder_for(Path(folder or HOME.parent / "build" / "passes"), made_by)
 
 
 def digest_of(image_set: vz.ImageSet) -> str:

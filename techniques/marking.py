@@ -39,6 +39,7 @@ from techniques.stimuli.indices import CYCLES
 RIGHT, WRONG = 0.9, 0.05  #: bounds: least share supported where true, largest where false
 COLUMNS = ["claim", "mechanism", "case", "planted", "filter", "number", "supported"]
 NEAR = 15.0  #: degrees within which an angle is right: the battery's step
+CUT = "cut beside other edges"  #: what is asked of a cut here (`_mechanism`)
 CONTROLS = 5  #: other filters silenced for the claim ``use``
 STEPS, PICTURES = 32, 8  #: of the diversity batch, as in an analysis
 #: Claims about altered patches: (name, way, whether the response must survive, which truth it is).
@@ -254,7 +255,12 @@ def dead_channel(
 
 
 def _mechanism(made: Planted, tops: dict, planted: bool, half_b, seed: int) -> pd.DataFrame:
-    """The claims `ranking` and `cut` of an analysis, for so many kernels of each filter."""
+    """The claim `ranking` of an analysis, and a cut beside cuts of *other* edges, by its bound.
+
+    An analysis judges a cut beside sets of any edges (`edge_experiments.fair_cuts`). These units
+    have a few kernels only: any set of as much weight holds the same ones, so that question cannot
+    be put to them.
+    """
     bounds = {p.about: p for p in claims.hypothesise(made.layer, 0, {}, ()).predictions}
     maxima = vz.image_maxima(made.net, made.layer, half_b)
     somewhere = circuits.random_places(made.net, made.layer, half_b, 300, seed=seed)
@@ -264,7 +270,7 @@ def _mechanism(made: Planted, tops: dict, planted: bool, half_b, seed: int) -> p
                             pd.concat([somewhere, *places], ignore_index=True))
     bias = unit_biases(made.net, made.layer)
     anywhere, *strong = np.split(read.inputs, np.cumsum([len(somewhere), *map(len, places)])[:-1])
-    found = {"ranking": [], "cut": []}
+    found = {"ranking": [], CUT: []}
     for (filter, top), inputs in zip(tops.items(), strong, strict=True):
         taps = vz.kernels(made.net, made.layer, filter)
         windows = [circuits.Windows(part, taps, float(bias[filter]), np.einsum(
@@ -274,11 +280,12 @@ def _mechanism(made: Planted, tops: dict, planted: bool, half_b, seed: int) -> p
         pairs = circuits.compare_rankings(edges, count=top).set_index(["ranking", "other"])
         cuts = circuits.ablation_table(*windows, count=top, seed=seed)
         found["ranking"].append(pairs.overlap["l2", "top"] / top)
-        found["cut"].append(cuts.set_index(["ranking", "way"]).percentile["l2", "zero"])
+        found[CUT].append(cuts.set_index(["ranking", "way"]).percentile["l2", "zero"])
     said = "as many as there are causes" if planted else "the largest kernel"
     return pd.concat([
         asked(about, made.name, planted, tops,
-              [bounds[about].judge(n) == SUPPORTED for n in numbers], case=said, numbers=numbers)
+              [bounds["cut" if about == CUT else about].judge(n) == SUPPORTED for n in numbers],
+              case=said, numbers=numbers)
         for about, numbers in found.items()], ignore_index=True)
 
 

@@ -439,9 +439,7 @@ def clients(net: vz.Network, layer: str, filter: int, *, top: int = 5) -> pd.Dat
     table = pd.concat(tables)
     excited = float((table["sign_index"] > 0).mean())
     table = table.sort_values("l2", ascending=False, kind="stable").head(top)
-    table.insert(4, "kind", np.select(
-        [table["sign_index"] > vz.EXCITATORY, table["sign_index"] < vz.INHIBITORY],
-        ["mostly excitatory", "mostly inhibitory"], "mixed"))
+    table.insert(4, "kind", vz.kernel_kinds(table["sign_index"].to_numpy()))
     table = table.reset_index(drop=True)
     table.attrs = {"percentile": float(100 * (mass < mass[filter]).mean()), "excited": excited}
     return table
@@ -504,12 +502,10 @@ def plot_two_hop(
     def edge(left, middle, side, kernel, row, norm, to, level, strongest):
         axes = panel(left, middle, side)
         drawn = style.draw_kernel(axes, kernel, norm, marks=side > 0.45)
-        sign = {"mostly excitatory": "+", "mostly inhibitory": "−"}.get(row.kind, "±")
+        sign, colour, line = style.edge_look(row.kind)
         figure.add_artist(ConnectionPatch(
             (1, 0.5), (0, level), axes.transAxes, to.transAxes, arrowstyle="-|>", alpha=0.8,
-            color={"+": style.RED, "−": style.BLUE, "±": style.GREY}[sign],
-            linewidth=0.8 + 2.2 * row.l2 / strongest,
-            linestyle={"+": "-", "−": "--", "±": ":"}[sign]))
+            color=colour, linewidth=0.8 + 2.2 * row.l2 / strongest, linestyle=line))
         return f"{row.channel}  {sign} {row.l2:.2f}", drawn
 
     scale = CenteredNorm(0, np.abs(taps).max())
@@ -550,7 +546,7 @@ def plot_sources(found: Sources) -> Figure:
     matrix, control = figure.subplots(1, 2, width_ratios=(1.25, 1))
     shown = found.correlation[np.ix_(order, order)]
     shown[np.eye(len(order), dtype=bool)] = np.nan  # of each with itself
-    drawn = matrix.imshow(shown, cmap="RdBu_r", norm=CenteredNorm(0, np.nanmax(np.abs(shown))),
+    drawn = matrix.imshow(shown, cmap=style.SIGNED, norm=CenteredNorm(0, np.nanmax(np.abs(shown))),
                           interpolation="nearest")
     matrix.set_facecolor("#dddddd")
     matrix.set_xticks(range(len(order)), names, rotation=90)

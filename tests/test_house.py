@@ -301,6 +301,17 @@ def test_every_name_that_readers_use_is_public():
     assert len(used()) > 40  # else this test reads nothing
 
 
+def test_what_the_chapter_defines_is_used():
+    own = tree("vizutils")
+    defined = {node.name for node in own.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    here = {node.id for node in ast.walk(own) if isinstance(node, ast.Name)}
+    there = {name for text in (*sources().values(), *notebooks().values())
+             for name in re.findall(r"\bvz\.([A-Za-z_]\w*)", text)}
+    idle = sorted(defined - here - there)
+    assert not idle, f"nothing but tests uses vizutils' {', '.join(idle)}: delete it, or show it."
+    assert len(defined) > 30
+
+
 # ---------------------------------------------------------------------------------------------
 # One ascent
 #

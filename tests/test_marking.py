@@ -185,7 +185,7 @@ def test_the_dead_channel_is_never_a_cause(tiny, noise):
     found = marking.dead_channel(made, vz.as_image_set(noise[:2]), vz.as_image_set(noise[2:]))
     by_l2 = found[found["case"] == "the largest by L2 alone"]
     assert len(by_l2) == 3 and (by_l2["number"] == 0).all() and not by_l2["supported"].any()
-    ranked = found[found["claim"].isin(["ranking", "cut"])]
+    ranked = found[found["claim"].isin(["ranking", marking.CUT])]
     assert not ranked["planted"].any() and not ranked["supported"].any()
     assert (ranked["number"] == 0).all()
 

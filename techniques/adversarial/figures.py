@@ -124,6 +124,9 @@ def plot_attributions(
 ) -> Figure:
     """Attribution maps before and after, and their difference; a row for each method.
 
+    Beside them stand the untouched picture (first row) and the adversary (the others; the only one
+    if there is one method).
+
     Parameters
     ----------
     maps : mapping of str to (before, after)
@@ -136,9 +139,11 @@ def plot_attributions(
     """
     figure = style.blank_figure(1.75 * len(maps))
     rows = figure.subplots(len(maps), 4, squeeze=False)
-    for axes, (method, (before, after)) in zip(rows, maps.items(), strict=True):
+    for row, (axes, (method, (before, after))) in enumerate(zip(rows, maps.items(), strict=True)):
         top = max(float(np.max(before)), float(np.max(after))) or 1.0
-        style.show_picture(axes[0], found.images[picture], "adversary")
+        untouched = row == 0 and len(maps) > 1  # above the adversary, to be compared
+        style.show_picture(axes[0], (found.before if untouched else found).images[picture],
+                           "untouched" if untouched else "adversary")
         for panel, title, drawn in ((axes[1], f"before:\n{asked[0]}", before),
                                     (axes[2], f"after:\n{asked[1]}", after)):
             bar = panel.imshow(drawn, cmap="magma", vmin=0, vmax=top)

@@ -1,9 +1,7 @@
-"""Claims that could fail: a hypothesis made by rule, its predictions, and their verdicts.
+"""What a prediction, a finding and a verdict are, and the bounds that decide between them.
 
-The order is the point. What was seen on half A of the pictures becomes a hypothesis
-(`hypothesise`); the hypothesis becomes predictions, each with the number that would support it
-and the number that would refute it; only then do tests on half B produce findings, and `judge`
-compares the two. Nobody writes a verdict by hand, so prose and numbers cannot drift apart.
+A prediction carries the number that would support it and the number that would refute it. Tests
+produce findings, and `judge` compares the two: nobody writes a verdict by hand.
 """
 
 from __future__ import annotations

@@ -31,7 +31,6 @@ from techniques.dashboard.runner import Listener, sentence
 from techniques.dashboard.views import View
 
 LEAD = 64  #: px of a tile that leads to another channel
-SIGNS = {"mostly excitatory": " +", "mostly inhibitory": " −", "mixed": " ±"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +222,7 @@ class Card(Listener):
 
     def _tile(self, lead: Lead, drawn: bool) -> widgets.Button:
         tile = widgets.Button(
-            description=f"{lead.filter}{SIGNS.get(lead.words, '')}",
+            description=f"{lead.filter} {style.SIGNS.get(lead.words, '')}".rstrip(),
             tooltip=f"Go to {lead.layer}, filter {lead.filter} ({lead.words}){self._about}",
             layout=widgets.Layout(width=f"{LEAD}px", height=f"{LEAD if drawn else 24}px",
                                   margin="1px"))

@@ -1,6 +1,7 @@
 """The few lines of JavaScript for what ipywidgets cannot do by its own means.
 
-They run in the page when `SCRIPT`, an HTML widget's content inside the dashboard, is shown. They
+They run in the page when what `script` returns, an HTML widget's content inside the dashboard, is
+shown. They
 
 - keep JupyterLab's shortcuts out of the dashboard (``x`` on a tile would cut the cell);
 - name the sliders' handles, which have no name, and leave a slider's number to be read only;

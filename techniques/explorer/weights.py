@@ -63,14 +63,8 @@ def inputs(net: vz.Network, layer: str) -> Inputs:
     mass = np.abs(taps).sum(0)
     l2 = np.sqrt((taps.astype("float64") ** 2).sum(0))
     index = np.divide(taps.sum(0), mass, out=np.zeros_like(mass), where=mass > 0)
-    return Inputs(kernels, l2, index, _kinds(index), np.argsort(-l2, axis=0, kind="stable"),
-                  l2 < vz.MOSTLY_ZERO * l2.max(0))
-
-
-def _kinds(index: np.ndarray) -> np.ndarray:
-    """A sign index in words."""
-    return np.select([index > vz.EXCITATORY, index < vz.INHIBITORY],
-                     ["mostly excitatory", "mostly inhibitory"], "mixed")
+    return Inputs(kernels, l2, index, vz.kernel_kinds(index),
+                  np.argsort(-l2, axis=0, kind="stable"), l2 < vz.MOSTLY_ZERO * l2.max(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +106,7 @@ def readers(net: vz.Network, layer: str, *, top: int = 5) -> Readers:
     number = np.concatenate([np.arange(n.shape[1]) for n in norms])
     share = np.concatenate([n**2 / np.maximum((n**2).sum(0), 1e-30) for n in norms], 1)
     l2, signs = np.concatenate(norms, 1), np.concatenate(index, 1)
-    kinds, mass = _kinds(signs), (l2**2).sum(1)
+    kinds, mass = vz.kernel_kinds(signs), (l2**2).sum(1)
     best = np.argsort(-l2, axis=1, kind="stable")[:, :top]
     rows = [[(names[of[c]], int(number[c]), float(l2[f, c]), float(signs[f, c]),
               str(kinds[f, c]), 1 + int((l2[:, c] > l2[f, c]).sum()), float(share[f, c]))
