@@ -57,8 +57,8 @@ def scored(layer: str, parts) -> pd.DataFrame:
         photos = vz.load_images(size=net.input_size)
         half_a, half_b = (photos.subset(half) for half in layer_analysis.halves(photos, 0))
         tuned = stimuli.tuning(net, layer, image_set=half_a)
-        seen = claims.gather(net, layer, half_a, each=layer_analysis.EACH_A, seed=0)
-        fresh = claims.gather(net, layer, half_b, seed=1)
+        seen = claims.of_half_a(net, layer, half_a)
+        fresh = claims.of_half_b(net, layer, half_b)
         describer = descriptions.Describer(tuned, seen.sample, seen.features, seen.field)
         described = {count: [describer.describe(f, parts=count) for f in tuned.filters]
                      for count in (parts if weights == "packaged" else parts[-1:])}

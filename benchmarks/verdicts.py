@@ -44,8 +44,7 @@ def study(layer: str, count: int | None) -> dict:
     shared = time.perf_counter() - start
     photos = vz.load_images(size=net.input_size)
     _, half_b = layer_analysis.halves(photos, 0)
-    random = claims.gather(random_net, layer, photos.subset(half_b),
-                           seed=1)
+    random = claims.of_half_b(random_net, layer, photos.subset(half_b))
     untrained = layer_analysis.analyse_layer(random_net, layer, filters=chosen)
     return {
         "layer": layer, "rates": found.rates(random).to_dict("records"),

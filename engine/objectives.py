@@ -326,7 +326,7 @@ def feature_distance(layer: str, targets, *, pre_activation: bool = False) -> Ob
     targets = np.asarray(targets, "float32")
     if not targets.reshape(len(targets), -1).any(1).all():
         raise ValueError(f"a target map of {layer} is zero everywhere, so no distance is a share "
-                         "of it.")
+                         "of it: take another picture or layer, or its pre-activation.")
     return Objective((Reading(layer, pre_activation, padded=True),), (targets,), _share_missed)
 
 

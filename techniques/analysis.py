@@ -177,9 +177,8 @@ def share(
     half_a, half_b = _halves(net, image_set, seed)
     tuned = stimuli.tuning(net, layer, image_set=half_a, progress=progress)
     drawn = vz.receptive_field(net, layer).size >= descriptions.SMALLEST_FIELD
-    seen, fresh = (claims.gather(net, layer, half, each=each, seed=seed + i) if drawn else None
-                   for i, (half, each) in enumerate(((half_a, layer_analysis.EACH_A),
-                                                     (half_b, claims.EACH))))
+    seen = claims.of_half_a(net, layer, half_a, seed=seed) if drawn else None
+    fresh = claims.of_half_b(net, layer, half_b, seed=seed) if drawn else None
     return Shared(tuned, seen, fresh, vz.image_maxima(net, layer, half_b))
 
 
@@ -362,7 +361,7 @@ def examine(
     }
     core, swap = {}, None
     if seen.hypothesis.description is not None:
-        fresh = shared.fresh if shared else claims.gather(net, layer, image_set, seed=seed + 1)
+        fresh = shared.fresh if shared else claims.of_half_b(net, layer, image_set, seed=seed)
         core, swap = claims.core_findings(fresh, seen.hypothesis, filter, seed=seed)
     findings = core | _findings(net, seen, image_set, found, top, seed)
     if random_net is not None:
@@ -534,7 +533,7 @@ def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places
     pairs = circuits.compare_rankings(circuits.edge_table(strong, anywhere), count=top)
     found, numbers = {}, {}
     if seen.hypothesis.description is not None:
-        evidence = claims.gather(net, layer, image_set, seed=seed + 1)
+        evidence = claims.of_half_b(net, layer, image_set, seed=seed)
         found, _ = claims.core_findings(evidence, seen.hypothesis, filter, seed=seed)
     numbers |= {about: kept.kept[way] for about, way in DECIDES.items()}
     if strong.values.mean() > 0 and top > 1:

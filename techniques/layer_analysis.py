@@ -18,7 +18,6 @@ import vizutils as vz
 from engine.units import unit_kernels
 from techniques import claims, descriptions, samples, stimuli
 
-EACH_A = 300  #: random places in each picture of half A, where descriptions are made
 EACH_SURVEYED = 150  #: the same for `survey`, which keeps what the layer reads there
 LARGEST = 0.25  #: share of a filter's response that one edge may give, or it is mostly a copy
 
@@ -186,7 +185,7 @@ def analyse_layer(
     half_a, half_b = (image_set.subset(half) for half in halves(image_set, seed))
     made = hypotheses(net, layer, half_a, filters=filters, parts=parts, seed=seed,
                       progress=progress)
-    evidence = claims.gather(net, layer, half_b, seed=seed + 1)
+    evidence = claims.of_half_b(net, layer, half_b, seed=seed)
     found = claims.numbers(evidence, made, seed=seed)
     about = [one.description.filter for one in made]
     return LayerAnalysis(layer, evidence, made, found, claims.verdicts(found, about))
@@ -214,7 +213,7 @@ def hypotheses(
     tuned : stimuli.Tuning, optional
         The layer's answers to drawn stimuli, if they are there already.
     evidence : claims.Evidence, optional
-        Of half A, `EACH_A` places a picture, if it is there already.
+        `claims.of_half_a`, if it is there already.
     """
     net.plain_convolution(layer)  # before the long part
     filters = None if filters is None else net.check_filters(layer, filters)
@@ -222,7 +221,7 @@ def hypotheses(
     if tuned is None:
         tuned = stimuli.tuning(net, layer, image_set=half_a, progress=progress)
     if evidence is None:
-        evidence = claims.gather(net, layer, half_a, each=EACH_A, seed=seed)
+        evidence = claims.of_half_a(net, layer, half_a, seed=seed)
     describer = descriptions.Describer(tuned, evidence.sample, evidence.features, evidence.field)
     described = [describer.describe(f, parts=parts)
                  for f in (range(net.channels(layer)) if filters is None else filters)]

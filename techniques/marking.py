@@ -194,7 +194,7 @@ def turned_or_grey(
     tuned = stimuli.tuning(made.net, made.layer, image_set=half_a, progress=False)
     hypotheses = layer_analysis.hypotheses(made.net, made.layer, half_a, filters=made.filters,
                                            tuned=tuned, seed=seed, progress=False)
-    evidence = claims.gather(made.net, made.layer, half_b, seed=seed + 1)
+    evidence = claims.of_half_b(made.net, made.layer, half_b, seed=seed)
     return pd.concat([
         core_claims(about, made.name, False, evidence, hypotheses, case="by rule"),
         core_claims(about, made.name, False, evidence,
@@ -236,9 +236,8 @@ def dead_channel(
 ) -> pd.DataFrame:
     """The largest kernel carries nothing: edges by the rule, and by L2 alone."""
     net, layer, dead = made.net, made.layer, made.truth["strongest kernel"]
-    seen, evidence = (claims.gather(net, layer, half, each=each, seed=seed + i)
-                      for i, (half, each) in enumerate(((half_a, layer_analysis.EACH_A),
-                                                        (half_b, claims.EACH))))
+    seen = claims.of_half_a(net, layer, half_a, seed=seed)
+    evidence = claims.of_half_b(net, layer, half_b, seed=seed)
     by_rule = {f: seen.strongest_edges(f, claims.EDGES) for f in made.filters}
 
     def judged(edges: dict, planted: bool, case: str):
@@ -307,8 +306,8 @@ def wired(
 ) -> pd.DataFrame:
     """The causes are known: named edges, rankings, one cause or several, inhibitors."""
     net, layer = made.net, made.layer
-    seen = claims.gather(net, layer, half_a, each=layer_analysis.EACH_A, seed=seed)
-    evidence = claims.gather(net, layer, half_b, seed=seed + 1)
+    seen = claims.of_half_a(net, layer, half_a, seed=seed)
+    evidence = claims.of_half_b(net, layer, half_b, seed=seed)
     causes = {f: made.of(f)["causes"] for f in made.filters}
     by_rule = {f: seen.strongest_edges(f, claims.EDGES) for f in made.filters}
     following = dict(zip(made.filters, [*list(causes.values())[1:], causes[made.filters[0]]],
@@ -431,7 +430,7 @@ def hand_made(
         From `planted.hand_made`: all of one network.
     """
     net, layer = mechanisms[0].net, mechanisms[0].layer
-    evidence = claims.gather(net, layer, half_b, seed=seed + 1)
+    evidence = claims.of_half_b(net, layer, half_b, seed=seed)
     tuned = stimuli.tuning(net, layer, image_set=half_a, progress=False)
     rows = []
     for made in mechanisms:
@@ -459,7 +458,7 @@ def described(
     net, layer = mechanisms[0].net, mechanisms[0].layer
     by_rule = {one.description.filter: one for one in layer_analysis.hypotheses(
         net, layer, half_a, seed=seed, progress=False)}
-    evidence = claims.gather(net, layer, half_b, seed=seed + 1)
+    evidence = claims.of_half_b(net, layer, half_b, seed=seed)
     rows = []
     for made in mechanisms:
         own = [claiming(by_rule[f], "predicts") for f in made.filters]

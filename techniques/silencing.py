@@ -151,7 +151,8 @@ def _split(net: vz.Network, layer: str):
             above_cut.add(id(tensor))
             bypass.update({id(t): t for t in below if id(t) not in above_cut})
     if id(model.output) not in above_cut:
-        raise ValueError(f"no class logit depends on {layer}.")
+        raise ValueError(f"no class logit depends on {layer}: take a layer that the classifier "
+                         "reads, directly or through others.")
     ports = [cut, *bypass.values()]
     below, above = keras.Model(model.input, ports), keras.Model(ports, model.output)
     return (traced(lambda images: keras.tree.flatten(below(net.preprocess(images),

@@ -325,7 +325,8 @@ def test_what_is_shared_changes_no_number(net, photographs):
     """Made once for a layer, it gives each filter what its own analysis gives."""
     shared = analysis.share(net, LAYER, photographs, progress=False)
     with pytest.MonkeyPatch.context() as patch:  # nothing of it is made again
-        for module, name in ((analysis.stimuli, "tuning"), (claims, "gather"),
+        for module, name in ((analysis.stimuli, "tuning"), (claims, "of_half_a"),
+                             (claims, "of_half_b"),
                              (analysis.layer_analysis.stimuli, "tuning")):
             patch.setattr(module, name, lambda *args, **options: pytest.fail("made again"))
         one = analysis.analyse(net, LAYER, FILTER, photographs, top=3, progress=False,

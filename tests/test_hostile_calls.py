@@ -179,7 +179,7 @@ def test_what_lies_above_a_convolution_has_its_agreement_or_none(noise):
         assert found.report["agreement"].between(-1, 1.001).all()
         np.testing.assert_array_equal(vz.picture_vectors(net, layer, noise), of_conv)
     assert vz.maximize(net, "sum", 0, seeds=2, steps=2, size=32).report["agreement"].isna().all()
-    with pytest.raises(ValueError, match="no one layer below"):
+    with pytest.raises(ValueError, match="no single layer below"):
         vz.picture_vectors(net, "sum", noise)
 
 

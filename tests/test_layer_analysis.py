@@ -37,7 +37,7 @@ def analysed(net, photographs, **options):
 @pytest.fixture(scope="module")
 def found(net, photographs):
     """The analysis, and which pictures each half read."""
-    seen = {"hypotheses": set(), "gather": set()}
+    seen = {"hypotheses": set(), "tests": set()}
     whole = vz.ImageSet.read
 
     def staged(name, function):
@@ -50,16 +50,10 @@ def found(net, photographs):
                 return function(*args, **options)
         return stage
 
-    gather = claims.gather
-
-    def second_half(*args, **options):  # called once within `hypotheses`, for half A
-        inside = options.get("each") == layer_analysis.EACH_A
-        return gather(*args, **options) if inside else staged("gather", gather)(*args, **options)
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layer_analysis, "hypotheses",
                       staged("hypotheses", layer_analysis.hypotheses))
-        patch.setattr(layer_analysis.claims, "gather", second_half)
+        patch.setattr(layer_analysis.claims, "of_half_b", staged("tests", claims.of_half_b))
         made = analysed(net, photographs)
     return made, seen
 
@@ -67,7 +61,7 @@ def found(net, photographs):
 def test_halves_share_no_picture(found, photographs):
     half_a, half_b = vz.split_halves(len(photographs), seed=SEED)
     names = np.array(photographs.names)
-    looked_at, tested_on = (found[1][name] & set(names) for name in ("hypotheses", "gather"))
+    looked_at, tested_on = (found[1][name] & set(names) for name in ("hypotheses", "tests"))
     assert looked_at == set(names[half_a]) and tested_on == set(names[half_b])
     assert not looked_at & tested_on  # the rest are drawn stimuli
 

@@ -211,6 +211,8 @@ BATCHES = {
     samples.sample: lambda net, x: samples.sample(net, LAYER, x, each=5),
     samples.patches: lambda net, x: list(samples.patches(net, LAYER, x, sample_places())),
     claims.gather: lambda net, x: claims.gather(net, LAYER, x, each=8),
+    claims.of_half_a: lambda net, x: claims.of_half_a(net, LAYER, x),
+    claims.of_half_b: lambda net, x: claims.of_half_b(net, LAYER, x),
     claims.swap: lambda net, x: claims.swap(net, by_hand(), image_set=x).table,
     descriptions.Description.predict: lambda net, x: by_hand().description.predict(cut(x)),
     descriptions.Bank.of_places: lambda net, x: descriptions.bank(FIELD).of_places(

@@ -99,7 +99,8 @@ def _traced_cam(net: vz.Network, layer: str) -> Callable:
         chosen = tf.gather(logits, targets, batch_dims=1)
         gradient = tf.gradients(chosen, maps)[0]  # stops at the layer: nothing below it
         if gradient is None:
-            raise ValueError(f"{layer} does not feed the logits of {net.name}.")
+            raise ValueError(f"{layer} does not feed the logits of {net.name}; "
+                             f"{last_map(net)} does, and what lies below it.")
         weights = tf.reduce_mean(gradient, (1, 2), keepdims=True)
         return chosen, tf.nn.relu(tf.reduce_sum(weights * maps, -1))
 

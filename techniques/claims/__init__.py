@@ -22,7 +22,7 @@ from techniques.claims.against_layer import (
     swapped,
     verdicts,
 )
-from techniques.claims.evidence import EACH, Evidence, gather
+from techniques.claims.evidence import EACH, EACH_A, Evidence, gather, of_half_a, of_half_b
 from techniques.claims.hypotheses import (
     CORE,
     DIRECTIONS,
@@ -55,6 +55,7 @@ __all__ = [
     "SUPPORTED", "REFUTED", "UNDECIDED", "KEEPS", "LOSES", "BEYOND", "WITHIN", "COMMON",
     "Prediction", "Finding", "judge", "verdict", "predictions_table", "Hypothesis", "hypothesise",
     "by_hand", "about_layer", "group_p", "without_strongest", "CORE", "DIRECTIONS", "EDGES",
-    "Evidence", "gather", "EACH", "Numbers", "numbers", "judged", "base_rates", "verdicts", "Swap",
-    "swap", "swapped", "core_findings", "error_rate", "measured", "passed_by",
+    "Evidence", "gather", "of_half_a", "of_half_b", "EACH", "EACH_A", "Numbers", "numbers",
+    "judged", "base_rates", "verdicts", "Swap", "swap", "swapped", "core_findings", "error_rate",
+    "measured", "passed_by",
 ]

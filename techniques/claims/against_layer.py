@@ -18,7 +18,7 @@ from scipy import stats
 
 import vizutils as vz
 from techniques import descriptions
-from techniques.claims.evidence import Evidence, gather
+from techniques.claims.evidence import Evidence, of_half_b
 from techniques.claims.hypotheses import CORE, EXCHANGED, Hypothesis
 from techniques.claims.rules import COMMON, REFUTED, SUPPORTED, UNDECIDED, Finding
 from techniques.descriptions import scores
@@ -241,13 +241,13 @@ def swap(
                          f"{hypothesis.description.field}: things would be drawn too large or too "
                          f"small. Start with '{layer} filter {filter}, field {field} px'.")
     if evidence is not None and getattr(evidence, "layer", None) != layer:
-        raise ValueError(f"the evidence is not of {layer}: make it with claims.gather(net, "
+        raise ValueError(f"the evidence is not of {layer}: make it with claims.of_half_b(net, "
                          f"'{layer}', half B's pictures), or leave it out.")
     if evidence is None:
         image_set = vz.load_images(size=net.input_size) if image_set is None else image_set
         image_set = vz.as_image_set(image_set, copy=False)
         _, half_b = vz.split_halves(len(image_set), seed=seed)
-        evidence = gather(net, layer, image_set.subset(half_b), seed=seed + 1)
+        evidence = of_half_b(net, layer, image_set.subset(half_b), seed=seed)
     return swapped(numbers(evidence, [hypothesis], seed=seed), filter)
 
 

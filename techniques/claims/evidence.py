@@ -16,7 +16,7 @@ from techniques import descriptions, samples
 
 STRONGEST = 0.01  #: share of the random places that count as a filter's strongest ...
 LEAST_PLACES = 20  #: ... but at least so many
-EACH = 150  #: random places in a picture of half B
+EACH_A, EACH = 300, 150  #: random places in a picture of half A, and of half B
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +91,16 @@ def gather(
     carried = _carried(found, unit_kernels(net, layer))
     return Evidence(layer, field, samples.Sample(layer, found.places, found.answers, None),
                     features, carried)
+
+
+def of_half_a(net: vz.Network, layer: str, image_set: vz.ImageSet, *, seed: int = 0) -> Evidence:
+    """What hypotheses are made from: `gather`, `EACH_A` places in a picture of half A."""
+    return gather(net, layer, image_set, each=EACH_A, seed=seed)
+
+
+def of_half_b(net: vz.Network, layer: str, image_set: vz.ImageSet, *, seed: int = 0) -> Evidence:
+    """What hypotheses are put to: `gather` of half B, with places drawn apart from half A's."""
+    return gather(net, layer, image_set, seed=seed + 1)
 
 
 def _carried(found: samples.Sample, kernels: np.ndarray) -> np.ndarray:

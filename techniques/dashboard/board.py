@@ -99,7 +99,7 @@ class Dashboard(widgets.VBox):
         self.networks = list(dict.fromkeys([*self.nets, *map(os.fspath, networks)]))
         network = self.networks[0] if network is None else network
         _check("network", network, self.networks)
-        _check("recipe", preset, (None, *vz.PRESETS))
+        _check("preset", preset, (None, *vz.PRESETS))
         other = network if beside_network is None else beside_network
         _check("network", other, self.networks)
         self.load(network)
