@@ -28,12 +28,13 @@ from techniques import (
     silencing,
     stimuli,
 )
-from techniques.claims import Finding
+from techniques.claims import Finding, Prediction
 from techniques.layer_analysis import LayerAnalysis, analyse_layer
 
 __all__ = ["observe", "examine", "analyse", "analyse_layer", "share", "upstream_signs",
-           "hypothesis_of", "groups_of_half_a", "classes_finding", "Observed", "Tested",
-           "Analysis", "Shared", "Signs", "LayerAnalysis", "DECIDES"]
+           "hypothesis_of", "groups_of_half_a", "classes_finding", "nothing_to_rank",
+           "ranking_finding", "altered_finding", "family_findings", "with_rates", "Observed",
+           "Tested", "Analysis", "Shared", "Signs", "LayerAnalysis", "DECIDES"]
 
 #: The alteration of real patches that decides a claim about a property.
 DECIDES = {"orientation": "turned", "polarity": "inverted", "colour": "grey",
@@ -464,21 +465,57 @@ def _relatives(net, seen: Observed, image_set, below, pieces: int, seed: int):
     return families.relatives(seen.filter, response, kernel, tuning=turns)
 
 
+# Findings that one filter's analysis and a whole layer's pass state alike.
+
+
+def nothing_to_rank(fires: bool, count: int, channels: int) -> str:
+    """Why the first `count` of a filter's kernels say nothing, in words; empty if they may."""
+    if not fires:
+        return "it never fires"
+    return f"all {channels} kernels are ranked" if count == channels else ""
+
+
+def ranking_finding(overlap: int, count: int, channels: int) -> Finding:
+    """Share of the first `count` kernels that two rankings have in common; control: chance."""
+    return Finding(overlap / count, count / channels)
+
+
+def altered_finding(
+    prediction: Prediction | None, kept: float, control: float, others: Sequence[float],
+) -> Finding:
+    """What is left after an alteration; base: the share of other filters that would pass."""
+    passed = [prediction.judge(n) == claims.SUPPORTED for n in others] if prediction else []
+    return Finding(kept, control, base=float(np.mean(passed)) if passed else np.nan)
+
+
+def family_findings(relatives: families.Relatives) -> dict[str, Finding]:
+    """Whether the filter has a family, and how alike its own answers to turned pictures are."""
+    return {
+        "family": Finding({"family": 1.0, "no family": 0.0}.get(relatives.verdict, np.nan),
+                          words=relatives.verdict),
+        "own turns": Finding(float(relatives.itself["response"].min()),
+                             float(relatives.pairs["response"].median()))}
+
+
+def with_rates(net: vz.Network, layer: str, findings: Mapping[str, Finding]) -> dict[str, Finding]:
+    """Findings with the layer's measured base rate where they have none of their own."""
+    rates = claims.passed_by(net, layer)
+    return {about: dataclasses.replace(one, base=rates.get(about, np.nan))
+            if np.isnan(one.base) else one for about, one in findings.items()}
+
+
 def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: int) -> dict:
     """Numbers for every prediction that could have been made."""
     kept = found["kept"].set_index("way")
     pairs = found["rankings"].set_index(["ranking", "other"])
     channels = len(found["edges"])
-    nothing = ("it never fires" if found["top"].values.mean() <= 0 else
-               f"all {channels} kernels are ranked" if top == channels else "")
+    nothing = nothing_to_rank(found["top"].values.mean() > 0, top, channels)
     findings = {}
     predicted = {p.about: p for p in seen.hypothesis.predictions}
     others = found["kept"].attrs["others"]
     for about, way in DECIDES.items():
-        passed = [predicted[about].judge(n) == claims.SUPPORTED for n in others[way]
-                  ] if about in predicted else []
-        findings[about] = Finding(kept.kept[way], kept.control[way],
-                                  base=np.mean(passed) if passed else np.nan)
+        findings[about] = altered_finding(predicted.get(about), kept.kept[way],
+                                          kept.control[way], others[way])
     findings["classes"] = classes_finding(net, seen.layer, seen.filter, image_set,
                                           seen.hypothesis.groups, seed=seed)
     fair = found["fair"]
@@ -489,8 +526,8 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
             ("named set", "any edges"), ("without its largest", "any but the largest")))
         findings["cut"] = Finding(whole["percentile"], rest["percentile"],
                                   words=f"{100 * whole['left']:.0f} % left")
-    findings["ranking"] = Finding(np.nan, words=nothing) if nothing else Finding(
-        pairs.overlap["l2", "top"] / top, top / channels)
+    findings["ranking"] = Finding(np.nan, words=nothing) if nothing else ranking_finding(
+        pairs.overlap["l2", "top"], top, channels)
     if found["signs"] is None:
         reads_picture = vz.input_layer(net, seen.layer).feature is None
         findings["signs"] = Finding(np.nan, words="the layer reads the picture itself" if
@@ -509,14 +546,7 @@ def _findings(net, seen: Observed, image_set, found: Mapping, top: int, seed: in
         findings["use"] = Finding(np.nan, words="no classifier")
     else:
         findings["use"] = Finding(found["use"].percentile, 50.0)
-    relatives = found["relatives"]
-    findings["family"] = Finding({"family": 1.0, "no family": 0.0}.get(relatives.verdict, np.nan),
-                                 words=relatives.verdict)
-    findings["own turns"] = Finding(relatives.itself["response"].min(),
-                                    relatives.pairs["response"].median())
-    rates = claims.passed_by(net, seen.layer)
-    return {about: dataclasses.replace(one, base=rates.get(about, np.nan))
-            if np.isnan(one.base) else one for about, one in findings.items()}
+    return with_rates(net, seen.layer, findings | family_findings(found["relatives"]))
 
 
 def _with_random(net, seen: Observed, image_set, findings, top, draws, k, places, seed) -> dict:

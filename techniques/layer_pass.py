@@ -11,7 +11,6 @@ A block is a `Job`, and `Common.make` does it: the same on another machine.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -403,28 +402,24 @@ def _findings(common, filter, seen, first, relatives, top) -> dict[str, Finding]
             continue
         rest = first["kept"][drawn, WAYS.index(way)]
         rest = rest[~np.isnan(rest)]
-        passed = [predicted[about].judge(n) == claims.SUPPORTED for n in rest]
-        found[about] = Finding(first["kept"][filter, WAYS.index(way)],
-                               float(np.median(rest)) if len(rest) else np.nan,
-                               base=float(np.mean(passed)) if passed else np.nan)
+        found[about] = analysis.altered_finding(
+            predicted[about], first["kept"][filter, WAYS.index(way)],
+            float(np.median(rest)) if len(rest) else np.nan, rest)
     if "classes" in predicted:
         found["classes"] = analysis.classes_finding(common.net, common.layer, filter,
                                                     common.halves[1], seen.groups, seed=common.seed)
     count = min(top, len(first["gives"]))
     l2 = np.linalg.norm(common.kernels[..., filter].reshape(-1, len(first["gives"])), axis=0)
-    if count < len(l2) and first["response"][filter] > 0:
+    nothing = analysis.nothing_to_rank(first["response"][filter] > 0, count, len(l2))
+    if nothing:
+        found["ranking"] = Finding(np.nan, words=nothing)
+    else:
         strong = [set(np.argsort(-np.abs(v), kind="stable")[:count].tolist())
                   for v in (l2, first["gives"][:, filter])]
-        found["ranking"] = Finding(len(strong[0] & strong[1]) / count, count / len(l2))
-    if "family" in predicted:
-        found["family"] = Finding({"family": 1.0, "no family": 0.0}.get(relatives.verdict, np.nan),
-                                  words=relatives.verdict)
-    if "own turns" in predicted:
-        found["own turns"] = Finding(float(relatives.itself["response"].min()),
-                                     float(relatives.pairs["response"].median()))
-    rates = claims.passed_by(common.net, common.layer)
-    return {about: dataclasses.replace(one, base=rates.get(about, np.nan))
-            if np.isnan(one.base) else one for about, one in found.items()}
+        found["ranking"] = analysis.ranking_finding(len(strong[0] & strong[1]), count, len(l2))
+    found |= {about: one for about, one in analysis.family_findings(relatives).items()
+              if about in predicted}
+    return analysis.with_rates(common.net, common.layer, found)
 
 
 def _curve(tuned: stimuli.Tuning, filter: int, summary: stimuli.Summary) -> list:
