@@ -6,7 +6,7 @@ COLAB_PYTHON ?= $(shell $(PYTHON) tools/pythons.py --find 3.12 || echo $(PYTHON)
 BIN := .venv/bin
 REPORT := lab3_circuit
 # The longest first: then none of them is still running when all others are done.
-LONG := $(foreach n,2 8 1,$(wildcard notebooks/$(n)_*.ipynb))
+LONG := $(foreach n,2 8 1 3 4 5 7,$(wildcard notebooks/$(n)_*.ipynb))
 COMPANIONS := $(LONG) $(filter-out $(LONG),$(wildcard notebooks/*.ipynb))
 NOTEBOOKS := $(wildcard $(REPORT).ipynb) $(COMPANIONS)
 # A cell may take this many seconds: the slowest need minutes on two cores.

@@ -43,7 +43,7 @@ from techniques import (
 )
 from techniques.claims import Finding
 
-VERSION = 1  #: raise it when the same call would find other numbers
+VERSION = 2  #: raise it when the same call would find other numbers or words
 BLOCK = 32  #: filters saved together
 SHOWN, UNSEEN = 9, 4  #: patches of a page, and further ones that no page shows (for the quiz)
 SIDE = 64  #: pixels of a kept patch, at most
