@@ -312,7 +312,9 @@ def lit_by(net: Network, layer: str, filter: int, images) -> np.ndarray:
     return ((1 - share) * grey + share * np.array([200, 0, 30])).astype("float32")
 
 
-def class_responses(net: Network, layer: str, image_set: ImageSet | None = None):
+def class_responses(
+    net: Network, layer: str, image_set: ImageSet | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Per-picture maxima of all filters of a layer, and the pictures' classes.
 
     Without `image_set`: VGG16's stored answers to 1,000 photographs, one for each ImageNet
@@ -324,6 +326,11 @@ def class_responses(net: Network, layer: str, image_set: ImageSet | None = None)
         Maximum pre-activation over positions that see no padding.
     labels : int ndarray, shape (pictures,)
         Class indices (−1: unknown).
+
+    Raises
+    ------
+    ValueError
+        No pictures for a network or layer without stored answers; weights changed since loading.
     """
     net.check_filters(layer, 0)
     if image_set is not None:
@@ -377,6 +384,11 @@ def class_table(
         and standard deviation (NaN for one picture) of the per-picture maxima (pre-activation).
         Of classes that are not ImageNet's ``wnid`` is empty, and each is a group by itself.
         ``attrs["note"]`` says plainly when classes have too few pictures to conclude from.
+
+    Raises
+    ------
+    ValueError
+        No picture has a label, a filter out of range; what `class_responses` refuses.
     """
     filter = net.check_filter(layer, filter)
     classes = getattr(image_set, "classes", None)
@@ -707,6 +719,11 @@ def picture_vectors(net: Network, layer: str, images) -> np.ndarray:
     -------
     float32 ndarray, shape (n, input channels)
         The product of two rows is the cosine that `Ascent.report` calls agreement.
+
+    Raises
+    ------
+    ValueError
+        A layer that reads the picture itself, or several layers.
     """
     own = convolution_below(net, layer)
     if own is None:

@@ -170,6 +170,11 @@ def spectrum_places(
         ``picture, row, column, level`` (the quantile at which it starts), ``value``
         (pre-activation), weakest level first; made for `windows`.
 
+    Raises
+    ------
+    ValueError
+        Levels that do not rise from 0 to below 1, no place a level, a filter out of range.
+
     References
     ----------
     .. [1] C. Olah, A. Mordvintsev, L. Schubert, "Feature visualization", Distill 2017,
@@ -354,6 +359,8 @@ def response(
     found : Windows
     cut : sequence of int
         Channels whose edge is cut, or, with `keep_only`, the only ones that stay.
+    keep_only : bool
+        Cut all other edges instead.
     mean_inputs : ndarray, shape (kernel rows, kernel columns, channels), optional
         What cut edges read instead of nothing: e.g. ``elsewhere.inputs.mean(0)``. Zero is an
         input that the filter never sees; the mean removes the information and keeps the level.
@@ -382,6 +389,10 @@ def matched_controls(
     ----------
     table : DataFrame
         ``channel, l2``, as from `edge_table`.
+    channels : sequence of int
+        Of the table, the set to be matched.
+    draws : int
+        Random sets.
     others : bool
         False: draw from all edges, `channels` among them - for sets that hold so much weight
         that the others cannot match it.
@@ -392,9 +403,10 @@ def matched_controls(
         `draws` sets of channels, each in ascending order.
     """
     mass = table.set_index("channel")["l2"] ** 2
+    channels = channel_numbers(channels, 1 + int(mass.index.max()))
     pool = mass[(mass >= vz.MOSTLY_ZERO**2 * mass.max())
                 & ~(others & mass.index.isin(channels))]
-    wanted = mass[list(channels)].sum()
+    wanted = mass[channels].sum()
     rng = np.random.default_rng(seed)
     sets = []
     for _ in range(draws):
@@ -464,6 +476,11 @@ def edge_effects(top: Windows, elsewhere: Windows, channels: Sequence[int]) -> p
         or its mean input; ``percentile, percentile_mean``: share (%) of all *other* edges -
         those not in `channels` and not mostly zero - whose effect is smaller in size.
 
+    Raises
+    ------
+    ValueError
+        Channels that the filter does not read, or a mask of them.
+
     Notes
     -----
     The pre-activation is a sum, so ``zero`` is ``-gives`` exactly: what an edge gives is what
@@ -471,9 +488,7 @@ def edge_effects(top: Windows, elsewhere: Windows, channels: Sequence[int]) -> p
     information, and its ``mean`` is nearly 0.
     """
     table = edge_table(top, elsewhere)
-    wrong = [c for c in channels if not 0 <= c < len(table)]
-    if wrong:
-        raise ValueError(f"the filter reads channels 0 to {len(table) - 1}, not {wrong[0]}.")
+    channels = channel_numbers(channels, len(table))
     whole = top.values.mean()
     zero = -table["top"] / whole
     mean = (table["elsewhere"] - table["top"]) / whole
@@ -531,6 +546,8 @@ def ablate(
     channels : sequence of int, optional
         Input channels whose kernels become zero (with `keep_only`: the only ones that stay). An
         empty one cuts nothing.
+    keep_only : bool
+        Cut all other edges instead.
 
     Returns
     -------

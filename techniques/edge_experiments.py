@@ -200,7 +200,8 @@ def fair_cuts(
     largest = channels[l2[channels].argmax()]
     rest = channels[channels != largest]
     if among is not None:
-        table = table[np.isin(table["channel"], np.union1d(among, channels))]
+        among = np.union1d(channel_numbers(among, len(l2)), channels)
+        table = table[np.isin(table["channel"], among)]
     without = table[table["channel"] != largest]
     rows = []
     for cut, named, control, pool, others in (

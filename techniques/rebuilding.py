@@ -40,6 +40,7 @@ from sklearn.metrics import average_precision_score
 
 import vizutils as vz
 from engine import style
+from engine.checks import channel_numbers
 from techniques import circuits, samples
 
 # --- shapes ---------------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ def rebuild(
     signs = np.sign(_projections(kernels))
     signs[:, ~np.isin(list(TEMPLATES), shapes)] = 0
     if channels is not None:
-        signs[~np.isin(np.arange(len(signs)), channels)] = 0
+        signs[~np.isin(np.arange(len(signs)), channel_numbers(channels, len(signs)))] = 0
     real = sample.answers[:, filter]
     columns = _seen_through_shapes(sample)
     chosen, strengths = forward_selection(columns, real, signs, numbers)[-1]

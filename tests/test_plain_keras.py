@@ -16,10 +16,13 @@ from techniques import (
     architectures,
     attribution,
     circuits,
+    edge_experiments,
     faithfulness,
     feature_maps,
     pathways,
     pruning,
+    rebuilding,
+    samples,
 )
 
 PICTURES = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 3)).astype("float32")
@@ -231,8 +234,15 @@ def test_channels_are_whole_numbers_in_range(channels):
     net = network(two_convolutions)
     places = circuits.random_places(net, "d", PICTURES, 5)
     windows = circuits.windows(net, "d", 0, PICTURES, places)
+    table = circuits.edge_table(windows, windows)
+    sample = samples.sample(net, "d", vz.as_image_set(PICTURES), each=5)
     for ask in (lambda: circuits.ablate(net, "d", 0, channels),
                 lambda: circuits.response(windows, channels),
+                lambda: circuits.edge_effects(windows, windows, channels),
+                lambda: circuits.matched_controls(table, channels),
+                lambda: edge_experiments.fair_cuts(windows, channels),
+                lambda: edge_experiments.fair_cuts(windows, [0, 1], among=channels),
+                lambda: rebuilding.rebuild(sample, 0, vz.kernels(net, "d", 0), channels=channels),
                 lambda: pathways.factors(windows, channels, count=1)):
         with pytest.raises(ValueError, match="channels"):
             ask()

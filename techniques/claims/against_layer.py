@@ -222,6 +222,12 @@ def swap(
         All pictures, of which half B by `seed` is used; the packaged ones by default.
     evidence : Evidence, optional
         Of half B, if it is there already.
+
+    Raises
+    ------
+    ValueError
+        No hypothesis or one without a description; a filter, edge or field that the layer does not
+        have; evidence of another layer.
     """
     if not isinstance(hypothesis, Hypothesis):
         raise ValueError("a hypothesis comes from claims.by_hand(text, edges=...) or from "
