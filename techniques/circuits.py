@@ -500,8 +500,8 @@ def edge_effects(top: Windows, elsewhere: Windows, channels: Sequence[int]) -> p
                 for c in channels]
 
     return pd.DataFrame({
-        "channel": list(channels), "l2": table["l2"].to_numpy()[list(channels)],
-        **{name: effect.to_numpy()[list(channels)] for name, effect in
+        "channel": channels, "l2": table["l2"].to_numpy()[channels],
+        **{name: effect.to_numpy()[channels] for name, effect in
            (("gives", -zero), ("zero", zero), ("mean", mean))},
         "percentile": beaten(zero), "percentile_mean": beaten(mean),
     })

@@ -242,7 +242,7 @@ def test_an_edge_takes_away_what_it_gives():
     # channel 8 inhibits alike everywhere: a level, which its mean carries as well
     assert abs(effects["mean"][8]) < 0.1 < abs(effects["zero"][8])
     assert effects["percentile_mean"][3] == 100
-    with pytest.raises(ValueError, match="channels 0 to 19"):
+    with pytest.raises(ValueError, match="channels are 0 to 19"):
         circuits.edge_effects(top, elsewhere, [20])
 
 
